@@ -1,0 +1,78 @@
+# GNU Make 4.3 and a POSIX shell. `make` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+ROOT := $(or $(ML_ASSETS_HOME),$(CURDIR))
+PYTHON ?=
+DAYS ?=
+CUTOFFS ?=
+
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help env up land materialize ui down check test lint validate bench lock clean
+
+help: ## list the targets
+	@echo "make up is all you need. The targets:"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+	@echo
+	@echo "  DAYS=150       land that many days instead of the whole year"
+	@echo "  CUTOFFS=2      train on that many cutoffs instead of all"
+	@echo "  PYTHON=...     the Python to make .venv with (3.11, 3.12 or 3.13)"
+	@echo "  ML_ASSETS_PORT, ML_ASSETS_MLFLOW_PORT   other ports than 3000 and 5000"
+
+up: env ## environment, data, every asset, then Dagster and MLflow in the background
+	@$(BIN)/ml-assets up
+
+env: ## make or refresh .venv from requirements.lock
+	@sh .ci/env "$(PYTHON)"
+
+land: env ## drop the purchases in data/landing, one file per day
+	@$(BIN)/ml-assets land completejourney $(if $(DAYS),--days $(DAYS))
+
+materialize: env ## materialize the whole graph
+	@$(BIN)/ml-assets init
+	@$(BIN)/ml-assets materialize $(if $(CUTOFFS),--cutoffs $(CUTOFFS))
+
+ui: env ## Dagster and MLflow in the foreground, until Ctrl-C
+	@$(BIN)/ml-assets init
+	@exec $(BIN)/ml-assets serve
+
+down: env ## end what `make up` started
+	@$(BIN)/ml-assets down
+
+check: env ## run all asset checks; fails if one fails
+	@$(BIN)/ml-assets check
+
+test: env ## all tests
+	@$(BIN)/pytest $(PYTEST)
+
+lint: env ## ruff, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+validate: env ## dagster.yaml, workspace.yaml and every defs.yaml load
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cp dagster.yaml "$$home" && \
+	export DAGSTER_HOME="$$home" && \
+	$(BIN)/python -c 'from dagster import DagsterInstance; DagsterInstance.get(); print("dagster.yaml is valid")' && \
+	$(BIN)/dg check yaml && \
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+bench: env ## the benchmarks, each as a ratio measured in one run
+	@$(BIN)/python -m ml_assets_tests.benchmarks
+
+lock: ## resolve the dependencies anew into requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean: ## remove tables, models and the Dagster instance; landing files and .venv stay
+	@if [ -x $(BIN)/ml-assets ]; then $(BIN)/ml-assets down; fi
+	@for folder in data/lake data/mlflow .dagster; do \
+	  if [ -e "$(ROOT)/$$folder" ]; then echo "removing $(ROOT)/$$folder"; rm -rf "$(ROOT)/$$folder"; fi; \
+	done

@@ -1,0 +1,127 @@
+"""Train the candidate of one cutoff and put everything that made it on record."""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import duckdb
+import pyarrow as pa
+
+from ml_assets.components.metadata import made_by
+from ml_assets.components.model import Bound
+from ml_assets.components.model_training import config_hash
+from ml_assets.lake import Lake, content_hash
+from ml_assets.training.provenance import code_facts
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry
+
+CHECKED_ROWS = 50
+"""How many tune rows have their scores kept, to compare with those of the model read back."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate on record."""
+
+    row: dict[str, Any]
+    importance: dict[str, float]
+
+
+def train_candidate(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    lake: Lake,
+    registry: "Registry",
+    cutoff: date,
+    parent: str,
+) -> Trained:
+    """Fit, log to MLflow as a nested run, register a version, store the training profile and the record.
+
+    Raises NotTrainable or FrameError, in words, if the training set allows no model.
+    """
+    import mlflow
+
+    from ml_assets.monitoring.profile import build_profile, profile_rows
+    from ml_assets.training.fit import check_trainable, fit, fit_baseline, parameters, score
+    from ml_assets.training.frames import check_frame, to_matrix
+
+    tables, schema, spec = model.tables(lake), model.group.feature_types, model.spec
+    rows = tables.training_set.read(con, between=(cutoff, cutoff))
+    digest = content_hash(rows, ["as_of", model.entity])
+    frame = rows.order(f"as_of, {model.entity}").df()
+    check_trainable(frame, cutoff)
+    frame = check_frame(frame, schema, entity=model.entity, labelled=True)
+    tags = {
+        "cutoff": str(cutoff),
+        "training_set": digest,
+        "config": config_hash(model),
+        "seed": str(spec.train.seed),
+        "inputs": json.dumps({tables.training_set.name: tables.training_set.version}),
+        "dagster_run": context.run.run_id,
+        **code_facts(),
+        **{key: value for key, value in context.run.tags.items() if key.startswith("ml_assets/")},
+    }
+    with registry.run(model.name, f"{model.name} {cutoff}", tags, parent) as run_id:
+        started = time.perf_counter()
+        fitted = fit(frame, schema, spec.train)
+        seconds = time.perf_counter() - started
+        baseline = fit_baseline(frame, spec.baseline)
+        mlflow.log_params({**parameters(spec.train), "history": spec.train.history, "tune": spec.train.tune})
+        for step, (train_loss, tune_loss) in enumerate(
+            zip(fitted.curves["train"], fitted.curves["tune"], strict=True)
+        ):
+            if step % 10 == 0 or step == fitted.best_iteration:
+                mlflow.log_metrics({"train_logloss": train_loss, "tune_logloss": tune_loss}, step=step)
+        _log_dataset(frame, digest, tables.training_set.uri)
+        mlflow.log_dict(dict(sorted(fitted.importance.items(), key=lambda item: -item[1])), "importance.json")
+        example = to_matrix(frame.head(5), list(schema), fitted.categories)
+        version = registry.log_booster(model.name, fitted.booster, example, tags)
+    tune = frame[frame["split"] == "tune"].head(CHECKED_ROWS)
+    row = {
+        "cutoff": cutoff,
+        "model_version": version.number,
+        "run_id": run_id,
+        "training_set": digest,
+        "rows": len(frame),
+        "best_iteration": fitted.best_iteration,
+        "train_logloss": fitted.curves["train"][fitted.best_iteration],
+        "tune_logloss": fitted.curves["tune"][fitted.best_iteration],
+        "baseline": baseline.to_json(),
+        "checked_scores": [float(s) for s in score(fitted.booster, tune)],
+        "fit_seconds": round(seconds, 3),
+    }
+    profiled = con.from_df(frame.assign(score=score(fitted.booster, frame)))
+    profiles = build_profile(
+        con,
+        profiled,
+        numeric=[c for c in schema if c not in fitted.categories] + ["score"],
+        categorical=list(fitted.categories),
+        block="as_of",
+        weights=fitted.importance,
+        floor=spec.drift.floor,
+        seed=spec.train.seed,
+    )
+    stored = profile_rows(profiles, version.number)
+    made = made_by(context, **{tables.training_set.name: tables.training_set.version})
+    with_cutoff = con.from_arrow(stored).select(f"*, DATE '{cutoff}' AS cutoff")
+    tables.profiles.replace(with_cutoff, between=(cutoff, cutoff), metadata=made)
+    tables.candidate.replace(
+        con.from_arrow(pa.Table.from_pylist([row])), between=(cutoff, cutoff), metadata=made
+    )
+    return Trained(row, fitted.importance)
+
+
+def _log_dataset(frame: Any, digest: str, uri: str) -> None:
+    """Tie the MLflow run to the rows it was fitted on and tuned on, by the lake's own content hash."""
+    import mlflow
+    from mlflow.data import from_pandas
+
+    for split in ("train", "tune"):
+        rows = frame[frame["split"] == split].drop(columns=["split", "as_of", "cutoff"])
+        dataset = from_pandas(rows, source=uri, targets="label", name=split, digest=f"{digest[:24]}-{split}")
+        mlflow.log_input(dataset, context=split)

@@ -1,0 +1,243 @@
+"""The component ``FeatureGroup``: features of an entity, from tiles to daily snapshots."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from ml_assets.components.event_source import EventSource, Source
+from ml_assets.components.fields import spec
+from ml_assets.components.metadata import column_lineage, column_schema, made_by
+from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, window
+from ml_assets.components.resources import LakeResource, connection
+from ml_assets.components.sensors import refresh_sensor
+from ml_assets.features import Feature, FeatureSet
+from ml_assets.lake import Lake, Table
+
+EVERYTHING_BEFORE = -36_500
+"""Days back that reach the beginning of any source."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A feature group as the other components see it."""
+
+    name: str
+    source: Source
+    features: FeatureSet
+    schema: dict[str, str]
+    """Column -> DuckDB type of the snapshot, entity and as_of included."""
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of the group's assets."""
+        return dg.AssetKey([self.name, asset])
+
+    def tiles(self, lake: Lake) -> Table:
+        """The table of tiles."""
+        return lake.table(f"{self.name}/tiles", "available_date")
+
+    def snapshot(self, lake: Lake) -> Table:
+        """The table of snapshots."""
+        return lake.table(f"{self.name}/snapshot", "as_of")
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The tile days a snapshot reads, counted from its own day."""
+        return (EVERYTHING_BEFORE if self.features.is_unlimited else -self.features.longest_window, -1)
+
+    @property
+    def feature_types(self) -> dict[str, str]:
+        """Column -> DuckDB type of the features alone."""
+        return {
+            name: kind for name, kind in self.schema.items() if name not in (self.features.entity, "as_of")
+        }
+
+
+class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
+    """Features of one entity, computed from one source, strictly from what was known before each as_of."""
+
+    source: str = Field(description="The folder of the EventSource.")
+    entity: str = Field(description="The column that says what a prediction is about.")
+    features: Annotated[Any, spec(list[Feature])]
+    owners: list[str] = Field(["team:ml"], description="Who answers for the features.")
+
+    def bind(self, folder: Path, source: Source) -> Group:
+        """The group declared in ``folder``. Raises FeatureError naming the feature that can't be computed."""
+        from ml_assets.features.compiler import snapshot_schema
+
+        features = FeatureSet(self.entity, tuple(self.features), source.columns)
+        return Group(folder.name, source, features, snapshot_schema(features))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets tiles and snapshot, their checks, and the sensor that keeps them fresh."""
+        group = load_group(context, self, context.path)
+        events, tiles, snapshot = (
+            f"{group.source.name}/events",
+            f"{group.name}/tiles",
+            f"{group.name}/snapshot",
+        )
+        return dg.Definitions(
+            assets=[self._tiles(group), self._snapshot(group)],
+            asset_checks=[_snapshot_checks(group)],
+            sensors=[
+                refresh_sensor(
+                    group.name,
+                    [(events, tiles, (-group.source.reach, 0)), (tiles, snapshot, group.reach)],
+                    {events: "event_date", tiles: "available_date", snapshot: "as_of"},
+                    group.source.partitions,
+                )
+            ],
+        )
+
+    def _tiles(self, group: Group) -> dg.AssetsDefinition:
+        source = group.source
+
+        @dg.asset(
+            key=group.key("tiles"),
+            deps=[dg.AssetDep(source.key("events"), partition_mapping=window(-source.reach, 0))],
+            description=(
+                f"Partial aggregates of one {group.features.entity} over one day of events, from which every window "
+                "is summed. Partitioned by the day the events became available, so that late data appends."
+            ),
+            partitions_def=source.partitions,
+            backfill_policy=AS_ONE_RUN,
+            group_name=group.name,
+            owners=self.owners,
+            kinds={"deltalake", "duckdb"},
+        )
+        def tiles(
+            context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+        ) -> dg.MaterializeResult:
+            from ml_assets.features.store import write_tiles
+
+            events = lake.lake.table(f"{source.name}/events", "event_date")
+            made = made_by(context, **{events.name: events.version})
+            with connection(duckdb) as con:
+                rows = write_tiles(
+                    con, group.features, events, group.tiles(lake.lake), between(context), source.reach, made
+                )
+            return dg.MaterializeResult(metadata={"dagster/row_count": rows})
+
+        return tiles
+
+    def _snapshot(self, group: Group) -> dg.AssetsDefinition:
+        entity, means = group.features.entity, _meanings(group)
+        events = group.source.key("events")
+        lineage = {
+            column: [(events, source_column) for source_column in sorted(group.features.lineage(feature))]
+            for feature in group.features.features
+            for column in feature.columns
+        }
+
+        @dg.asset(
+            key=group.key("snapshot"),
+            deps=[dg.AssetDep(group.key("tiles"), partition_mapping=window(*group.reach))],
+            description=(
+                f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened and "
+                "were known strictly before it."
+            ),
+            partitions_def=group.source.partitions,
+            backfill_policy=AS_ONE_RUN,
+            group_name=group.name,
+            owners=self.owners,
+            kinds={"deltalake", "duckdb"},
+            metadata={
+                "dagster/column_schema": column_schema(
+                    {name: (sql_type, means[name]) for name, sql_type in group.schema.items()}
+                ),
+                "dagster/column_lineage": column_lineage(lineage),
+            },
+        )
+        def snapshot(
+            context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+        ) -> dg.MaterializeResult:
+            from ml_assets.features.store import write_snapshots
+
+            tiles = group.tiles(lake.lake)
+            made = made_by(context, **{tiles.name: tiles.version})
+            with connection(duckdb) as con:
+                rows = write_snapshots(
+                    con, group.features, tiles, group.snapshot(lake.lake), between(context), group.reach, made
+                )
+            return dg.MaterializeResult(
+                metadata={"dagster/row_count": rows, "features": len(group.feature_types)}
+            )
+
+        return snapshot
+
+
+def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:
+    """Bind a feature group and the source it names."""
+    source = context.load_component(group.source, EventSource)
+    return group.bind(folder, source.bind(folder.parent / group.source))
+
+
+def _meanings(group: Group) -> dict[str, str]:
+    means = {group.features.entity: "The entity.", "as_of": "The moment, 00:00 UTC of this day."}
+    for feature in group.features.features:
+        for column, days in feature.columns.items():
+            window_text = f", over the last {days} days" if days else ""
+            means[column] = f"{feature.means or feature.name}{window_text}"
+    return means
+
+
+def _snapshot_checks(group: Group) -> dg.AssetChecksDefinition:
+    key = group.key("snapshot")
+
+    @dg.multi_asset_check(
+        name=f"{group.name}__snapshot_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                "one_row_per_entity",
+                asset=key,
+                description=f"Every {group.features.entity} has one row per as_of.",
+                blocking=True,
+            ),
+            dg.AssetCheckSpec(
+                "entities_stay",
+                asset=key,
+                description="No as_of has fewer entities than the one before it: whoever was known stays known.",
+                blocking=True,
+            ),
+        ],
+        can_subset=True,
+    )
+    def snapshot_checks(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        asked = between_of_run(context.run.tags)
+        with connection(duckdb) as con:
+            rows = group.snapshot(lake.lake).read(
+                con, columns=[group.features.entity, "as_of"], between=asked
+            )
+            rows.create_view("checked_snapshot", replace=True)
+            daily = con.sql(
+                f"SELECT as_of, count(*) AS n, count(DISTINCT {group.features.entity}) AS entities "
+                "FROM checked_snapshot GROUP BY as_of ORDER BY as_of"
+            ).fetchall()
+        repeated: dict[str, int] = {str(as_of): n - entities for as_of, n, entities in daily if n != entities}
+        shrunk = {
+            str(now[0]): f"{before[2]} -> {now[2]}"
+            for before, now in pairwise(daily)
+            if now[2] < before[2] and now[0] - before[0] == timedelta(days=1)
+        }
+        outcomes: dict[str, Mapping[str, object]] = {"one_row_per_entity": repeated, "entities_stay": shrunk}
+        for selected in context.selected_asset_check_keys:
+            found = outcomes[selected.name]
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=selected.name,
+                passed=not found,
+                metadata={
+                    "as_ofs checked": len(daily),
+                    "failing": dg.MetadataValue.json(dict(list(found.items())[:20])),
+                },
+            )
+
+    return snapshot_checks

@@ -1,0 +1,191 @@
+"""Materialize the whole graph from a script: phase by phase, each a range run, only what is missing."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from ml_assets.components.model import Bound
+from ml_assets.components.model_sensors import WEEK
+from ml_assets.components.partitions import as_ranges, days, range_tags
+from ml_assets.components.project import Project
+from ml_assets.components.requests import stale_days
+from ml_assets.components.sensors import BRIDGED, newest_day
+from ml_assets.lake import Between, Commit, Lake, connect
+from ml_assets.landing import content_hash
+from ml_assets.landing.raw import SourceTables, landed_through, seen_files
+from ml_assets.registry import Registry
+from ml_assets.registry.promotion import plan, read_verdicts, withdrawn
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run to make: which assets, for which range of partitions."""
+
+    title: str
+    assets: tuple[dg.AssetKey, ...]
+    between: Between | None
+    may_refuse: bool = False
+    """Whether a failing gate is an answer, not a fault: what comes after works with what passed."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a phase went."""
+
+    phase: Phase
+    success: bool
+    seconds: float
+    messages: tuple[str, ...]
+
+
+def phases(project: Project, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
+    """What there is to do, in order; each phase is worked out after the one before it has run."""
+    for name in project.sources:
+        yield from _source_phases(project, lake, name)
+    for group in project.groups.values():
+        tiles, snapshot = group.tiles(lake), group.snapshot(lake)
+        events = SourceTables.of(lake, group.source.name).events
+        since = group.source.partitions.start.date()
+        for title, above, below, reach in (
+            ("tiles", events, tiles, (-group.source.reach, 0)),
+            ("snapshot", tiles, snapshot, group.reach),
+        ):
+            stale = stale_days(above.history(), below.history(), above.name, reach, since)
+            stale = {day for day in stale if group.source.partitions.has_partition_key(day.isoformat())}
+            for between in as_ranges(stale):
+                yield Phase(f"{group.name}: {title}", (group.key(title),), between)
+    for model in project.models.values():
+        yield from _model_phases(model, lake, registry, cutoffs)
+
+
+def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
+    source, folder = project.sources[name]
+    files = folder.files()
+    with connect() as con:
+        seen = seen_files(con, SourceTables.of(lake, name).files)
+    new = {day for day, file in files.items() if day not in seen or seen[day].last != content_hash(file.path)}
+    new = {day for day in new if source.partitions.has_partition_key(day.isoformat())}
+    keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
+    for first, last in as_ranges(new, BRIDGED):
+        late = max(first - timedelta(days=source.late_days), source.partitions.start.date())
+        yield Phase(f"{name}: raw, events, quarantine", keys, (late, last))
+
+
+def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
+    tables = model.tables(lake)
+    with connect() as con:
+        landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
+    newest = model.newest_mature(landed) if landed else None
+    if newest is None:
+        return
+    wanted = model.cutoffs_between(model.spec.cutoffs.start, newest)
+    for between in as_ranges(set(wanted) - _written(tables.labels.history(), wanted), WEEK):
+        yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
+    chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
+    recent = set(wanted[-cutoffs:])
+    for between in as_ranges(recent - _written(tables.decisions.history(), wanted), WEEK):
+        yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, may_refuse=True)
+    if _something_to_promote(model, lake, registry):
+        yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
+    yield from _use_phases(model, lake, registry, newest)
+
+
+def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> Iterator[Phase]:
+    tables = model.tables(lake)
+    champion = registry.champion(model.name)
+    last = newest_day(model.group.snapshot(lake))
+    if champion is None or last is None:
+        return
+    scored = {
+        day
+        for commit in tables.predictions.history()
+        if commit.between and commit.metadata.get("model_version") == str(champion.number)
+        for day in days(*commit.between)
+    }
+    for between in as_ranges(set(days(champion.cutoff, last)) - scored):
+        yield Phase(
+            f"{model.name}: predictions, drift", (model.key("predictions"), model.key("drift")), between
+        )
+    followed = set(model.cutoffs_between(champion.cutoff, newest))
+    for between in as_ranges(followed - _written(tables.performance.history(), sorted(followed)), WEEK):
+        yield Phase(f"{model.name}: performance", (model.key("performance"),), between)
+
+
+def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
+    tables = model.tables(lake)
+    champion = registry.champion(model.name)
+    with connect() as con:
+        waiting = plan(
+            read_verdicts(con, tables.decisions),
+            withdrawn(con, tables.promotions),
+            champion.number if champion else None,
+            champion.cutoff if champion else None,
+        )
+    return champion is None or bool(waiting.promote)
+
+
+def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:
+    ranges = [commit.between for commit in history if commit.between]
+    return {day for day in wanted if any(first <= day <= last for first, last in ranges)}
+
+
+def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:
+    """Execute a phase as one run in this process, on the given instance."""
+    started = time.perf_counter()
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        asset_selection=list(phase.assets),
+        run_config=QUIET,
+        tags=range_tags(*phase.between) if phase.between else {},
+        raise_on_error=False,
+    )
+    return Done(phase, result.success, time.perf_counter() - started, tuple(_messages(result)))
+
+
+def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """In words: what failed and which checks did not pass."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error.cause or event.step_failure_data.error
+            if error.cls_name != "DagsterAssetCheckFailedError":
+                yield f"{event.step_key}: {error.message.strip()}"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            said = check.description or "; ".join(f"{k}: {v.value}" for k, v in check.metadata.items())
+            yield f"{check.severity.value} {check.asset_key.to_user_string()} {check.check_name}: {said}"
+
+
+def materialize(
+    project: Project,
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    registry: Registry,
+    *,
+    cutoffs: int,
+    tell: Callable[[str], None],
+) -> list[Done]:
+    """Run every phase that has something to do, telling of each; stop at the first that fails.
+
+    Returns what was done; the last one has ``success`` False if it failed.
+    """
+    done: list[Done] = []
+    for phase in phases(project, lake, registry, cutoffs):
+        span = f"{phase.between[0]} to {phase.between[1]}" if phase.between else ""
+        tell(f"  {phase.title}  {span}")
+        outcome = run_phase(defs, instance, phase)
+        done.append(outcome)
+        for message in outcome.messages:
+            tell(f"      {message}")
+        tell(
+            f"      {'done' if outcome.success else 'refused' if phase.may_refuse else 'failed'} in {outcome.seconds:.1f} s"
+        )
+        if not outcome.success and not phase.may_refuse:
+            break
+    return done

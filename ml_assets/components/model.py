@@ -1,0 +1,155 @@
+"""The component ``Model``: labels, training, evaluation, promotion, predictions and drift of one model."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import Field
+
+from ml_assets.components.feature_group import FeatureGroup, Group, load_group
+from ml_assets.components.fields import spec
+from ml_assets.components.partitions import weekly
+from ml_assets.evaluation.gates import GatePolicy
+from ml_assets.features.spec import FeatureError, unknown
+from ml_assets.features.sql import columns_of
+from ml_assets.lake import Lake, Table
+from ml_assets.monitoring.drift import DriftPolicy
+from ml_assets.training import Cutoffs, Label, Train
+
+
+@dataclass(frozen=True)
+class ModelTables:
+    """The tables of one model."""
+
+    labels: Table
+    training_set: Table
+    candidate: Table
+    profiles: Table
+    evaluation: Table
+    decisions: Table
+    promotions: Table
+    predictions: Table
+    performance: Table
+    drift: Table
+    drift_days: Table
+    evidence: Table
+
+    @classmethod
+    def of(cls, lake: Lake, model: str) -> "ModelTables":
+        """The tables of the model of that name."""
+        partitions = {
+            "labels": ("as_of",),
+            "training_set": ("cutoff",),
+            "candidate": ("cutoff",),
+            "profiles": ("cutoff",),
+            "evaluation": ("cutoff",),
+            "decisions": ("cutoff",),
+            "promotions": ("month",),
+            "predictions": ("as_of", "model_version"),
+            "performance": ("as_of",),
+            "drift": ("as_of",),
+            "drift_days": ("as_of",),
+            "evidence": ("as_of",),
+        }
+        return cls(**{name: lake.table(f"{model}/{name}", *by) for name, by in partitions.items()})
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A model with everything it refers to."""
+
+    name: str
+    group: Group
+    spec: "Model"
+
+    @cached_property
+    def cutoffs(self) -> dg.WeeklyPartitionsDefinition:
+        """The cutoff partitions."""
+        return weekly(self.spec.cutoffs.start, self.spec.cutoffs.end)
+
+    @property
+    def entity(self) -> str:
+        """What a prediction is about."""
+        return self.group.features.entity
+
+    @property
+    def horizon_weeks(self) -> int:
+        """The label horizon in whole weeks, rounded up."""
+        return -(-self.spec.label.days // 7)
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of the model's assets."""
+        return dg.AssetKey([self.name, asset])
+
+    def tables(self, lake: Lake) -> ModelTables:
+        """The model's tables."""
+        return ModelTables.of(lake, self.name)
+
+    def cutoffs_between(self, first: date, last: date) -> list[date]:
+        """The cutoffs from first to last, both included."""
+        return [c for c in self.spec.cutoffs.before(last, 10_000) if c >= first]
+
+    def newest_mature(self, landed_through: date) -> date | None:
+        """The newest cutoff whose own labels, the holdout, have matured."""
+        mature = self.spec.cutoffs.before(landed_through + timedelta(days=1) - self.spec.label.horizon, 1)
+        if not mature:
+            return None
+        return min(mature[0], self.spec.cutoffs.end) if self.spec.cutoffs.end else mature[0]
+
+
+class Model(dg.Component, dg.Model, dg.Resolvable):
+    """A binary classifier over a feature group: who is scored, what is predicted, how it is judged."""
+
+    description: str = Field(description="What it predicts, in one sentence.")
+    features: str = Field(description="The folder of the FeatureGroup.")
+    population: str = Field(description="SQL condition over the features: who is scored.")
+    label: Annotated[Any, spec(Label)]
+    cutoffs: Annotated[Any, spec(Cutoffs)]
+    train: Annotated[Any, spec(Train)] = Train()
+    baseline: str = Field(description="The numeric feature the trivial baseline looks up.")
+    slices: list[str] = Field([], description="Features by which the evaluation is split.")
+    gates: Annotated[Any, spec(GatePolicy)] = GatePolicy()
+    drift: Annotated[Any, spec(DriftPolicy)] = DriftPolicy()
+    owners: list[str] = Field(["team:ml"], description="Who answers for the model.")
+
+    def bind(self, name: str, group: Group) -> Bound:
+        """The model with its features. Raises FeatureError where a name in it is unknown."""
+        known = group.feature_types
+        named = {
+            "population": columns_of(self.population, "population"),
+            "slices": self.slices,
+            "baseline": [self.baseline],
+        }
+        for where, columns in named.items():
+            for column in columns:
+                if column not in known:
+                    raise FeatureError(f"model {name}, {where}: {unknown(column, known)}")
+        for column in columns_of(self.label.condition, "label"):
+            if column not in group.source.columns:
+                raise FeatureError(f"model {name}, label: {unknown(column, group.source.columns)}")
+        if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
+            raise FeatureError(
+                f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed"
+            )
+        return Bound(name, group, self)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
+        from ml_assets.components import model_checks, model_monitoring, model_sensors, model_training
+
+        folder: Path = context.path
+        group = load_group(
+            context, context.load_component(self.features, FeatureGroup), folder.parent / self.features
+        )
+        model = self.bind(folder.name, group)
+        retrain = model_sensors.retrain_job(model)
+        return dg.Definitions(
+            assets=[*model_training.assets(model), *model_monitoring.assets(model)],
+            asset_checks=model_checks.checks(model),
+            jobs=[retrain],
+            sensors=[model_sensors.scoring_sensor(model), model_sensors.drift_sensor(model, retrain)],
+            schedules=[model_sensors.weekly_schedule(model, retrain)],
+        )

@@ -1,0 +1,194 @@
+"""The assets of a model in use: predictions, performance and drift."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.metadata import made_by, markdown_table, picture
+from ml_assets.components.model import Bound
+from ml_assets.components.partitions import AS_ONE_RUN, between, window
+from ml_assets.components.resources import LakeResource, MlflowResource, connection
+
+
+def assets(model: Bound) -> list[dg.AssetsDefinition]:
+    """Predictions, performance and drift."""
+    return [_predictions(model), _performance(model), _drift(model)]
+
+
+def _common(model: Bound, *kinds: str) -> dict[str, Any]:
+    return {
+        "group_name": model.name,
+        "owners": model.spec.owners,
+        "kinds": set(kinds),
+        "backfill_policy": AS_ONE_RUN,
+    }
+
+
+def _predictions(model: Bound) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=model.key("predictions"),
+        deps=[model.group.key("snapshot"), model.key("champion")],
+        description=(
+            f"The champion's score of every member of the population ({model.spec.population}) at each as_of. Scores "
+            "of an earlier champion stay beside those of a later one."
+        ),
+        partitions_def=model.group.source.partitions,
+        **_common(model, "deltalake", "xgboost"),
+    )
+    def predictions(
+        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
+    ) -> dg.MaterializeResult:
+        from ml_assets.serving import population_frame, prediction_rows
+        from ml_assets.training.fit import score
+        from ml_assets.training.frames import check_frame
+
+        tables, snapshot = model.tables(lake.lake), model.group.snapshot(lake.lake)
+        champion = mlflow.registry.champion(model.name)
+        if champion is None:
+            raise dg.Failure(
+                f"{model.name} has no champion, so there is nothing to predict with. Materialize {model.name}/champion.",
+                allow_retries=False,
+            )
+        booster = mlflow.registry.load(champion)
+        made = made_by(context, **{snapshot.name: snapshot.version}) | {"model_version": str(champion.number)}
+        with connection(duckdb) as con:
+            frame = population_frame(
+                con, snapshot, between(context), entity=model.entity, population=model.spec.population
+            )
+            checked = check_frame(frame, model.group.feature_types, entity=model.entity, labelled=False)
+            rows = prediction_rows(
+                con,
+                frame,
+                score(booster, checked),
+                model=model.name,
+                version=champion.number,
+                cutoff=champion.cutoff,
+                entity=model.entity,
+            )
+            tables.predictions.replace(
+                rows, between=between(context), also=f"model_version = {champion.number}", metadata=made
+            )
+            ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
+        if n == 0:
+            context.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": n, "mean score": mean, "model version": champion.number}
+        )
+
+    return predictions
+
+
+def _performance(model: Bound) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=model.key("performance"),
+        deps=[
+            dg.AssetDep(model.key("predictions"), partition_mapping=window(0, 0)),
+            model.key("labels"),
+        ],
+        description="How the predictions made at a cutoff turned out, once their labels are mature. Scores of a "
+        "version that could have learnt from the outcome are left out.",
+        partitions_def=model.cutoffs,
+        **_common(model, "deltalake", "scikitlearn"),
+    )
+    def performance(
+        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.MaterializeResult:
+        from ml_assets.monitoring.performance import performance as by_cohort
+        from ml_assets.monitoring.performance import performance_rows
+
+        tables = model.tables(lake.lake)
+        made = made_by(
+            context,
+            **{
+                tables.predictions.name: tables.predictions.version,
+                tables.labels.name: tables.labels.version,
+            },
+        )
+        with connection(duckdb) as con:
+            tables.predictions.read(con, between=between(context)).create_view(
+                "made_predictions", replace=True
+            )
+            tables.labels.read(con, between=between(context)).create_view("mature_labels", replace=True)
+            frame = con.sql(
+                f"SELECT as_of, model_version, label, score FROM made_predictions JOIN mature_labels "
+                f"USING ({model.entity}, as_of) WHERE known_until <= as_of ORDER BY as_of, model_version, {model.entity}"
+            ).df()
+            cohorts = by_cohort(frame)
+            tables.performance.replace(
+                con.from_arrow(performance_rows(cohorts)), between=between(context), metadata=made
+            )
+        rows = [vars(cohort) for cohort in cohorts]
+        words = "" if rows else "no predictions of these cutoffs have mature labels yet"
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": len(rows),
+                "cohorts": markdown_table(rows),
+                "note": words or "none",
+            }
+        )
+
+    return performance
+
+
+def _drift(model: Bound) -> dg.AssetsDefinition:
+    lookback = timedelta(days=model.spec.drift.of_last - 1)
+
+    @dg.asset(
+        key=model.key("drift"),
+        deps=[model.key("predictions"), model.group.key("snapshot")],
+        description=(
+            "How far the features and scores of the population have moved from the champion's own training profile, "
+            "feature by feature; with evidence where a retrain is called for."
+        ),
+        partitions_def=model.group.source.partitions,
+        **_common(model, "deltalake", "evidently"),
+    )
+    def drift(
+        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
+    ) -> dg.MaterializeResult:
+        from ml_assets.components.watch import latest_version, watch_days, write_report
+        from ml_assets.monitoring.plots import drift_over_time, feature_shift_plot
+
+        first, last = between(context)
+        with connection(duckdb) as con:
+            version = latest_version(con, model, lake.lake, (first, last))
+            if version is None:
+                raise dg.Failure(
+                    f"There are no predictions from {first} to {last} to compare with. Materialize {model.name}/predictions.",
+                    allow_retries=False,
+                )
+            watched = watch_days(context, con, model, lake.lake, (first, last), lookback, version)
+            report = write_report(con, model, lake.lake, mlflow, version, last)
+        newest = watched.newest_drifts
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": watched.rows,
+                "newest day": watched.newest_reason,
+                "features": markdown_table(
+                    [
+                        {
+                            "feature": d.feature,
+                            "PSI": d.psi,
+                            "threshold": d.threshold,
+                            "breached": "yes" if d.breached else "",
+                            "null share": d.null_share,
+                            "weight": d.weight,
+                        }
+                        for d in sorted(newest, key=lambda d: -d.weight)
+                    ]
+                ),
+                "evidence": watched.evidence or "none",
+                "champion version": version,
+                "Evidently report": dg.MetadataValue.url(report)
+                if report
+                else "nobody was scored on the last day",
+                "share of breached features by day": picture(
+                    drift_over_time(watched.day_rows, model.spec.drift.share), "drift over time"
+                ),
+                "features against their thresholds": picture(feature_shift_plot(newest), "drift by feature"),
+            }
+        )
+
+    return drift

@@ -1,0 +1,194 @@
+"""What keeps a model going: scoring new days, retraining on evidence, and retraining at least every week."""
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.model import Bound
+from ml_assets.components.partitions import as_ranges
+from ml_assets.components.requests import UNFINISHED, answer, ask, request_key
+from ml_assets.components.resources import LakeResource, connection
+from ml_assets.components.sensors import newest_day
+from ml_assets.lake import Lake
+from ml_assets.landing.raw import SourceTables, landed_through
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+TAG = "ml_assets"
+WEEK = timedelta(weeks=1)
+
+
+def retrain_job(model: Bound) -> "UnresolvedAssetJobDefinition":
+    """Labels, training set, candidate, evaluation and champion of one cutoff, with their checks."""
+    names = ("labels", "training_set", "candidate", "evaluation", "champion")
+    return dg.define_asset_job(
+        f"{model.name}_retrain",
+        selection=dg.AssetSelection.assets(*(model.key(name) for name in names)),
+        partitions_def=model.cutoffs,
+        description=f"Train, judge and, if every gate passes, promote a new {model.name} for one cutoff. The scoring "
+        "sensor then scores the newest day with it.",
+    )
+
+
+def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tuple[int, date] | None:
+    """Version and cutoff of the champion by the promotion log, or None; needs no MLflow."""
+    promotions = model.tables(lake).promotions
+    if not promotions.exists:
+        return None
+    with connection(duckdb) as con:
+        rows = (
+            promotions.read(con, columns=["to_version", "cutoff", "at"]).order("at DESC").limit(1).fetchall()
+        )
+    return (int(rows[0][0]), rows[0][1]) if rows else None
+
+
+def scoring_sensor(model: Bound) -> dg.SensorDefinition:
+    """New snapshots, or a new champion -> predictions and drift of the days not scored yet."""
+    assets = [model.key("predictions"), model.key("drift")]
+
+    @dg.sensor(
+        name=f"{model.name}_scoring",
+        description="Asks for predictions and drift of days the champion has not scored; of a new champion, for the "
+        "newest day.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=30,
+        default_status=RUNNING,
+    )
+    def scoring(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        champion = champion_on_record(lake.lake, model, duckdb)
+        if champion is None:
+            return dg.SkipReason(f"{model.name} has no champion yet")
+        newest = newest_day(model.group.snapshot(lake.lake))
+        if newest is None:
+            return dg.SkipReason("there is no snapshot yet")
+        scored = [
+            commit.between[1]
+            for commit in model.tables(lake.lake).predictions.history()
+            if commit.between and commit.metadata.get("model_version") == str(champion[0])
+        ]
+        first = max(scored) + timedelta(days=1) if scored else newest
+        if first > newest:
+            return dg.SkipReason(f"version {champion[0]} has scored every day up to {newest}")
+        key = request_key(f"{model.name}/scoring", [champion[0], first, newest])
+        return answer([ask(context.instance, key, between=(first, newest), assets=assets)], "")
+
+    return scoring
+
+
+def drift_sensor(model: Bound, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
+    """Evidence of drift against the present champion -> the retrain job, once, with the evidence in its tags."""
+
+    @dg.sensor(
+        name=f"{model.name}_drift_retrain",
+        description="Asks for a retrain when there is evidence that the champion's inputs have drifted.",
+        jobs=[job],
+        minimum_interval_seconds=60,
+        default_status=RUNNING,
+    )
+    def drift_retrain(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        champion = champion_on_record(lake.lake, model, duckdb)
+        evidence_table = model.tables(lake.lake).evidence
+        if champion is None or not evidence_table.exists:
+            return dg.SkipReason("there is no champion, or no evidence of drift")
+        with connection(duckdb) as con:
+            rows = (
+                evidence_table.read(con)
+                .filter(f"champion_version = {champion[0]}")
+                .order("as_of DESC")
+                .limit(1)
+                .to_arrow_table()
+                .to_pylist()
+            )
+        if not rows:
+            return dg.SkipReason(f"there is no evidence of drift against version {champion[0]}")
+        evidence = rows[0]
+        tags = {
+            f"{TAG}/evidence": evidence["evidence_id"],
+            f"{TAG}/evidence_as_of": str(evidence["as_of"]),
+            f"{TAG}/evidence_reason": evidence["reason"][:250],
+        }
+        return retrain(
+            context.instance, model, lake, duckdb, champion, f"drift:{evidence['evidence_id']}", tags
+        )
+
+    return drift_retrain
+
+
+def weekly_schedule(model: Bound, job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
+    """Every Monday, a retrain at the newest mature cutoff, drift or not."""
+
+    @dg.schedule(
+        name=f"{model.name}_weekly_retrain",
+        description="Retrains at the newest mature cutoff, whether or not anything has drifted.",
+        job=job,
+        cron_schedule="0 6 * * 1",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def weekly_retrain(
+        context: dg.ScheduleEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        champion = champion_on_record(lake.lake, model, duckdb)
+        outcome = retrain(
+            context.instance, model, lake, duckdb, champion, "weekly", {f"{TAG}/trigger": "schedule"}
+        )
+        return list(outcome.run_requests or []) if isinstance(outcome, dg.SensorResult) else outcome
+
+    return weekly_retrain
+
+
+def retrain(
+    instance: dg.DagsterInstance,
+    model: Bound,
+    lake: LakeResource,
+    duckdb: DuckDBResource,
+    champion: tuple[int, date] | None,
+    why: str,
+    tags: dict[str, str],
+) -> dg.SensorResult | dg.SkipReason:
+    """The request to retrain at the newest mature cutoff, or why there is none.
+
+    Labels of earlier cutoffs that are missing are asked for first, in a run of their own; the retrain
+    follows at a later tick.
+    """
+    source = SourceTables.of(lake.lake, model.group.source.name)
+    with connection(duckdb) as con:
+        landed = landed_through(con, source.files)
+    cutoff = model.newest_mature(landed) if landed else None
+    if cutoff is None:
+        return dg.SkipReason("no cutoff has mature labels yet")
+    if champion is not None and cutoff <= champion[1]:
+        return dg.SkipReason(
+            f"the champion, version {champion[0]}, is of cutoff {champion[1]}; no later cutoff has mature labels yet"
+        )
+    in_flight = instance.get_runs(
+        dg.RunsFilter(job_name=f"{model.name}_retrain", statuses=UNFINISHED), limit=1
+    )
+    if in_flight:
+        return dg.SkipReason(f"retrain run {in_flight[0].run_id} is in flight")
+    missing = _unlabelled(model, lake.lake, cutoff)
+    if missing:
+        key = request_key(f"{model.name}/labels", sorted(missing))
+        outcomes = [
+            ask(instance, f"{key}:{first}", between=(first, last), assets=[model.key("labels")], tags=tags)
+            for first, last in as_ranges(missing, WEEK)
+        ]
+        return answer(outcomes, "")
+    key = request_key(f"{model.name}/retrain", [champion[0] if champion else None, why, cutoff])
+    return answer([ask(instance, key, between=(cutoff, cutoff), tags=tags)], "")
+
+
+def _unlabelled(model: Bound, lake: Lake, cutoff: date) -> set[date]:
+    """The cutoffs a training set of ``cutoff`` needs labels of and that have never been labelled."""
+    wanted = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
+    labels = model.tables(lake).labels
+    written = [commit.between for commit in labels.history() if commit.between]
+    return {day for day in wanted if not any(first <= day <= last for first, last in written)}

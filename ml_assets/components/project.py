@@ -1,0 +1,63 @@
+"""The project as a whole: every source, feature group and model declared below one folder."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+
+import dagster as dg
+
+from ml_assets.components.event_source import EventSource, Source
+from ml_assets.components.feature_group import FeatureGroup, Group
+from ml_assets.components.model import Bound, Model
+from ml_assets.home import CHECKOUT
+from ml_assets.landing import LandingFolder
+
+
+@dataclass(frozen=True)
+class Project:
+    """The component tree of a defs module such as ``ml_assets.defs``."""
+
+    module: str
+
+    @cached_property
+    def tree(self) -> dg.ComponentTree:
+        """Dagster's component tree of the module."""
+        return dg.ComponentTree.from_module(import_module(self.module), CHECKOUT)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the module."""
+        return Path(next(iter(import_module(self.module).__path__)))
+
+    @cached_property
+    def _components(self) -> dict[str, dg.Component]:
+        folders = sorted(path.parent for path in self.folder.glob("*/defs.yaml"))
+        return {folder.name: self.tree.load_component(folder) for folder in folders}
+
+    @cached_property
+    def sources(self) -> dict[str, tuple[Source, LandingFolder]]:
+        """Every source with its landing folder."""
+        return {
+            name: (component.bind(self.folder / name), component.folder)
+            for name, component in self._components.items()
+            if isinstance(component, EventSource)
+        }
+
+    @cached_property
+    def groups(self) -> dict[str, Group]:
+        """Every feature group."""
+        return {
+            name: component.bind(self.folder / name, self.sources[component.source][0])
+            for name, component in self._components.items()
+            if isinstance(component, FeatureGroup)
+        }
+
+    @cached_property
+    def models(self) -> dict[str, Bound]:
+        """Every model."""
+        return {
+            name: component.bind(name, self.groups[component.features])
+            for name, component in self._components.items()
+            if isinstance(component, Model)
+        }

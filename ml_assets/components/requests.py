@@ -1,0 +1,119 @@
+"""What sensors ask for: runs over ranges of partitions, each asked for once however often a sensor ticks.
+
+A request has a key made of what there is to do, not of when it was seen. Before it is made, the instance
+is asked for runs with that key: one in flight or done means there is nothing to ask for; a failed one is
+tried again a few times. So the same tick twice, a lost cursor and a run in flight are all harmless.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+
+from ml_assets.components.partitions import range_tags
+from ml_assets.lake import Between, Commit
+
+REQUEST = "ml_assets/request"
+ATTEMPTS = 3
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def request_key(what: str, facts: object) -> str:
+    """A stable key of what there is to do: its name and a digest of the facts it follows from."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{what}:{digest[:16]}"
+
+
+def ask(
+    instance: dg.DagsterInstance,
+    key: str,
+    *,
+    between: Between | None,
+    tags: Mapping[str, str] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
+) -> dg.RunRequest | dg.SkipReason:
+    """A request for the run behind ``key``, or why there is none to make."""
+    runs = instance.get_runs(dg.RunsFilter(tags={REQUEST: key}))
+    for run in runs:
+        if run.status in UNFINISHED:
+            return dg.SkipReason(f"run {run.run_id} for {key} is in flight")
+        if run.status == dg.DagsterRunStatus.SUCCESS:
+            return dg.SkipReason(f"run {run.run_id} for {key} has succeeded")
+    if len(runs) >= ATTEMPTS:
+        return dg.SkipReason(
+            f"{len(runs)} runs for {key} have failed, the last is {runs[0].run_id}: "
+            "mend the cause and re-execute it, it is not tried again by itself"
+        )
+    return dg.RunRequest(
+        run_key=f"{key}#{len(runs)}",
+        asset_selection=assets,
+        tags={REQUEST: key, **(range_tags(*between) if between else {}), **(tags or {})},
+    )
+
+
+def answer(
+    outcomes: Sequence[dg.RunRequest | dg.SkipReason], nothing: str
+) -> dg.SensorResult | dg.SkipReason:
+    """What a sensor returns: the requests among the outcomes, else all the reasons for none."""
+    requests = [outcome for outcome in outcomes if isinstance(outcome, dg.RunRequest)]
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    reasons = [o.skip_message or "" for o in outcomes if isinstance(o, dg.SkipReason)]
+    return dg.SkipReason("; ".join(reasons) or nothing)
+
+
+def stale_days(
+    upstream: Sequence[Commit],
+    downstream: Sequence[Commit],
+    upstream_name: str,
+    reach: tuple[int, int],
+    since: date,
+) -> set[date]:
+    """The downstream days whose upstream days have changed since they were written, or that are missing.
+
+    Downstream day D reads the upstream days D + reach[0] to D + reach[1]. A commit's metadata names the
+    days it replaced and the upstream version it read. Only days from ``since`` up to the last that any
+    upstream day allows (last upstream day - reach[1]) are named.
+    """
+    changed: dict[date, int] = {}
+    for commit in sorted(upstream, key=lambda c: c.version):
+        for day in _days_of(commit):
+            changed[day] = commit.version
+    if not changed:
+        return set()
+    read: dict[date, int] = {}
+    for commit in sorted(downstream, key=lambda c: c.version):
+        version = int(json.loads(commit.metadata.get("inputs", "{}")).get(upstream_name, -1))
+        for day in _days_of(commit):
+            read[day] = version
+    last = max(changed) - timedelta(days=reach[1])
+    stale = set()
+    day = max(since, min(changed) - timedelta(days=reach[1]))
+    while day <= last:
+        inside = (
+            changed.get(day + timedelta(days=n), -1)
+            for n in range(_reach_start(reach, day, changed), reach[1] + 1)
+        )
+        if day not in read or max(inside, default=-1) > read[day]:
+            stale.add(day)
+        day += timedelta(days=1)
+    return stale
+
+
+def _reach_start(reach: tuple[int, int], day: date, changed: Mapping[date, int]) -> int:
+    return max(reach[0], (min(changed) - day).days)
+
+
+def _days_of(commit: Commit) -> list[date]:
+    if commit.between is None:
+        return []
+    first, last = commit.between
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

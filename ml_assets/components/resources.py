@@ -1,0 +1,79 @@
+"""The resources every asset uses: the lake, DuckDB, and MLflow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.lake import Lake, pin
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where the Delta tables live: a folder, or an object-store URL."""
+
+    root: str
+
+    @property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake(self.root)
+
+
+class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The model registry. MLflow is imported when it is used, not when the code location loads."""
+
+    tracking_uri: str
+    artifact_root: str
+    ui_url: str = "http://127.0.0.1:5000"
+
+    @property
+    def registry(self) -> "Registry":
+        """The registry behind this resource."""
+        from ml_assets.registry import Registry
+
+        return Registry(self.tracking_uri, self.artifact_root)
+
+    @contextmanager
+    def parent_run(self, context: dg.AssetExecutionContext, model: str) -> Iterator[str]:
+        """One MLflow run for this Dagster run, by dagster-mlflow: found again when the run goes on.
+
+        Runs started inside are nested in it. It ends with the body: FINISHED, or FAILED if that raises.
+        """
+        self.registry.experiment(model)
+        from dagster_mlflow.resources import MlFlow
+
+        mlflow = MlFlow(
+            SimpleNamespace(
+                log=context.log,
+                dagster_run=context.run,
+                run_id=context.run.run_id,
+                resource_config={
+                    "experiment_name": model,
+                    "mlflow_tracking_uri": self.tracking_uri,
+                    "extra_tags": {"dagster/job": context.run.job_name},
+                },
+            )
+        )
+        try:
+            yield mlflow.active_run().info.run_id
+        except BaseException:
+            mlflow.end_run(status="FAILED")
+            raise
+        mlflow.end_run()
+
+
+@contextmanager
+def connection(resource: DuckDBResource) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A pinned connection of the resource, closed whatever happens."""
+    with resource.get_connection() as con:
+        try:
+            yield pin(con)
+        finally:
+            con.close()

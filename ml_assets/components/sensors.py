@@ -1,0 +1,122 @@
+"""Sensors: new landing files, stale features, new days to score, drift evidence, failed runs.
+
+Each compares what is recorded in the lake with what there is, so a lost cursor costs time, never a run
+too many or too few. All start running with the code location; stop one in the UI to take over by hand.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.partitions import as_ranges
+from ml_assets.components.requests import answer, ask, request_key, stale_days
+from ml_assets.components.resources import LakeResource, connection
+from ml_assets.lake import Table
+from ml_assets.landing import LandingFolder, NoLandingFiles, content_hash
+from ml_assets.landing.raw import SourceTables, seen_files
+
+BRIDGED = timedelta(days=7)
+"""Ranges with at most this much between them become one run: a closed day is no reason for two."""
+
+
+def landing_sensor(
+    source: str, folder: LandingFolder, partitions: dg.DailyPartitionsDefinition, late_days: int
+) -> dg.SensorDefinition:
+    """New or changed landing files -> raw, events and quarantine of the days they touch."""
+    assets = [dg.AssetKey([source, name]) for name in ("raw", "events", "quarantine")]
+
+    @dg.sensor(
+        name=f"{source}_landing",
+        description=f"Asks for the days that new or changed landing files of {source} touch.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def landing(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            files = folder.files()
+        except NoLandingFiles as error:
+            return dg.SkipReason(str(error))
+        known = json.loads(context.cursor) if context.cursor else {}
+        prints = {str(day): f"{file.size}:{file.mtime_ns}" for day, file in files.items()}
+        looked_at = [day for day in files if known.get(str(day)) != prints[str(day)]]
+        with connection(duckdb) as con:
+            seen = seen_files(con, SourceTables.of(lake.lake, source).files) if looked_at else {}
+        hashes = {day: content_hash(files[day].path) for day in looked_at}
+        new = {day for day in looked_at if day not in seen or seen[day].last != hashes[day]}
+        context.update_cursor(
+            json.dumps({d: p for d, p in prints.items() if date.fromisoformat(d) not in new})
+        )
+        outside = {day for day in new if not partitions.has_partition_key(day.isoformat())}
+        outcomes = [
+            ask(
+                context.instance,
+                request_key(
+                    f"{source}/landing",
+                    [
+                        (day, hashes[day], seen[day].versions if day in seen else 0)
+                        for day in sorted(new)
+                        if first <= day <= last
+                    ],
+                ),
+                between=(max(first - timedelta(days=late_days), partitions.start.date()), last),
+                assets=assets,
+            )
+            for first, last in as_ranges(new - outside, BRIDGED)
+        ]
+        strange = f"; {len(outside)} files are for days outside the source's partitions" if outside else ""
+        return answer(outcomes, f"no new or changed file among {len(files)} in {folder.path}{strange}")
+
+    return landing
+
+
+def refresh_sensor(
+    group: str,
+    edges: Sequence[tuple[str, str, tuple[int, int]]],
+    tables: dict[str, str],
+    partitions: dg.DailyPartitionsDefinition,
+) -> dg.SensorDefinition:
+    """Changed upstream tables -> the tiles, then the snapshots, of the days that read them.
+
+    ``edges`` are (upstream table, downstream table, reach) from first to last, ``tables`` the partition
+    column of each table.
+    """
+    assets = [dg.AssetKey(downstream.split("/")) for _, downstream, _ in edges]
+
+    @dg.sensor(
+        name=f"{group}_refresh",
+        description=f"Asks for the tiles and snapshots of {group} whose events have changed.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def refresh(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+        for upstream, downstream, reach in edges:
+            above, below = (lake.lake.table(name, tables[name]) for name in (upstream, downstream))
+            since = partitions.start.date()
+            stale = stale_days(above.history(), below.history(), upstream, reach, since)
+            stale = {day for day in stale if partitions.has_partition_key(day.isoformat())}
+            if stale:
+                outcomes = [
+                    ask(
+                        context.instance,
+                        request_key(downstream, [first, last, above.version, below.version]),
+                        between=(first, last),
+                        assets=[dg.AssetKey(downstream.split("/"))],
+                    )
+                    for first, last in as_ranges(stale)
+                ]
+                return answer(outcomes, "")
+        return dg.SkipReason("tiles and snapshots are as new as their events")
+
+    return refresh
+
+
+def newest_day(table: Table) -> date | None:
+    """The newest partition a table has been written for, or None."""
+    return max((commit.between[1] for commit in table.history() if commit.between), default=None)

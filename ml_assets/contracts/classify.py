@@ -1,0 +1,210 @@
+"""Raw rows into typed rows with the reasons to refuse them: one SQL query."""
+
+import duckdb
+
+from ml_assets.contracts import sql
+from ml_assets.contracts.contract import ROW_IDENTITY, Contract
+from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.contracts.model import Column, RowRule
+
+UNBOUNDED = ("FLOAT", "DOUBLE", "DATE", "TIMESTAMPTZ")
+ORDER = "landing_date, file, row_number, content_hash"
+
+
+def classify(
+    contract: Contract, con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, late_days: int
+) -> duckdb.DuckDBPyRelation:
+    """See ``Contract.classify``."""
+    if late_days < 0:
+        raise ValueError(f"late_days is {late_days}; a number of days of 0 or more is expected")
+    types = source_types(contract, rows)
+    _contract_rows = rows
+    return con.sql(classify_sql(contract, types, late_days, "_contract_rows"))
+
+
+def source_types(contract: Contract, rows: duckdb.DuckDBPyRelation) -> dict[str, str]:
+    """The types the landing columns have in a relation; ContractError if one is missing."""
+    found = {
+        name.lower(): sql.canonical(str(kind)) for name, kind in zip(rows.columns, rows.types, strict=True)
+    }
+    for name in (*contract.source_columns, *ROW_IDENTITY):
+        if name.lower() not in found:
+            message = f"the rows have no column {name!r}{nearest(name, rows.columns)}"
+            raise ContractError(contract.path, f"{message}; land the source's files again")
+    return {name: found[name.lower()] for name in contract.source_columns}
+
+
+def classify_sql(contract: Contract, types: dict[str, str], late_days: int, rows: str) -> str:
+    """The query behind ``Contract.classify`` over the relation named ``rows``."""
+    kept = _kept_sources(contract, types)
+    typed = ", ".join(
+        [f"{_typed(column, types)} AS {sql.quote(column.name)}" for column in contract.columns]
+        + [f"{_type_reason(rule, contract, types)} AS {_flag(rule)}" for rule in _type_rules(contract, types)]
+        + [f"{sql.quote(source)} AS {alias}" for source, alias in kept.items() if alias.startswith('"__')]
+        + [*ROW_IDENTITY]
+    )
+    refusing = [
+        rule
+        for rule in contract.row_rules
+        if rule.severity == "error" and rule.kind not in ("type", "unique")
+    ]
+    judged: dict[str, str] = {
+        rule.name: f"{_flag(rule)} IS NOT NULL" for rule in _type_rules(contract, types)
+    }
+    reasons = {rule.name: _flag(rule) for rule in _type_rules(contract, types)}
+    for rule in refusing:
+        judged[rule.name] = _violation(rule, judged, late_days)
+        reasons[rule.name] = _window_reason(late_days) if rule.kind == "window" else rule.reason
+    refused = " OR ".join(f"({violation})" for violation in judged.values())
+    unique = [rule for rule in contract.row_rules if rule.kind == "unique" and rule.severity == "error"]
+    stored = "MATERIALIZED " if len(unique) > 1 else ""
+    attempts = "".join(
+        f", {sql.attempt(column.name, column.logic, column.sources, column.sql_type)} AS {_made(column)}"
+        for column in contract.columns
+        if column.logic is not None
+    )
+    if attempts:
+        rows = f"(SELECT *{attempts} FROM {rows})"
+    dated = "SELECT *, CAST(timezone('UTC', occurred_at) AS DATE) AS event_date"
+    layers = [
+        f"{_layer(0)} AS {stored}(SELECT *, ({refused}) AS __refused "
+        f"FROM ({dated} FROM (SELECT {typed} FROM {rows})))"
+    ]
+    for at, rule in enumerate(unique):
+        layers.append(_mark_repeats(_layer(at), rule, at))
+        judged[rule.name] = f"__repeat_{at}"
+        reasons[rule.name] = rule.reason
+    listed = ", ".join(
+        f"CASE WHEN {judged[name]} THEN {sql.text(name + ': ')} || {reason} END"
+        for name, reason in reasons.items()
+    )
+    present = f"list_filter([{listed}], lambda reason: reason IS NOT NULL)"
+    columns = [sql.quote(column.name) for column in contract.columns if column.name != "available_at"]
+    original = ", ".join(f"{sql.text(source)}: {alias}" for source, alias in kept.items())
+    return (
+        f"WITH {', '.join(layers)} SELECT {', '.join(columns)}, "
+        f"{_available_at(contract)} AS available_at, event_date, {', '.join(ROW_IDENTITY)}, "
+        f"CASE WHEN __refused THEN to_json({{{original}}})::VARCHAR END AS original, "
+        f"CASE WHEN __refused THEN {present} ELSE []::VARCHAR[] END AS reasons FROM {_layer(len(unique))}"
+    )
+
+
+def _flag(rule: RowRule) -> str:
+    return sql.quote(f"__{rule.name}")
+
+
+def _kept_sources(contract: Contract, types: dict[str, str]) -> dict[str, str]:
+    """Where each landing column's own value is found beside the typed columns, quoted for SQL.
+
+    A typed column that is its landing column serves for it: what the query carries past a sort is its cost.
+    """
+    kept = {source: sql.quote(f"__source_{at}") for at, source in enumerate(contract.source_columns)}
+    for column in contract.columns:
+        if _exact(column, types) and column.sql_type not in UNBOUNDED:
+            kept[column.sources[0]] = sql.quote(column.name)
+    return kept
+
+
+def _exact(column: Column, types: dict[str, str]) -> bool:
+    """Whether the landing column has the column's own type, so that its value is taken as it is."""
+    return column.logic is None and types[column.sources[0]] == column.sql_type
+
+
+def _typed(column: Column, types: dict[str, str]) -> str:
+    if _exact(column, types):
+        return sql.within_range(column.sql_type, sql.quote(column.sources[0]))
+    if column.logic is not None:
+        return sql.within_range(column.sql_type, f"{_made(column)}.value")
+    return column.expression
+
+
+def _made(column: Column) -> str:
+    """The attempt at a column's transformLogic: NULL if it failed, else a struct with its value."""
+    return sql.quote(f"__made_{column.name}")
+
+
+def _type_rules(contract: Contract, types: dict[str, str]) -> list[RowRule]:
+    """The type rules that some row could break: an integer read from an integer column can't."""
+    return [
+        rule
+        for rule in contract.row_rules
+        if rule.kind == "type"
+        and (
+            not _exact(contract.column(str(rule.column)), types)
+            or contract.column(str(rule.column)).sql_type in UNBOUNDED
+        )
+    ]
+
+
+def _type_reason(rule: RowRule, contract: Contract, types: dict[str, str]) -> str:
+    """SQL: the reason where landing values are there but no typed value comes of them, else NULL."""
+    column = contract.column(str(rule.column))
+    present = [
+        f"trim({sql.quote(source)}) <> ''"
+        if types[source] == "VARCHAR"
+        else f"{sql.quote(source)} IS NOT NULL"
+        for source in column.sources
+    ]
+    if column.logic is None:
+        failed = f"({_typed(column, types)}) IS NULL"
+    else:
+        failed = f"{_made(column)} IS NULL"
+        if sql.within_range(column.sql_type, "x") != "x":
+            failed = f"({failed} OR ({_made(column)}.value IS NOT NULL AND {_typed(column, types)} IS NULL))"
+    return f"CASE WHEN {' AND '.join(present)} AND {failed} THEN {rule.reason} END"
+
+
+def _violation(rule: RowRule, judged: dict[str, str], late_days: int) -> str:
+    if rule.kind == "window":
+        start = f"landing_date - {late_days}"
+        return f"coalesce(event_date NOT BETWEEN {start} AND landing_date, FALSE)"
+    unread = judged.get(f"{rule.column}_type")
+    if rule.kind == "required" and unread:
+        return f"{rule.violation} AND NOT ({unread})"
+    return rule.violation
+
+
+def _window_reason(late_days: int) -> str:
+    """SQL text naming the day found and the days expected."""
+    last = "CAST(landing_date AS VARCHAR)"
+    first = f"CAST(landing_date - {late_days} AS VARCHAR)"
+    days = f"'a day from ' || {first} || ' to ' || {last}" if late_days else f"'the day ' || {last}"
+    return f"'occurred_at is ' || CAST(occurred_at AS VARCHAR) || ', ' || {days} || ' expected (UTC)'"
+
+
+def _mark_repeats(layer: str, rule: RowRule, at: int) -> str:
+    """Two table expressions: the repeats of a key among the rows of ``layer``, and the rows, flagged.
+
+    Only rows whose key occurs twice are sorted; a window over all rows costs several times as much. Refused
+    rows don't count, nor do empty single keys.
+    """
+    keys = ", ".join(sql.quote(key) for key in rule.keys)
+    same = " AND ".join(
+        f"{layer}.{sql.quote(key)} IS NOT DISTINCT FROM twice.{sql.quote(key)}" for key in rule.keys
+    )
+    eligible = "NOT __refused" + (f" AND {layer}.{keys} IS NOT NULL" if len(rule.keys) == 1 else "")
+    partition = ", ".join(f"{layer}.{sql.quote(key)}" for key in rule.keys)
+    identity = ", ".join(ROW_IDENTITY)
+    return (
+        f"repeats_{at} AS (SELECT DISTINCT {identity} FROM (SELECT {identity}, row_number() OVER "
+        f"(PARTITION BY {partition} ORDER BY {ORDER}) AS occurrence FROM {layer} "
+        f"SEMI JOIN (SELECT {keys} FROM {layer} GROUP BY {keys} HAVING count(*) > 1) AS twice ON {same} "
+        f"WHERE {eligible}) WHERE occurrence > 1), "
+        f"{_layer(at + 1)} AS (SELECT {layer}.* REPLACE (__refused OR repeated IS NOT NULL AS __refused), "
+        f"repeated IS NOT NULL AS __repeat_{at} FROM {layer} "
+        f"LEFT JOIN (SELECT *, TRUE AS repeated FROM repeats_{at}) USING ({identity}))"
+    )
+
+
+def _layer(at: int) -> str:
+    return f"judged_{at}"
+
+
+def _available_at(contract: Contract) -> str:
+    declared = "occurred_at"
+    if any(column.name == "available_at" for column in contract.columns):
+        declared = "available_at"
+    elif contract.latency:
+        microseconds = round(contract.latency.total_seconds() * 1_000_000)
+        declared = f"occurred_at + to_microseconds({microseconds})"
+    return f"greatest({declared}, timezone('UTC', CAST(landing_date AS TIMESTAMP)))"

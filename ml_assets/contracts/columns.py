@@ -1,0 +1,247 @@
+"""The typed columns of a contract, and the landing columns they read."""
+
+import json
+from typing import Any, cast
+
+import duckdb
+
+from ml_assets.contracts import sql
+from ml_assets.contracts.contract import ROW_IDENTITY
+from ml_assets.contracts.document import Document, Where
+from ml_assets.contracts.errors import nearest
+from ml_assets.contracts.model import Column
+
+PROPERTIES: Where = ("schema", 0, "properties")
+ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"
+# SQL words that DuckDB parses like columns but that give another answer on another day.
+CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+
+
+def build_columns(document: Document, scratch: duckdb.DuckDBPyConnection) -> tuple[Column, ...]:
+    """One Column per property, in the order of the file."""
+    properties = document.data["schema"][0].get("properties", [])
+    seen: dict[str, str] = {}
+    spelling = {
+        name.lower(): name for name in (_landing_name(prop) for prop in properties) if name is not None
+    }
+    columns = []
+    for at, prop in enumerate(properties):
+        where: Where = (*PROPERTIES, at)
+        if "name" not in prop:
+            raise document.error(where, "a property needs a name")
+        name = prop["name"]
+        if name.lower() in seen:
+            message = f"the property {name!r} has the name of {seen[name.lower()]!r} (case doesn't count)"
+            raise document.error((*where, "name"), f"{message}; rename one of them")
+        seen[name.lower()] = name
+        columns.append(_column(document, where, prop, spelling, scratch))
+    return tuple(columns)
+
+
+def _landing_name(prop: dict[str, Any]) -> str | None:
+    return prop.get("physicalName", None if "transformLogic" in prop else prop.get("name"))
+
+
+def _column(
+    document: Document,
+    where: Where,
+    prop: dict[str, Any],
+    spelling: dict[str, str],
+    scratch: duckdb.DuckDBPyConnection,
+) -> Column:
+    logical = prop.get("logicalType")
+    if logical not in sql.TYPES:
+        known = ", ".join(sql.TYPES)
+        message = f"the property {prop['name']!r} has logicalType {logical!r}; expected one of {known}"
+        raise document.error((*where, "logicalType"), message)
+    try:
+        sql_type = sql.physical_type(logical, prop.get("physicalType"))
+    except ValueError as error:
+        raise document.error((*where, "physicalType"), str(error)) from error
+    options = _type_options(document, where, prop, logical, scratch)
+    logic = prop.get("transformLogic")
+    if logic is None:
+        sources: tuple[str, ...] = (spelling[str(_landing_name(prop)).lower()],)
+        text = f"CAST({sql.quote(sources[0])} AS VARCHAR)"
+        expression = sql.from_text(sql_type, text, **options)
+    else:
+        sources = _read_by(document, where, prop, logic, spelling, scratch)
+        expression = sql.within_range(
+            sql_type, f"struct_extract({sql.attempt(prop['name'], logic, sources, sql_type)}, 'value')"
+        )
+    return Column(
+        name=prop["name"],
+        sources=sources,
+        sql_type=sql_type,
+        logical_type=logical,
+        description=str(prop.get("description") or prop.get("businessName") or "").strip(),
+        required=bool(prop.get("required", False) or prop.get("primaryKey", False)),
+        primary_key=bool(prop.get("primaryKey", False)),
+        unique=bool(prop.get("unique", False)),
+        expression=expression,
+        logic=logic,
+        **options,
+    )
+
+
+def _type_options(
+    document: Document, where: Where, prop: dict[str, Any], logical: str, scratch: duckdb.DuckDBPyConnection
+) -> dict[str, Any]:
+    """How text is read as a time: zone, format, and whether an offset must be written."""
+    options = prop.get("logicalTypeOptions", {})
+    place: Where = (*where, "logicalTypeOptions")
+    for key, instead in (
+        ("multipleOf", "say it in the description"),
+        ("format", _INSTEAD_OF_FORMAT.get(logical)),
+    ):
+        if key in options and instead:
+            message = f"logicalTypeOptions.{key} is not enforced by ml_assets; remove it, or {instead}"
+            raise document.error((*place, key), message)
+    result: dict[str, Any] = {}
+    if "format" in options:
+        try:
+            sql.strptime_format(options["format"])
+        except ValueError as error:
+            raise document.error((*place, "format"), str(error)) from error
+        result["time_format"] = options["format"]
+    if "transformLogic" in prop and options.keys() & {"format", "timezone", "defaultTimezone"}:
+        message = (
+            "format, timezone and defaultTimezone have no effect beside transformLogic; say it there in SQL"
+        )
+        raise document.error(place, message)
+    if options.get("timezone", False):
+        if "defaultTimezone" in options:
+            message = (
+                "defaultTimezone has no effect where timezone is true (times carry their own); remove one"
+            )
+            raise document.error((*place, "defaultTimezone"), message)
+        if "format" in options and "%z" not in sql.strptime_format(options["format"]):
+            message = (
+                f"timezone is true but format {options['format']!r} has no offset; add XXX or remove timezone"
+            )
+            raise document.error((*place, "format"), message)
+        result["offset_required"] = True
+    if "defaultTimezone" in options:
+        zone = options["defaultTimezone"]
+        known = [str(row[0]) for row in scratch.execute("SELECT name FROM pg_timezone_names()").fetchall()]
+        if zone not in known:
+            hint = (
+                nearest(zone, known)
+                if len(nearest(zone, known)) < 80
+                else "; expected a name like Europe/London"
+            )
+            raise document.error((*place, "defaultTimezone"), f"there is no time zone {zone!r}{hint}")
+        result["timezone"] = zone
+    return result
+
+
+_INSTEAD_OF_FORMAT = {
+    "string": "use logicalTypeOptions.pattern",
+    "integer": "use physicalType",
+    "number": "use physicalType",
+}
+
+
+def _read_by(
+    document: Document,
+    where: Where,
+    prop: dict[str, Any],
+    logic: str,
+    spelling: dict[str, str],
+    scratch: duckdb.DuckDBPyConnection,
+) -> tuple[str, ...]:
+    """The landing columns a transformLogic names, in order of appearance."""
+    place: Where = (*where, "transformLogic")
+    [(serialized,)] = scratch.execute("SELECT json_serialize_sql(?)", [f"SELECT ({logic})"]).fetchall()
+    tree = json.loads(serialized)
+    if tree.get("error"):
+        message = f"transformLogic isn't a DuckDB expression: {tree.get('error_message')}"
+        raise document.error(place, message)
+    names: dict[str, str] = {}
+    unstable = {
+        row[0]
+        for row in scratch.execute(
+            "SELECT function_name FROM duckdb_functions() "
+            "WHERE stability <> 'CONSISTENT' OR function_type = 'aggregate'"
+        ).fetchall()
+    }
+    statements = tree["statements"]
+    query = statements[0]["node"]
+    if len(statements) != 1 or len(query["select_list"]) != 1 or query["from_table"]["type"] != "EMPTY":
+        raise document.error(place, "transformLogic must be one DuckDB expression")
+    for node in _nodes(query["select_list"]):
+        kind = node.get("class")
+        function = node.get("function_name")
+        if kind in ("SUBQUERY", "WINDOW") or (kind == "FUNCTION" and function in unstable):
+            found = "a subquery" if kind == "SUBQUERY" else f"{function}()"
+            raise document.error(place, f"transformLogic uses {found}; {ONLY_OWN}")
+        if kind == "COLUMN_REF":
+            name = str(node["column_names"][-1])
+            if name.lower() in CLOCKS:
+                raise document.error(place, f"transformLogic uses {name}; {ONLY_OWN}")
+            names.setdefault(name.lower(), spelling.get(name.lower(), name))
+    if not names:
+        raise document.error(place, "transformLogic names no landing column; expected at least one")
+    landing = prop.get("physicalName")
+    if landing is not None and landing.lower() not in names:
+        message = (
+            f"transformLogic doesn't read physicalName {landing!r}; name it there or remove physicalName"
+        )
+        raise document.error((*where, "physicalName"), message)
+    return tuple(names.values())
+
+
+def _nodes(tree: Any) -> list[dict[str, Any]]:
+    """All nodes of a parsed expression that have a class, parents first, in the order they are written."""
+    if isinstance(tree, list):
+        return [node for item in tree for node in _nodes(item)]
+    if not isinstance(tree, dict):
+        return []
+    inner = [node for value in tree.values() for node in _nodes(value)]
+    return [cast("dict[str, Any]", tree), *inner] if "class" in tree else inner
+
+
+def source_columns(document: Document, columns: tuple[Column, ...]) -> dict[str, str]:
+    """The landing columns in order of first use, with their types in a Parquet file."""
+    types: dict[str, str] = {}
+    spelling: dict[str, str] = {}
+    for column in columns:
+        for source in column.sources:
+            spelling.setdefault(source.lower(), source)
+    for at, column in enumerate(columns):
+        if column.logic is not None:
+            continue
+        source = column.sources[0]
+        if types.setdefault(source, column.sql_type) != column.sql_type:
+            message = (
+                f"the landing column {source!r} is read as {types[source]} and here as {column.sql_type}; "
+                "give one of the two a transformLogic"
+            )
+            raise document.error((*PROPERTIES, at), message)
+    for source in spelling.values():
+        if source.lower() in ROW_IDENTITY:
+            message = f"the landing column name {source!r} is taken by a column that every table gets"
+            raise document.error(PROPERTIES, message)
+    return {source: types.get(source, "VARCHAR") for source in spelling.values()}
+
+
+def check_bindings(
+    document: Document,
+    columns: tuple[Column, ...],
+    sources: dict[str, str],
+    scratch: duckdb.DuckDBPyConnection,
+) -> None:
+    """Refuse a transformLogic that binds neither to a CSV file's texts nor to a Parquet file's types."""
+    for at, column in enumerate(columns):
+        if column.logic is None:
+            continue
+        problems = []
+        for types in (dict.fromkeys(sources, "VARCHAR"), sources):
+            fields = ", ".join(f"CAST(NULL AS {kind}) AS {sql.quote(name)}" for name, kind in types.items())
+            try:
+                scratch.execute(f"SELECT {column.expression} FROM (SELECT {fields})")
+            except duckdb.Error as error:
+                problems.append(str(error).splitlines()[0])
+        if len(problems) == 2:
+            message = f"transformLogic doesn't give {column.sql_type}: {problems[0]}"
+            raise document.error((*PROPERTIES, at, "transformLogic"), message)

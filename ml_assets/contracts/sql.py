@@ -1,0 +1,210 @@
+"""DuckDB SQL for typed values: types, how text is read as one, and how SQL names and text are quoted."""
+
+import re
+from collections.abc import Sequence
+
+TYPES = {
+    "string": {"VARCHAR"},
+    "integer": {"TINYINT", "SMALLINT", "INTEGER", "BIGINT"},
+    "number": {"DECIMAL", "FLOAT", "DOUBLE"},
+    "boolean": {"BOOLEAN"},
+    "date": {"DATE"},
+    "timestamp": {"TIMESTAMPTZ"},
+}
+DEFAULT_TYPES = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DECIMAL(18,4)",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
+ALIASES = {
+    "TEXT": "VARCHAR",
+    "STRING": "VARCHAR",
+    "INT": "INTEGER",
+    "LONG": "BIGINT",
+    "BOOL": "BOOLEAN",
+    "REAL": "FLOAT",
+    "NUMERIC": "DECIMAL",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+}
+# java.time.format.DateTimeFormatter, the standard's notation, in DuckDB's strptime.
+JAVA_FORMATS = {
+    "yyyy": "%Y",
+    "uuuu": "%Y",
+    "yy": "%y",
+    "MMMM": "%B",
+    "MMM": "%b",
+    "MM": "%m",
+    "M": "%-m",
+    "dd": "%d",
+    "d": "%-d",
+    "HH": "%H",
+    "H": "%-H",
+    "hh": "%I",
+    "mm": "%M",
+    "ss": "%S",
+    "SSS": "%g",
+    "SSSSSS": "%f",
+    "a": "%p",
+    "XXX": "%z",
+    "xx": "%z",
+}
+_TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)"
+_DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_OFFSET = " ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
+
+
+def quote(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def canonical(type_name: str) -> str:
+    """DuckDB's spelling of a type made ours: upper case, no blanks, TIMESTAMPTZ for the long name."""
+    name = " ".join(type_name.upper().split())
+    base, _, parameters = name.partition("(")
+    base = ALIASES.get(base.strip(), base.strip())
+    return f"{base}({parameters.replace(' ', '')}" if parameters else base
+
+
+def physical_type(logical: str, physical: str | None) -> str:
+    """The column type for a logicalType and an optional physicalType; ValueError says what fits."""
+    if physical is None:
+        return DEFAULT_TYPES[logical]
+    name = canonical(physical)
+    base = name.partition("(")[0]
+    if base not in TYPES[logical]:
+        fitting = ", ".join(sorted(TYPES[logical]))
+        raise ValueError(f"physicalType {physical!r} doesn't fit logicalType {logical!r}; expected {fitting}")
+    if base == "DECIMAL":
+        match = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", name)
+        if match is None or not (1 <= int(match[1]) <= 38 and int(match[2]) <= int(match[1])):
+            raise ValueError(
+                f"physicalType {physical!r} isn't a decimal type; "
+                "expected DECIMAL(digits, decimals) with at most 38 digits, for example DECIMAL(10,2)"
+            )
+    elif name != base:
+        hint = "; a limit of characters is logicalTypeOptions.maxLength" if base == "VARCHAR" else ""
+        raise ValueError(f"physicalType {physical!r} has a parameter that isn't enforced; write {base}{hint}")
+    return name
+
+
+def scale(sql_type: str) -> int:
+    """The decimals of a DECIMAL type."""
+    return int(sql_type.rstrip(")").split(",")[1])
+
+
+def strptime_format(java: str) -> str:
+    """A DateTimeFormatter pattern as DuckDB's strptime format; ValueError names the part it can't say."""
+    result = []
+    for match in re.finditer(r"('[^']*')|(([A-Za-z])\3*)|.", java, flags=re.DOTALL):
+        quoted, letters, other = match[1], match[2], match[0]
+        if quoted:
+            result.append((quoted[1:-1] or "'").replace("%", "%%"))
+        elif letters:
+            if letters not in JAVA_FORMATS:
+                known = ", ".join(JAVA_FORMATS)
+                raise ValueError(f"format {java!r} has the part {letters!r}; expected parts of {known}")
+            result.append(JAVA_FORMATS[letters])
+        else:
+            result.append(other.replace("%", "%%"))
+    return "".join(result)
+
+
+def from_text(
+    sql_type: str,
+    value: str,
+    *,
+    timezone: str = "UTC",
+    time_format: str | None = None,
+    offset_required: bool = False,
+) -> str:
+    """SQL that reads the text expression ``value`` as ``sql_type``, NULL where it isn't exactly one.
+
+    Stricter than a cast: DuckDB rounds '3.7' to the integer 4 and '2.555' to 2.56, and drops the offset of
+    '10:00+02' when it makes a TIMESTAMP.
+    """
+    trimmed = f"trim({value})"
+    if sql_type == "VARCHAR":
+        return value
+    if sql_type in TYPES["integer"]:
+        return _matching(trimmed, "[+-]?[0-9]+", f"TRY_CAST({value} AS {sql_type})")
+    if sql_type.startswith("DECIMAL"):
+        decimals = scale(sql_type)
+        fraction = f"[.][0-9]{{0,{decimals}}}0*" if decimals else "[.]0*"
+        pattern = f"[+-]?([0-9]+({fraction})?" + (f"|[.][0-9]{{1,{decimals}}}0*)" if decimals else ")")
+        return _matching(trimmed, pattern, f"TRY_CAST({value} AS {sql_type})")
+    if sql_type in ("FLOAT", "DOUBLE"):
+        pattern = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+        return within_range(sql_type, _matching(trimmed, pattern, f"TRY_CAST({value} AS {sql_type})"))
+    if sql_type == "DATE":
+        if time_format:
+            parsed = f"try_strptime({trimmed}, {text(strptime_format(time_format))})"
+            return within_range(sql_type, f"CAST({parsed} AS DATE)")
+        return within_range(sql_type, _matching(trimmed, _DAY, f"TRY_CAST({trimmed} AS DATE)"))
+    if sql_type == "TIMESTAMPTZ":
+        return within_range(sql_type, _timestamp(trimmed, timezone, time_format, offset_required))
+    return f"TRY_CAST({trimmed} AS {sql_type})"
+
+
+def _matching(value: str, pattern: str, result: str) -> str:
+    return f"CASE WHEN regexp_full_match({value}, {text(pattern)}) THEN {result} END"
+
+
+def _timestamp(value: str, timezone: str, time_format: str | None, offset_required: bool) -> str:
+    if time_format:
+        java = strptime_format(time_format)
+        parsed = f"try_strptime({value}, {text(java)})"
+        return parsed if "%z" in java else f"timezone({text(timezone)}, {parsed})"
+    has_offset = f"regexp_full_match({value}, {text(_DAY + _TIME + _OFFSET)})"
+    absolute = f"WHEN {has_offset} THEN TRY_CAST({value} AS TIMESTAMPTZ)"
+    if offset_required:
+        return f"CASE {absolute} END"
+    naive = f"timezone({text(timezone)}, TRY_CAST({value} AS TIMESTAMP))"
+    return f"CASE WHEN regexp_full_match({value}, {text(_DAY + _TIME + '?')}) THEN {naive} {absolute} END"
+
+
+def attempt(name: str, logic: str, sources: Sequence[str], sql_type: str) -> str:
+    """SQL of a transformLogic that gives a struct with ``value``; a NULL struct where the logic fails.
+
+    DuckDB's optimizer computes what two expressions share once, before them and so outside of their TRY,
+    where an error ends the query (seen in 2.0.0). It takes nothing out of the branches of a CASE unless the
+    whole CASE occurs twice; the condition of this one always holds, and the name makes it the only one.
+    A query may therefore name an attempt once, and has to build on its column.
+    """
+    inputs = ", ".join([*(quote(source) for source in sources), text(name)])
+    return f"TRY({{'value': CASE WHEN hash({inputs}) IS NOT NULL THEN CAST(({logic}) AS {sql_type}) END}})"
+
+
+def within_range(sql_type: str, value: str) -> str:
+    """SQL that turns what no table or clock holds (NaN, infinity, years beyond 9999) into NULL."""
+    if sql_type in ("FLOAT", "DOUBLE"):
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if sql_type == "DATE":
+        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    if sql_type == "TIMESTAMPTZ":
+        limits = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59+00'"
+        return f"CASE WHEN {value} BETWEEN {limits} THEN {value} END"
+    return value
+
+
+def expected(sql_type: str, time_format: str | None = None, offset_required: bool = False) -> str:
+    """What a person should have written for a type: ``an integer``."""
+    if sql_type in TYPES["integer"]:
+        return "an integer" if sql_type == "BIGINT" else f"an integer ({sql_type})"
+    if sql_type.startswith("DECIMAL"):
+        decimals = scale(sql_type)
+        return f"a number with at most {decimals} decimals" if decimals else "a whole number"
+    if sql_type == "DATE":
+        return f"a date as {time_format or 'YYYY-MM-DD'}"
+    if sql_type == "TIMESTAMPTZ":
+        offset = " with its offset from UTC" if offset_required else ""
+        return f"a time as {time_format or 'YYYY-MM-DD HH:MM:SS'}{offset}"
+    return {"BOOLEAN": "true or false", "VARCHAR": "a text"}.get(sql_type, "a number")

@@ -1,0 +1,40 @@
+"""The one place that puts everything together: what ``defs/`` declares, and the resources it runs on."""
+
+import os
+import warnings
+from importlib import import_module
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.alerts import run_failures
+from ml_assets.components.resources import LakeResource, MlflowResource
+from ml_assets.home import CHECKOUT, data
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
+
+
+def resources() -> dict[str, object]:
+    """The lake, DuckDB and MLflow, all below the project's data folder."""
+    folder = data()
+    return {
+        "lake": LakeResource(root=os.environ.get("ML_ASSETS_LAKE") or str(folder / "lake")),
+        "duckdb": DuckDBResource(database=":memory:"),
+        "mlflow": MlflowResource(
+            tracking_uri=f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
+            artifact_root=str(folder / "mlflow" / "artifacts"),
+            ui_url=f"http://127.0.0.1:{os.environ.get('ML_ASSETS_MLFLOW_PORT', '5000')}",
+        ),
+    }
+
+
+def build(module: str = "ml_assets.defs") -> dg.Definitions:
+    """All definitions declared by the YAML below a module's folder, with resources and the failure sensor."""
+    tree = dg.ComponentTree.from_module(import_module(module), CHECKOUT)
+    return dg.Definitions.merge(
+        tree.build_defs(),
+        dg.Definitions(resources=resources(), sensors=[run_failures], executor=dg.in_process_executor),
+    )
+
+
+defs = build(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))

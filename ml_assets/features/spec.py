@@ -1,0 +1,195 @@
+"""What a feature is: an aggregation of the events of an entity before a moment, or an expression over others."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class FeatureError(ValueError):
+    """A feature that can't be computed; the message names the feature, what was found and what would do."""
+
+
+def _days(window: object) -> object:
+    if isinstance(window, int):
+        raise ValueError(f"a window is a number of days such as 28d, not {window}: write {window}d")
+    if not isinstance(window, str) or not re.fullmatch(r"[1-9][0-9]*d", window):
+        raise ValueError(f"a window is a number of days such as 7d, 28d or 56d, not {window!r}")
+    return window
+
+
+Window = Annotated[str, BeforeValidator(_days)]
+
+AGGREGATIONS = (
+    "count",
+    "count_distinct",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "mode",
+    "last",
+    "time_since_last",
+    "time_since_first",
+)
+UNWINDOWED = ("last", "time_since_last", "time_since_first")
+"""Aggregations that look back without a limit."""
+
+
+class Feature(BaseModel):
+    """One declared feature; several windows make several columns.
+
+    Exactly one aggregation is given, with an SQL expression over the source's columns (``count: "*"``
+    counts events; ``time_since_last: day`` and ``time_since_first: day`` give days), or ``sql``, an
+    expression over other features. A feature with one window, or none, is a column of its own name; with
+    several, one column ``<name>_<window>`` each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Column name; windows are appended to it.")
+    means: str | None = Field(None, description="What it says, in the words and the unit of the business.")
+    count: str | None = Field(None, description='Number of events; "*", or a column that must not be null.')
+    count_distinct: str | None = Field(None, description="Number of different values.")
+    sum: str | None = Field(None, description="Sum of an exact number: an integer or a DECIMAL.")
+    mean: str | None = Field(None, description="Mean of an exact number, per event.")
+    min: str | None = Field(None, description="Smallest value.")
+    max: str | None = Field(None, description="Largest value.")
+    mode: str | None = Field(None, description="Most frequent value; the first in the alphabet among equals.")
+    last: str | None = Field(None, description="Value of the last event that has one.")
+    time_since_last: Literal["day"] | None = Field(None, description="Days since the last event.")
+    time_since_first: Literal["day"] | None = Field(None, description="Days since the first event.")
+    sql: str | None = Field(None, description="SQL expression over other features of the group.")
+    where: str | None = Field(None, description="Only events for which this SQL condition is true.")
+    windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Feature":
+        given = [kind for kind in (*AGGREGATIONS, "sql") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(
+                f"feature {self.name}: give exactly one of {', '.join(AGGREGATIONS)} or sql; found {found}"
+            )
+        if self.kind in (*UNWINDOWED, "sql"):
+            if self.windows:
+                raise ValueError(f"feature {self.name}: {self.kind} takes no windows")
+            if self.kind == "sql" and self.where:
+                raise ValueError(f"feature {self.name}: sql is over features, so it takes no where")
+        elif not self.windows:
+            raise ValueError(f"feature {self.name}: {self.kind} needs windows, for example [7d, 28d]")
+        if len(set(self.windows)) != len(self.windows):
+            raise ValueError(f"feature {self.name}: a window is named twice in {list(self.windows)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The aggregation, or ``sql``."""
+        return next(k for k in (*AGGREGATIONS, "sql") if getattr(self, k) is not None)
+
+    @property
+    def expression(self) -> str:
+        """The SQL expression that is aggregated or computed."""
+        expression: str = getattr(self, self.kind)
+        return expression
+
+    @property
+    def columns(self) -> dict[str, int | None]:
+        """Column name -> window in days (None: no window)."""
+        if len(self.windows) > 1:
+            return {f"{self.name}_{w}": int(w[:-1]) for w in self.windows}
+        return {self.name: int(self.windows[0][:-1]) if self.windows else None}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of one entity over one source, checked against the source's columns.
+
+    ``source_columns`` maps the columns of ``events`` to their DuckDB types.
+    Raises FeatureError naming the feature where an expression or an entity can't be resolved.
+    """
+
+    entity: str
+    features: tuple[Feature, ...]
+    source_columns: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.entity not in self.source_columns:
+            raise FeatureError(f"entity {self.entity}: {unknown(self.entity, self.source_columns)}")
+        names = [column for feature in self.features for column in feature.columns]
+        for name in names:
+            if names.count(name) > 1:
+                raise FeatureError(f"two features give a column {name}: rename one")
+            if name in (self.entity, "as_of"):
+                raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column")
+        for feature in self.features:
+            self._check(feature)
+        _ = self.ordered_sql
+
+    def _check(self, feature: Feature) -> None:
+        from ml_assets.features.sql import columns_of
+
+        known: Sequence[str] = self.columns if feature.kind == "sql" else list(self.source_columns)
+        expressions = (
+            [] if feature.kind.startswith("time_since") or feature.expression == "*" else [feature.expression]
+        )
+        for text in [*expressions, *([feature.where] if feature.where else [])]:
+            for column in columns_of(text, feature.name):
+                if column not in known:
+                    raise FeatureError(f"feature {feature.name}: {unknown(column, known)}")
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Every feature column, in the order of declaration."""
+        return [column for feature in self.features for column in feature.columns]
+
+    @property
+    def longest_window(self) -> int:
+        """The longest window, in days; at least 1."""
+        return max((days or 1 for feature in self.features for days in feature.columns.values()), default=1)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether a feature looks back without a limit."""
+        return any(feature.kind in UNWINDOWED for feature in self.features)
+
+    @cached_property
+    def ordered_sql(self) -> list[list[Feature]]:
+        """The ``sql`` features in layers: each needs only aggregations and earlier layers."""
+        from ml_assets.features.sql import columns_of
+
+        waiting = [feature for feature in self.features if feature.kind == "sql"]
+        ready = {c for feature in self.features if feature.kind != "sql" for c in feature.columns}
+        layers: list[list[Feature]] = []
+        while waiting:
+            layer = [f for f in waiting if set(columns_of(f.expression, f.name)) <= ready]
+            if not layer:
+                circle = ", ".join(feature.name for feature in waiting)
+                raise FeatureError(f"features {circle} need each other in a circle: break it")
+            layers.append(layer)
+            ready |= {feature.name for feature in layer}
+            waiting = [feature for feature in waiting if feature not in layer]
+        return layers
+
+    def lineage(self, feature: Feature) -> set[str]:
+        """The columns of ``events`` a feature is computed from."""
+        from ml_assets.features.sql import columns_of
+
+        if feature.kind == "sql":
+            needed = set(columns_of(feature.expression, feature.name))
+            return {c for f in self.features if needed & set(f.columns) for c in self.lineage(f)}
+        texts = [feature.where] if feature.where else []
+        if feature.expression != "*" and not feature.kind.startswith("time_since"):
+            texts.append(feature.expression)
+        return {"occurred_at"} | {c for text in texts for c in columns_of(text, feature.name)}
+
+
+def unknown(name: str, known: Sequence[str] | Mapping[str, str]) -> str:
+    """A sentence that says a name is unknown and which one was probably meant."""
+    near = get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"no column {name}; {hint}"

@@ -1,0 +1,69 @@
+"""Write tiles and snapshots of a range of days to the lake."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+import duckdb
+
+from ml_assets.features.compiler import snapshot_query, tiles_query
+from ml_assets.features.spec import FeatureError, FeatureSet
+from ml_assets.features.sql import DIALECT
+from ml_assets.lake import Between, Table
+
+
+def write_tiles(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    events: Table,
+    tiles: Table,
+    between: Between,
+    reach: int,
+    metadata: Mapping[str, str],
+) -> int:
+    """Replace the tiles that became available on the days ``between``; return their number.
+
+    ``reach`` is how many days can lie between an event and its availability; one that lies further back
+    raises FeatureError, as its tile would be lost.
+    """
+    first, last = between
+    read = events.read(con, between=(first - timedelta(days=reach), last))
+    read.create_view("events", replace=True)
+    ((late,),) = con.execute(
+        "SELECT max(CAST(available_at AS DATE) - event_date) FROM events WHERE CAST(available_at AS DATE) <= ?",
+        [last],
+    ).fetchall()
+    if late is not None and late > reach:
+        raise FeatureError(
+            f"An event became available {late} days after it happened, but {reach} days are declared. Raise "
+            "landing.late_days in the source's defs.yaml."
+        )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features).sql(DIALECT)}")
+    rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
+    tiles.replace(rows, between=between, metadata=metadata)
+    return _count(rows)
+
+
+def write_snapshots(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    tiles: Table,
+    snapshot: Table,
+    between: Between,
+    reach: tuple[int, int],
+    metadata: Mapping[str, str],
+) -> int:
+    """Replace the snapshots of the days ``between``; return the number of rows."""
+    first, last = between
+    earliest = date.fromordinal(max(1, first.toordinal() + reach[0]))
+    tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view("tiles", replace=True)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last).sql(DIALECT)}"
+    )
+    rows = con.table("new_snapshot")
+    snapshot.replace(rows, between=between, metadata=metadata)
+    return _count(rows)
+
+
+def _count(rows: duckdb.DuckDBPyRelation) -> int:
+    ((number,),) = rows.aggregate("count(*)").fetchall()
+    return int(number)

@@ -1,0 +1,33 @@
+"""Monitoring: drift against the training profile, and performance once labels have matured."""
+
+from ml_assets.monitoring.drift import (
+    DayVerdict,
+    DriftPolicy,
+    Evidence,
+    FeatureDrift,
+    find_evidence,
+    judge_day,
+    measure,
+)
+from ml_assets.monitoring.profile import (
+    FeatureProfile,
+    ProfileError,
+    build_profile,
+    profile_rows,
+    profiles_from_rows,
+)
+
+__all__ = [
+    "DayVerdict",
+    "DriftPolicy",
+    "Evidence",
+    "FeatureDrift",
+    "FeatureProfile",
+    "ProfileError",
+    "build_profile",
+    "find_evidence",
+    "judge_day",
+    "measure",
+    "profile_rows",
+    "profiles_from_rows",
+]

@@ -1,0 +1,246 @@
+"""Drift: measure a day against the training profile, judge the day, and find evidence for a retrain."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import duckdb
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml_assets.monitoring.profile import Counted, FeatureProfile, Kind, count_bins
+from ml_assets.monitoring.stability import psi, psi_by_chance, share_by_chance
+
+UNSEEN_LIMIT = 0.2
+"""The share of values in categories unknown to training from which the data counts as broken."""
+
+
+class DriftPolicy(BaseModel):
+    """When drift is evidence for a retrain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="The model's weight in moved features that breaches a day.",
+    )
+    breaches: int = Field(2, ge=1, description="How many breached days make evidence,")
+    of_last: int = Field(3, ge=1, description="among how many of the last days.")
+    cool_down_days: int = Field(14, ge=0, description="Days after the champion's cutoff without evidence.")
+    minimum_rows: int = Field(200, ge=1, description="A day with fewer rows is not judged.")
+    floor: float = Field(0.1, gt=0, description="The lowest PSI threshold of a feature.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "DriftPolicy":
+        if self.breaches > self.of_last:
+            raise ValueError(
+                f"drift: {self.breaches} breaches can't lie in the last {self.of_last} days; "
+                "give breaches a number of at most of_last"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature of one day against the training profile.
+
+    ``mean_shift`` is in training deviations; None for a categorical feature and for one that was constant.
+    ``unseen_share`` is the share of values outside the profile's categories beyond what training had of
+    such; None for a numeric feature. ``threshold`` and ``null_threshold`` are those of the profile, or what
+    chance alone reaches once in 1,000 times in this number of rows, if that is more. ``breached`` is moved
+    or broken; ``reason`` says which, and is None if neither.
+    """
+
+    feature: str
+    kind: Kind
+    psi: float
+    mean: float | None
+    mean_shift: float | None
+    null_share: float
+    unseen_share: float | None
+    threshold: float
+    null_threshold: float
+    breached: bool
+    reason: str | None
+    weight: float
+    rows: int
+
+    @property
+    def broken(self) -> bool:
+        """Whether the data, rather than the world, seems to have changed: nulls or unknown categories."""
+        return self.null_share > self.null_threshold or (self.unseen_share or 0.0) > UNSEEN_LIMIT
+
+
+@dataclass(frozen=True)
+class DayVerdict:
+    """One day: the weight of the features that breached, and what that means.
+
+    ``broken`` is a breach of data quality and never a reason to retrain. A day without ``enough_rows`` is
+    neither breached nor broken.
+    """
+
+    share: float
+    breached: bool
+    rows: int
+    enough_rows: bool
+    broken: bool
+    reason: str
+
+
+class Moved(NamedTuple):
+    """A feature in evidence; ``mean_shift`` in training deviations, None where that has no meaning."""
+
+    feature: str
+    psi: float
+    threshold: float
+    mean_shift: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What drifted, against which champion, by how much. The same finding has the same ``evidence_id``."""
+
+    evidence_id: str
+    model: str
+    champion_version: int
+    as_of: date
+    features: tuple[Moved, ...]
+    share: float
+    reason: str
+
+
+def measure(
+    con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, profiles: Sequence[FeatureProfile]
+) -> list[FeatureDrift]:
+    """Compare the current rows with the training profile, feature by feature, in one scan.
+
+    ``rows`` belongs to ``con`` and has a column for every profile. The order of rows changes nothing. Raises
+    ProfileError where a column is missing or not of the kind it had in training.
+    """
+    (found,) = count_bins(con, rows, [profile.bins for profile in profiles]).values()
+    return [_compare(profile, counted) for profile, counted in zip(profiles, found, strict=True)]
+
+
+def judge_day(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DayVerdict:
+    """Judge a day by its features: breached if those that breached weigh at least ``policy.share``."""
+    rows = max((drift.rows for drift in drifts), default=0)
+    if rows < policy.minimum_rows:
+        words = f"Not judged: {rows} rows, and at least {policy.minimum_rows} are needed."
+        return DayVerdict(0.0, False, rows, enough_rows=False, broken=False, reason=words)
+    share = round(math.fsum(drift.weight for drift in drifts if drift.breached), 12)
+    breached = share >= policy.share
+    broken = [drift for drift in drifts if drift.broken]
+    moved = sum(drift.breached for drift in drifts)
+    words = f"{moved} of {len(drifts)} features breached; they carry {share:.0%} of the model's weight"
+    words += f", {'at or above' if breached else 'below'} the limit of {policy.share:.0%}."
+    if broken:
+        named = "; ".join(f"{drift.feature}: {drift.reason}" for drift in broken)
+        words += (
+            f" The data looks broken, so nothing is retrained: {named}. Look at the source and its checks."
+        )
+    return DayVerdict(share, breached, rows, enough_rows=True, broken=bool(broken), reason=words)
+
+
+def find_evidence(
+    days: Sequence[tuple[date, DayVerdict]],
+    drifts: Sequence[FeatureDrift],
+    policy: DriftPolicy,
+    *,
+    model: str,
+    champion_version: int,
+    last_promotion: date | None,
+) -> Evidence | None:
+    """Evidence for a retrain as of the newest of ``days``, or None.
+
+    It takes a newest day that is breached, ``policy.breaches`` breached days among the last
+    ``policy.of_last`` days on record up to it, and ``policy.cool_down_days`` since ``last_promotion``, the
+    champion's cutoff. A broken day never counts. ``drifts`` are those of the newest day.
+    """
+    last = sorted(days, key=lambda day: day[0])[-policy.of_last :]
+    if not last or not _counts(last[-1][1]):
+        return None
+    as_of, newest = last[-1]
+    breaches = sum(_counts(verdict) for _, verdict in last)
+    cooling = last_promotion is not None and (as_of - last_promotion).days < policy.cool_down_days
+    if breaches < policy.breaches or cooling:
+        return None
+    moved = sorted(
+        (drift for drift in drifts if drift.breached), key=lambda d: (-d.weight, -d.psi, d.feature)
+    )
+    features = tuple(Moved(d.feature, d.psi, d.threshold, d.mean_shift) for d in moved)
+    named = ", ".join(_words(feature) for feature in features[:3])
+    more = f" and {len(features) - 3} more" if len(features) > 3 else ""
+    return Evidence(
+        evidence_id=_identity(model, champion_version, as_of, [f.feature for f in features]),
+        model=model,
+        champion_version=champion_version,
+        as_of=as_of,
+        features=features,
+        share=newest.share,
+        reason=(
+            f"On {as_of}, {named}{more} moved away from the training profile of {model} version "
+            f"{champion_version}, {newest.share:.0%} of the model's weight (limit {policy.share:.0%}), "
+            f"on {breaches} of the last {len(last)} days."
+        ),
+    )
+
+
+def _compare(profile: FeatureProfile, counted: Counted) -> FeatureDrift:
+    values, trained = sum(counted.counts), sum(profile.counts)
+    index = psi(profile.counts, counted.counts)
+    used = sum(share > 0 for share in profile.shares)
+    threshold = max(profile.threshold, psi_by_chance(used, trained, values))
+    nulls = max(
+        profile.null_threshold, profile.null_share + share_by_chance(profile.null_share, counted.rows)
+    )
+    unseen = None
+    if profile.kind == "categorical":
+        known = trained > 0 and values > 0
+        unseen = max(0.0, counted.counts[-1] / values - profile.shares[-1]) if known else 0.0
+    shift = None
+    if counted.mean is not None and profile.mean is not None and profile.deviation:
+        shift = (counted.mean - profile.mean) / profile.deviation
+    reasons = []
+    if counted.null_share > nulls:
+        reasons.append(f"{counted.null_share:.1%} of the rows are null, at most {nulls:.1%} were expected")
+    if unseen is not None and unseen > UNSEEN_LIMIT:
+        reasons.append(f"{unseen:.1%} of the values are categories that training rarely or never saw")
+    if index > threshold:
+        moved = f", the mean moved by {shift:+.2f} training deviations" if shift is not None else ""
+        reasons.append(f"PSI {index:.2f} is above the threshold of {threshold:.2f}{moved}")
+    if not trained and values:
+        reasons.append(f"{values} rows have a value, in training none had one")
+    return FeatureDrift(
+        feature=profile.feature,
+        kind=profile.kind,
+        psi=index,
+        mean=counted.mean,
+        mean_shift=shift,
+        null_share=counted.null_share,
+        unseen_share=unseen,
+        threshold=threshold,
+        null_threshold=nulls,
+        breached=bool(reasons),
+        reason="; ".join(reasons) or None,
+        weight=profile.weight,
+        rows=counted.rows,
+    )
+
+
+def _counts(verdict: DayVerdict) -> bool:
+    return verdict.breached and not verdict.broken
+
+
+def _words(moved: Moved) -> str:
+    shift = f", mean {moved.mean_shift:+.2f} training deviations" if moved.mean_shift is not None else ""
+    return f"{moved.feature} (PSI {moved.psi:.2f}, threshold {moved.threshold:.2f}{shift})"
+
+
+def _identity(model: str, version: int, as_of: date, features: Sequence[str]) -> str:
+    facts = json.dumps([model, version, as_of.isoformat(), sorted(features)])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]

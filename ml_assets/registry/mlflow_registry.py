@@ -1,0 +1,204 @@
+"""Model versions in MLflow: log a candidate, read a version, move the alias ``champion``.
+
+MLflow takes seconds to import, so every function imports it when called.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xgboost as xgb
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+ARTIFACT = "booster"
+REQUIREMENTS = ("mlflow", "pandas", "numpy", "xgboost-cpu", "xgboost")
+
+
+class RegistryError(Exception):
+    """The registry can't do what was asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of a model, with what is needed to judge and use it."""
+
+    model: str
+    number: int
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cutoff(self) -> date:
+        """The as_of up to which this version knows anything."""
+        return date.fromisoformat(self.tags["cutoff"])
+
+
+@dataclass(frozen=True)
+class Registry:
+    """MLflow at a tracking URI, with artifacts below a folder or URL."""
+
+    tracking_uri: str
+    artifact_root: str
+
+    @classmethod
+    def below(cls, data: Path) -> "Registry":
+        """The registry in a project's data folder: SQLite, and artifacts beside it."""
+        folder = data / "mlflow"
+        return cls(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
+
+    def prepare(self) -> None:
+        """Create and migrate the database once, before runs use it side by side."""
+        if self.tracking_uri.startswith("sqlite:///"):
+            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self.client().search_experiments(max_results=1)
+
+    def client(self) -> "MlflowClient":
+        """A client of this registry."""
+        _quiet()
+        import mlflow
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def experiment(self, model: str) -> str:
+        """The id of the model's experiment, made on first use."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client()
+        found = client.get_experiment_by_name(model)
+        if found is None:
+            try:
+                return client.create_experiment(model, artifact_location=f"{self.artifact_root}/{model}")
+            except MlflowException:
+                found = client.get_experiment_by_name(model)
+        if found is None:
+            raise RegistryError(
+                f"MLflow at {self.tracking_uri} neither finds nor creates the experiment {model}."
+            )
+        return found.experiment_id
+
+    @contextmanager
+    def run(self, model: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[str]:
+        """An active MLflow run that ends FINISHED, or FAILED if the body raises. Gives its id."""
+        import mlflow
+
+        experiment = self.experiment(model)
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=name, tags=dict(tags), nested=True, parent_run_id=parent
+        ) as active:
+            yield active.info.run_id
+
+    def log_booster(
+        self, model: str, booster: "xgb.Booster", example: "pd.DataFrame", tags: Mapping[str, str]
+    ) -> Version:
+        """Log a Booster to the active run and register it as a new version.
+
+        ``example`` is a numeric matrix as the Booster takes it; with the scores it gives the signature.
+        """
+        import mlflow
+        import mlflow.xgboost
+        import xgboost as xgb
+        from mlflow.models import infer_signature
+
+        scores = booster.predict(xgb.DMatrix(example, feature_types=booster.feature_types))
+        info = mlflow.xgboost.log_model(
+            booster,
+            name=ARTIFACT,
+            model_format="ubj",
+            signature=infer_signature(example, scores),
+            input_example=example,
+            pip_requirements=_pinned(),
+            registered_model_name=model,
+            metadata=dict(tags),
+        )
+        number = str(info.registered_model_version)
+        client = self.client()
+        for key, value in tags.items():
+            client.set_model_version_tag(model, number, key, value)
+        return self.version(model, int(number))
+
+    def version(self, model: str, number: int) -> Version:
+        """A version by number. Raises RegistryError if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client().get_model_version(model, str(number))
+        except MlflowException as error:
+            raise RegistryError(
+                f"Model {model} has no version {number} in {self.tracking_uri}. Materialize {model}/candidate again."
+            ) from error
+        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
+
+    def champion(self, model: str) -> Version | None:
+        """The version with the alias ``champion``, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client().get_model_version_by_alias(model, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
+
+    def set_champion(self, version: Version) -> None:
+        """Move the alias ``champion`` to a version."""
+        self.client().set_registered_model_alias(version.model, CHAMPION, str(version.number))
+
+    def load(self, version: Version) -> "xgb.Booster":
+        """The Booster of a version, read from the registry's artifact."""
+        self.client()
+        import mlflow.xgboost
+
+        return mlflow.xgboost.load_model(f"models:/{version.model}/{version.number}")
+
+    def log_result(
+        self, run_id: str, metrics: Mapping[str, float], artifacts: Mapping[str, str | bytes]
+    ) -> None:
+        """Add metrics and files (name below the run's artifacts -> content) to a run that has ended."""
+        import tempfile
+
+        client = self.client()
+        for name, value in metrics.items():
+            if value == value:
+                client.log_metric(run_id, name, value)
+        for name, content in artifacts.items():
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / Path(name).name
+                path.write_bytes(content if isinstance(content, bytes) else content.encode())
+                parent = str(Path(name).parent)
+                client.log_artifact(run_id, str(path), None if parent == "." else parent)
+
+
+def _pinned() -> list[str]:
+    from importlib.metadata import PackageNotFoundError
+
+    pins = []
+    for name in REQUIREMENTS:
+        try:
+            pins.append(f"{name}=={installed(name)}")
+        except PackageNotFoundError:
+            continue
+    return pins
+
+
+def _quiet() -> None:
+    """No telemetry, and no notices about it."""
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def artifact_url(base: str, experiment: str, run_id: str, path: str) -> str:
+    """Where MLflow's UI shows an artifact of a run."""
+    return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}/artifacts/{path}"

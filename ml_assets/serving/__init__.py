@@ -1,0 +1,5 @@
+"""Scoring: predictions of the population at an as_of."""
+
+from ml_assets.serving.predict import population_frame, prediction_rows
+
+__all__ = ["population_frame", "prediction_rows"]

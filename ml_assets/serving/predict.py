@@ -1,0 +1,61 @@
+"""Predictions: score the population of a snapshot and say exactly what was scored, by which version."""
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from ml_assets.lake import Between, Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def population_frame(
+    con: duckdb.DuckDBPyConnection, snapshot: Table, between: Between, *, entity: str, population: str
+) -> "pd.DataFrame":
+    """The members of the population at every as_of of a range, with their features.
+
+    One row per entity and as_of, ordered by both, plus ``features_hash``: MD5 over the feature values as
+    JSON, which says later whether two predictions saw the same inputs.
+    """
+    rows = snapshot.read(con, between=between)
+    features = ", ".join(f'"{c}"' for c in rows.columns if c not in (entity, "as_of"))
+    rows.create_view("population_snapshot", replace=True)
+    return con.sql(
+        f"SELECT *, md5(to_json(struct_pack({_named(features)}))::VARCHAR) AS features_hash "
+        f"FROM population_snapshot WHERE ({population}) ORDER BY as_of, {entity}"
+    ).df()
+
+
+def _named(features: str) -> str:
+    return ", ".join(f"{column} := {column}" for column in features.split(", "))
+
+
+def prediction_rows(
+    con: duckdb.DuckDBPyConnection,
+    frame: "pd.DataFrame",
+    scores: "np.ndarray",
+    *,
+    model: str,
+    version: int,
+    cutoff: object,
+    entity: str,
+) -> duckdb.DuckDBPyRelation:
+    """The rows of the table ``predictions``.
+
+    Columns: ``prediction_id`` (MD5 of model, version, entity and as_of), the entity, ``as_of`` DATE,
+    ``model_version`` BIGINT, ``known_until`` DATE (the version's cutoff: what happened before it may have
+    been learnt from), ``features_hash``, ``score`` DOUBLE. Same inputs, same rows.
+    """
+    scored = frame[[entity, "as_of", "features_hash"]].assign(score=scores)
+    con.register("scored_population", scored)
+    return con.sql(
+        f"SELECT md5(to_json([{_text(model)}, '{version}', {entity}::VARCHAR, as_of::DATE::VARCHAR])::VARCHAR) "
+        f"AS prediction_id, {entity}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "
+        f"DATE '{cutoff}' AS known_until, features_hash, score FROM scored_population"
+    )
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,85 @@
+"""The frames a model reads: their pandera contract, and the numeric matrix made of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Categories = Mapping[str, Sequence[str]]
+TEXT = "VARCHAR"
+
+
+class FrameError(Exception):
+    """A training set or scoring input that breaks its promise; the message names column, rule and rows."""
+
+
+def check_frame(
+    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: str, labelled: bool
+) -> "pd.DataFrame":
+    """Check a frame against the snapshot's schema with pandera, and return it with the model's dtypes.
+
+    ``schema`` maps feature columns to DuckDB types: numbers become float64 (no infinities), booleans and
+    text strings. Entity and as_of are never null and unique together; with ``labelled`` the label is 0 or 1.
+    Raises FrameError.
+    """
+    import pandera.pandas as pa
+    from pandera.errors import SchemaErrors
+
+    missing = [name for name in (entity, "as_of", *schema) if name not in frame]
+    if missing:
+        raise FrameError(
+            f"The frame has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}. "
+            "Materialize the snapshot again if the feature was declared since."
+        )
+    frame = frame.copy()
+    columns = {
+        entity: pa.Column(nullable=False),
+        "as_of": pa.Column(nullable=False),
+    }
+    for name, sql_type in schema.items():
+        if sql_type in (TEXT, "BOOLEAN"):
+            frame[name] = frame[name].astype("string").astype(object)
+            columns[name] = pa.Column(object, nullable=True)
+        else:
+            frame[name] = frame[name].astype("float64")
+            finite = pa.Check(lambda s: s.abs() != float("inf"), name="finite", error="a finite number")
+            columns[name] = pa.Column("float64", finite, nullable=True)
+    if labelled:
+        columns["label"] = pa.Column(int, pa.Check.isin([0, 1]), nullable=False, coerce=True)
+    try:
+        return pa.DataFrameSchema(columns, unique=[entity, "as_of"], strict=False).validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases.groupby(["column", "check"], dropna=False)["failure_case"]
+        found = "; ".join(
+            f"{column}: {check} fails for {len(values)} rows (for example {values.iloc[0]!r})"
+            for (column, check), values in cases
+        )
+        raise FrameError(
+            f"The {'training set' if labelled else 'scoring input'} breaks its contract. {found}. "
+            "Look at the snapshot's checks first: a wrong value there comes from an expression or from an event."
+        ) from errors
+
+
+def categories_of(frame: "pd.DataFrame", schema: Mapping[str, str]) -> dict[str, list[str]]:
+    """The categories of every text and boolean column, sorted; the code of a category is its position."""
+    return {
+        name: sorted(frame[name].dropna().unique())
+        for name, sql_type in schema.items()
+        if sql_type in (TEXT, "BOOLEAN")
+    }
+
+
+def to_matrix(frame: "pd.DataFrame", columns: Sequence[str], categories: Categories) -> "pd.DataFrame":
+    """A frame of float64 in the order of ``columns``: categories as codes, unseen and null ones as NaN."""
+    import pandas as pd
+
+    matrix = {
+        name: frame[name]
+        .map({value: float(code) for code, value in enumerate(categories[name])})
+        .astype("float64")
+        if name in categories
+        else frame[name].astype("float64")
+        for name in columns
+    }
+    return pd.DataFrame(matrix, index=frame.index)

@@ -1,0 +1,81 @@
+"""Labels: what happened to the population of a cutoff within the horizon."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+
+from ml_assets.training.spec import Label
+
+
+@dataclass(frozen=True)
+class Maturity:
+    """Which as_ofs have labels by now."""
+
+    mature: tuple[date, ...]
+    waiting: tuple[date, ...]
+    landed_through: date | None
+    horizon_days: int
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person about what is waiting, empty if nothing is."""
+        if not self.waiting:
+            return ""
+        landed = (
+            f"events have landed through {self.landed_through}"
+            if self.landed_through
+            else "no event has landed"
+        )
+        return (
+            f"Labels of {_days(self.waiting)} are not mature: {landed}, and the label looks {self.horizon_days} days "
+            f"ahead. The first of them matures once {self.waiting[0] + timedelta(days=self.horizon_days - 1)} has landed."
+        )
+
+
+def _days(days: Sequence[date]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]} ({len(days)} cutoffs)"
+
+
+def maturity(as_ofs: Sequence[date], label: Label, landed_through: date | None) -> Maturity:
+    """Tell mature as_ofs (every day of the horizon has landed) from those still waiting."""
+    mature = tuple(
+        a
+        for a in as_ofs
+        if landed_through is not None and a + timedelta(days=label.days - 1) <= landed_through
+    )
+    return Maturity(mature, tuple(a for a in as_ofs if a not in mature), landed_through, label.days)
+
+
+def build_labels(
+    con: duckdb.DuckDBPyConnection,
+    snapshots: duckdb.DuckDBPyRelation,
+    events: duckdb.DuckDBPyRelation,
+    as_ofs: Sequence[date],
+    *,
+    entity: str,
+    population: str,
+    label: Label,
+) -> duckdb.DuckDBPyRelation:
+    """Label the population of each as_of.
+
+    ``snapshots`` has the entity, ``as_of`` and the feature columns ``population`` reads; ``events`` covers
+    every horizon. Returns columns entity, ``as_of`` DATE, ``label`` 0 or 1, ``matures`` DATE (the first day
+    on which the whole horizon is known): one row per member of the population.
+    """
+    days = ", ".join(f"DATE '{a}'" for a in as_ofs) or "NULL"
+    happened = 0 if label.absent is not None else 1
+    snapshots.create_view("label_snapshots", replace=True)
+    events.create_view("label_events", replace=True)
+    return con.sql(
+        f"WITH members AS (SELECT {entity}, as_of FROM label_snapshots WHERE as_of IN ({days}) AND ({population})), "
+        f"met AS (SELECT {entity}, occurred_at FROM label_events WHERE {label.condition}), "
+        f"happened AS (SELECT DISTINCT members.{entity}, members.as_of FROM members JOIN met "
+        f"ON met.{entity} = members.{entity} AND met.occurred_at >= members.as_of::TIMESTAMPTZ "
+        f"AND met.occurred_at < (members.as_of + {label.days})::TIMESTAMPTZ) "
+        f"SELECT members.{entity}, members.as_of, "
+        f"(CASE WHEN happened.as_of IS NULL THEN {1 - happened} ELSE {happened} END)::INTEGER AS label, "
+        f"members.as_of + {label.days} AS matures FROM members LEFT JOIN happened "
+        f"ON happened.{entity} = members.{entity} AND happened.as_of = members.as_of"
+    )

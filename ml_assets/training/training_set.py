@@ -1,0 +1,70 @@
+"""The training set of a cutoff: labels joined with the features of the same as_of, split by time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from ml_assets.lake import Table, content_hash
+from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows of one cutoff's training set and what they are made of."""
+
+    rows: duckdb.DuckDBPyRelation
+    train: tuple[date, ...]
+    tune: tuple[date, ...]
+    unlabelled: tuple[date, ...]
+    """Wanted as_ofs that have no labels in the lake."""
+    digest: str
+
+
+def build_training_set(
+    con: duckdb.DuckDBPyConnection,
+    snapshot: Table,
+    labels: Table,
+    cutoff: date,
+    *,
+    entity: str,
+    features: Sequence[str],
+    label: Label,
+    cutoffs: Cutoffs,
+    train: Train,
+) -> TrainingSet:
+    """Join labels that have matured by ``cutoff`` with the snapshots of their as_of.
+
+    Rows: ``cutoff`` DATE, the entity, ``as_of`` DATE, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then
+    the feature columns. The digest is the content hash of the rows.
+    """
+    train_days, tune_days = split_as_ofs(cutoff, label, cutoffs, train)
+    wanted = sorted([*train_days, *tune_days])
+    name = f"training_set_{cutoff:%Y%m%d}"
+    if not wanted:
+        wanted, train_days, tune_days = [cutoff], [], []
+    between = (wanted[0], wanted[-1])
+    snapshot.read(con, columns=[entity, "as_of", *features], between=between).create_view(
+        "ts_snapshot", replace=True
+    )
+    labels.read(con, between=between).create_view("ts_labels", replace=True)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DATE '{cutoff}' AS cutoff, {entity}, as_of, label, "
+        f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split, "
+        f"{', '.join(features)} FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
+        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND matures <= DATE '{cutoff}' ORDER BY as_of, {entity}"
+    )
+    rows = con.table(name)
+    labelled = {day for (day,) in con.sql("SELECT DISTINCT as_of FROM ts_labels").fetchall()}
+    return TrainingSet(
+        rows=rows,
+        train=tuple(train_days),
+        tune=tuple(tune_days),
+        unlabelled=tuple(day for day in [*train_days, *tune_days] if day not in labelled),
+        digest=content_hash(rows, ["as_of", entity]),
+    )
+
+
+def _days(as_ofs: Sequence[date]) -> str:
+    return ", ".join(f"DATE '{day}'" for day in as_ofs) or "NULL"

@@ -1,0 +1,73 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ml_assets.contracts import Contract
+
+GOOD: dict[str, Any] = {
+    "Basket": "1",
+    "shop": "north",
+    "quantity": "2",
+    "amount": "3.00",
+    "weight": "1.5",
+    "day": "05/01/2017",
+    "gift": "true",
+    "code": "ABC",
+    "brand": "National",
+    "ticket": "7",
+    "note": "fine",
+    "occurred_at": "2017-01-05 10:00:00",
+}
+DAY = "2017-01-05"
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract.load(Path(__file__).parents[1] / "fixtures" / "contracts" / "good.yaml")
+
+
+def landed(
+    con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], *, landing_date: str = DAY
+) -> duckdb.DuckDBPyRelation:
+    """Raw text rows as they come from CSV: the good row with some values replaced, tickets made unique."""
+    columns = ", ".join(f'"{name}" VARCHAR' for name in GOOD)
+    con.execute(
+        f"CREATE OR REPLACE TABLE landed ({columns}, landing_date DATE, file VARCHAR, content_hash VARCHAR, "
+        "row_number BIGINT)"
+    )
+    for number, row in enumerate(rows, start=1):
+        day = row.get("landing_date", landing_date)
+        full = GOOD | {"Basket": str(number), "ticket": str(number)} | row
+        values = [full[name] for name in GOOD]
+        marks = ", ".join("?" for _ in values)
+        con.execute(
+            f"INSERT INTO landed VALUES ({marks}, ?, ?, 'hash', ?)", [*values, day, f"{day}.csv", number]
+        )
+    return con.table("landed")
+
+
+def classified(
+    contract: Contract,
+    con: duckdb.DuckDBPyConnection,
+    rows: list[dict[str, Any]],
+    *,
+    late_days: int = 0,
+    landing_date: str = DAY,
+) -> list[dict[str, Any]]:
+    """The classified rows in the order they landed."""
+    relation = contract.classify(con, landed(con, rows, landing_date=landing_date), late_days=late_days)
+    names = relation.columns
+    return [
+        dict(zip(names, row, strict=True))
+        for row in relation.order("landing_date, file, row_number").fetchall()
+    ]

@@ -1,0 +1,143 @@
+"""What a person sees in the Dagster UI after everything is materialized. Fixture ``served``: its base URL."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
+
+GROUPS = {
+    "transactions": {"raw", "events", "quarantine"},
+    "household_features": {"tiles", "snapshot"},
+    "lapse": {
+        *("labels", "training_set", "candidate", "evaluation"),
+        *("champion", "predictions", "performance", "drift"),
+    },
+}
+ASSETS = {asset for assets in GROUPS.values() for asset in assets}
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MS = 60_000
+ROOM_FOR_DETAILS = {"width": 5600, "height": 2600}
+"""Below a certain zoom Dagster draws nodes without their status; here the whole graph fits at full size."""
+PICTURE = {"width": 2400, "height": 1200}
+NODE_TEXTS = "nodes => nodes.map(node => node.firstElementChild?.innerText ?? '').filter(text => text !== '')"
+
+
+def chromium() -> str:
+    """The browser; a missing one skips, or fails where CI is set."""
+    named = os.environ.get("ML_ASSETS_CHROMIUM")
+    for candidate in (named,) if named else ("/usr/bin/chromium", "chromium", "chromium-browser"):
+        if found := shutil.which(candidate):
+            return found
+    message = "no Chromium: install it (Debian: apt-get install chromium) or name it in ML_ASSETS_CHROMIUM"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def page() -> "Iterator[Page]":
+    executable = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        try:
+            shown = browser.new_page(viewport=ROOM_FOR_DETAILS)
+            shown.set_default_timeout(WAIT_MS)
+            yield shown
+        finally:
+            browser.close()
+
+
+def open_graph(page: "Page", base: str) -> None:
+    """The global asset graph with all groups expanded, as the key Alt+E does it."""
+    page.goto(f"{base}/asset-groups")
+    for group in GROUPS:
+        page.locator("foreignObject", has_text=group).first.wait_for()
+    page.keyboard.press("Alt+KeyE")
+    for asset in ASSETS:
+        page.locator("foreignObject").get_by_text(asset, exact=True).first.wait_for()
+
+
+def states(page: "Page") -> dict[str, dict[str, str]]:
+    """Asset name -> what its node says, label to value; of the nodes that show their status."""
+    found = {}
+    for text in page.locator("foreignObject").evaluate_all(NODE_TEXTS):
+        name, *lines = text.split("\n")
+        if name in ASSETS and "Latest event" in lines:
+            found[name] = dict(zip(lines[0:8:2], lines[1:8:2], strict=True)) | {
+                "last": " ".join(lines[8:]),
+            }
+    return found
+
+
+def complaints(node: dict[str, str]) -> list[str]:
+    """Why a node does not count as materialized; empty if it does."""
+    found = []
+    if node["Latest event"] == "–":
+        found.append("no event yet")
+    if re.match(r"0(\.0+)?%", node.get("Partitions", "")):
+        found.append("no partition is filled")
+    found += [words for words in ("Never materialized", "Failed") if words in node["last"]]
+    return found
+
+
+def wait_for_states(page: "Page") -> dict[str, dict[str, str]]:
+    """The states once every node has its status and nothing is said to be loading."""
+    for _ in range(WAIT_MS // 500):
+        found = states(page)
+        if found.keys() == ASSETS and not any(complaints(node) for node in found.values()):
+            break
+        page.wait_for_timeout(500)
+    return states(page)
+
+
+def test_every_asset_is_shown_as_materialized(served: str, page: "Page", tmp_path: Path) -> None:
+    open_graph(page, served)
+    nodes = wait_for_states(page)
+    assert nodes.keys() == ASSETS
+    assert {name: found for name, node in nodes.items() if (found := complaints(node))} == {}
+
+    page.set_viewport_size(PICTURE)
+    open_graph(page, served)
+    page.wait_for_timeout(2000)
+    picture = Path(os.environ.get("ML_ASSETS_PICTURE") or tmp_path / "asset-graph.png")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 20_000
+
+
+def test_the_checks_tab_shows_a_passed_check(served: str, page: "Page") -> None:
+    page.set_viewport_size(PICTURE)
+    page.goto(f"{served}/assets/transactions/events")
+    page.get_by_role("tab", name="Checks").click()
+    page.get_by_text(re.compile(r"Checks \(\d+\)")).first.wait_for()
+    page.get_by_text(re.compile("^(Succeeded|Passed)$")).first.wait_for()
+    assert "view=checks" in page.url
+
+
+def test_a_node_that_is_not_materialized_is_noticed() -> None:
+    good = {"Latest event": "1 minute ago", "Partitions": "12% filled", "last": "365 partitions"}
+    assert complaints(good) == []
+    assert complaints(good | {"Latest event": "–"}) == ["no event yet"]
+    assert complaints(good | {"Partitions": "0% filled"}) == ["no partition is filled"]
+    assert complaints(good | {"Partitions": "–", "last": "Never materialized"}) == ["Never materialized"]
+    assert complaints(good | {"last": "Failed 2:49 AM"}) == ["Failed"]
