@@ -80,11 +80,11 @@ def end(leaders: Sequence[Leader]) -> list[Process]:
         (signal.SIGKILL, FIRM_SECONDS, lambda: _all(leaders)),
     ]
     for sent, patience, addressed in steps:
-        addressees = addressed()
-        for process in addressees:
+        for process in addressed():
             _send(process.pid, sent)
-        if addressees and _gone(leaders, patience):
-            return []
+        deadline = time.monotonic() + patience
+        while addressed() and time.monotonic() < deadline:
+            time.sleep(0.1)
     return _all(leaders)
 
 
@@ -107,15 +107,6 @@ def listener(port: int) -> str | None:
 
 def _all(leaders: Iterable[Leader]) -> list[Process]:
     return [process for leader in leaders for process in group_of(leader)]
-
-
-def _gone(leaders: Sequence[Leader], patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while _all(leaders):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def _send(pid: int, sent: signal.Signals) -> None:

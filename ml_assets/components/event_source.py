@@ -119,13 +119,13 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 except NoLandingFiles as error:
                     raise dg.Failure(str(error), allow_retries=False) from None
             for refusal in landed.refused:
-                context.log.error(f"{folder.path / refusal.file}: {refusal.reason}")
+                context.log.error(f"{refusal.file.path}: {refusal.reason}")
             return dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": sum(landed.accepted.values()),
                     "files accepted": len(landed.accepted),
                     "files unchanged": len(landed.unchanged),
-                    "files refused": "; ".join(f"{r.file}: {r.reason}" for r in landed.refused) or "none",
+                    "files refused": "; ".join(f"{r.file.path.name}: {r.reason}" for r in landed.refused) or "none",
                     "days without a file": len(landed.absent),
                     "landing folder": dg.MetadataValue.path(str(folder.path)),
                 }

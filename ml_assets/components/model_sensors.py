@@ -41,7 +41,7 @@ def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tupl
         return None
     with connection(duckdb) as con:
         rows = (
-            promotions.read(con, columns=["to_version", "cutoff", "at"]).order("at DESC").limit(1).fetchall()
+            promotions.read(con, columns=["to_version", "cutoff", "at"]).order('"at" DESC').limit(1).fetchall()
         )
     return (int(rows[0][0]), rows[0][1]) if rows else None
 

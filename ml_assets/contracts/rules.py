@@ -99,8 +99,8 @@ def _type_rule(column: Column) -> RowRule:
     else:
         parts = [f"{sql.text(source + ' ')} || {_quoted(value)}" for source, value in inputs.items()]
         start = sql.text(f"{column.name} can't be worked out from ")
-        reason = f"{start} || {' || sql_comma || '.join(parts)} || {sql.text(f', {wanted} expected')}"
-        reason = reason.replace("sql_comma", "', '")
+        listed = " || ', ' || ".join(parts)
+        reason = f"{start} || {listed} || {sql.text(f', {wanted} expected')}"
     return RowRule(
         name=f"{column.name}_type",
         column=column.name,

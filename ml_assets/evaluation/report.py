@@ -62,7 +62,8 @@ def evaluation_report(
         _section("Holdout", _facts_table(holdout, facts)),
         _section("How to read this", _reading(draws)),
     ]
-    return _PAGE.replace("{title}", escape(f"{model} at {cutoff}")).replace("{body}", "\n".join(body))
+    before, _, after = _PAGE.partition("{title}")
+    return before + escape(f"{model} at {cutoff}") + after.replace("{body}", "\n".join(body))
 
 
 def _problem(holdout: "pd.DataFrame", facts: HoldoutFacts, entity: str) -> str | None:
@@ -211,7 +212,14 @@ def _slice_table(holdout: "pd.DataFrame", column: str, minimum: int) -> str:
     rows = by_slice(holdout, column)
     shown = [row for row in rows if row.n >= minimum]
     small = [row for row in rows if row.n < minimum]
-    head = ("Slice", "Rows", "Positives", "Base rate", *(f"AUC {_legend(role)}" for role in roles), "Ratio")
+    head = (
+        "Slice",
+        "Rows",
+        "Positives",
+        "Base rate",
+        *(f"AUC {_legend(role)}" for role in roles),
+        "Score / base rate",
+    )
     table = _table(head, [_slice_cells(row, roles) for row in shown], look="numbers") if shown else ""
     rest = ""
     if small:
@@ -233,9 +241,9 @@ def _slice_cells(row: SliceRow, roles: Sequence[str]) -> tuple[str, ...]:
 
 def _facts_table(holdout: "pd.DataFrame", facts: HoldoutFacts) -> str:
     positives = int((holdout["label"] == 1).sum()) if "label" in holdout else 0
-    rate = f"{positives:,} with label 1 ({positives / len(holdout):.1%})" if len(holdout) else "none"
+    rate = f"; {positives:,} with label 1 ({positives / len(holdout):.1%})" if len(holdout) else ""
     rows = {
-        "Rows": f"{len(holdout):,}; {rate}",
+        "Rows": f"{len(holdout):,}{rate}",
         "as_of": f"{facts.holdout_from} to {facts.holdout_to}",
         "Label horizon": f"{facts.horizon_days} days",
         "Labels": "mature" if facts.labels_mature else "not mature",

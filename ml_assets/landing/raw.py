@@ -132,11 +132,11 @@ def land(
             metadata=metadata,
         )
     fresh = [r for r in result.refused if not _on_record(r, seen)]
-    _keep_bytes(con, tables.refused, [(r, found[r.date]) for r in fresh])
+    _keep_bytes(con, tables.refused, fresh)
     log = [
         *(_line(found[day], hashes[day], "accepted", rows, None) for day, rows in accepted.items()),
         *(_line(found[day], hashes[day], "accepted", None, None) for day in back_in_force),
-        *(_line(found[r.date], r.content_hash, "refused", None, r.reason) for r in fresh),
+        *(_line(r.file, r.content_hash, "refused", None, r.reason) for r in fresh),
     ]
     if log:
         rows = pa.Table.from_pylist(log, schema=FILES_SCHEMA)
@@ -150,7 +150,7 @@ def land(
 
 
 def _on_record(refusal: Refusal, seen: Mapping[date, Seen]) -> bool:
-    last = seen.get(refusal.date)
+    last = seen.get(refusal.file.date)
     return last is not None and (last.last, last.reason) == (refusal.content_hash, refusal.reason)
 
 
@@ -172,16 +172,16 @@ def _line(
 
 
 def _keep_bytes(
-    con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[tuple[Refusal, LandingFile]]
+    con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[Refusal]
 ) -> None:
     rows = [
         {
             "content_hash": refusal.content_hash,
-            "file": file.path.name,
-            "content": file.path.read_bytes(),
-            "month": file.date.replace(day=1),
+            "file": refusal.file.path.name,
+            "content": refusal.file.path.read_bytes(),
+            "month": refusal.file.date.replace(day=1),
         }
-        for refusal, file in refusals
+        for refusal in refusals
     ]
     if rows:
         refused.append(con.from_arrow(pa.Table.from_pylist(rows, schema=REFUSED_SCHEMA)), metadata={})

@@ -123,7 +123,7 @@ def withdrawn(con: duckdb.DuckDBPyConnection, log: Table) -> list[int]:
     """The versions a rollback moved away from and no later promotion brought back."""
     if not log.exists:
         return []
-    rows = log.read(con, columns=["action", "from_version", "to_version", "at"]).order("at").fetchall()
+    rows = log.read(con, columns=["action", "from_version", "to_version", "at"]).order('"at"').fetchall()
     away: set[int] = set()
     for action, from_version, to_version, _ in rows:
         if action == "rollback" and from_version is not None:
@@ -250,7 +250,7 @@ def _predecessor(con: duckdb.DuckDBPyConnection, promotions: Table, version: int
     rows = (
         promotions.read(con, columns=["from_version", "to_version", "action", "at"])
         .filter(f"to_version = {version} AND action = 'promote'")
-        .order("at DESC")
+        .order('"at" DESC')
         .fetchall()
     )
     return rows[0][0] if rows else None

@@ -239,26 +239,18 @@ def test_a_declared_available_at_is_taken_but_not_before_the_file(
     assert found == [(datetime(2017, 1, 5, tzinfo=UTC), []), (datetime(2017, 1, 7, 12, tzinfo=UTC), [])]
 
 
-values = st.one_of(
-    st.none(),
-    st.text(max_size=6),
-    st.integers().map(str),
-    st.decimals().map(str),
-    st.sampled_from(
-        ["", " ", "1'; --", "0x1f", "1e5", "NaN", "-inf", "2017-02-30", "true", "\x00"[:0], "٣", DAY]
-    ),
-)
+texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=6)
+odd = ["", " ", "1'; --", "0x1f", "1e5", "NaN", "-inf", "2017-02-30", "true", "٣", DAY]
+cells = st.one_of(st.none(), texts, st.integers().map(str), st.decimals().map(str), st.sampled_from(odd))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_text_is_accepted_within_the_rules_or_refused_with_reasons(
     contract: Contract, con: duckdb.DuckDBPyConnection, data: st.DataObject
 ) -> None:
     """No text breaks the query, no row gets lost, and every accepted row keeps every rule."""
-    text = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=6)
-    cell = st.one_of(values.filter(lambda value: value is None or "\x00" not in value), text)
-    rows = data.draw(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, cell)), max_size=4))
+    rows = data.draw(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, cells)), max_size=4))
     relation = contract.classify(con, landed(con, rows))
     relation.create_view("judged", replace=True)
     assert len(relation) == len(rows)
@@ -270,3 +262,26 @@ def test_any_text_is_accepted_within_the_rules_or_refused_with_reasons(
     for (reasons,) in refused.project("reasons").fetchall():
         assert {reason.partition(":")[0] for reason in reasons} <= known
         assert all(reason is not None for reason in reasons)
+
+
+def test_transforms_that_share_a_failing_part_do_not_fail_the_query(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """DuckDB computes what two expressions share outside of their TRY, where an error ends the query."""
+    path = tmp_path / "contract.yaml"
+    logic = "CAST(n AS INTEGER) * CAST(n AS INTEGER)"
+    path.write_text(
+        "apiVersion: v3.2.0\nkind: DataContract\nid: calls\nversion: 1.0.0\nschema:\n  - name: calls\n"
+        "    properties:\n"
+        "      - {name: occurred_at, logicalType: timestamp, required: true}\n"
+        f"      - {{name: square, logicalType: integer, transformLogic: {logic}}}\n"
+        f"      - {{name: again, logicalType: integer, transformLogic: {logic}}}\n"
+        f"      - {{name: rough, logicalType: number, physicalType: DOUBLE, transformLogic: 1.5 * {logic}}}\n"
+    )
+    contract = Contract.load(path)
+    rows = con.sql(
+        "SELECT '2017-01-05 10:00' AS occurred_at, n, DATE '2017-01-05' AS landing_date, 'f' AS file, "
+        "'h' AS content_hash, row_number() OVER () AS row_number FROM (VALUES ('3'), ('x'), ('99999')) AS v(n)"
+    )
+    result = contract.classify(con, rows).order("row_number").project("square, again, rough, len(reasons)")
+    assert result.fetchall() == [(9, 9, 13.5, 0), (None, None, None, 3), (None, None, 14999700001.5, 2)]

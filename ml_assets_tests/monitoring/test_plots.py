@@ -1,0 +1,64 @@
+import io
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_assets.monitoring.drift import FeatureDrift
+from ml_assets.monitoring.plots import drift_over_time, feature_shift_plot
+
+SMALL = 60_000
+RED = (220, 38, 38)
+
+
+def drifts(count: int, *, breached: bool = False) -> list[FeatureDrift]:
+    return [
+        FeatureDrift(
+            feature=f"feature_{n}",
+            kind="numeric",
+            psi=n / 100,
+            mean=0.0,
+            mean_shift=0.1,
+            null_share=0.0,
+            unseen_share=None,
+            threshold=0.1,
+            null_threshold=0.05,
+            breached=breached,
+            reason=None,
+            weight=1 / count,
+            rows=500,
+        )
+        for n in range(count)
+    ]
+
+
+def verdicts(count: int, *, breached: bool = False) -> list[dict[str, object]]:
+    flags = {"breached": breached, "broken": False, "enough_rows": True}
+    return [{"as_of": date(2017, 1, 1) + timedelta(days=n), "share": 0.3, **flags} for n in range(count)]
+
+
+def has_red(png: bytes) -> bool:
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=int)
+    return bool((abs(pixels - RED).sum(axis=2) < 12).any())
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 365])
+def test_days_become_a_small_picture(count: int) -> None:
+    png = drift_over_time(verdicts(count), 0.2)
+    assert Image.open(io.BytesIO(png)).size == (800, 280)
+    assert len(png) < SMALL
+
+
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_features_become_a_small_picture(count: int) -> None:
+    png = feature_shift_plot(drifts(count))
+    assert Image.open(io.BytesIO(png)).width == 800
+    assert len(png) < SMALL
+
+
+def test_breaches_are_red_and_nothing_else_is() -> None:
+    assert has_red(drift_over_time(verdicts(5, breached=True), 0.2))
+    assert not has_red(drift_over_time(verdicts(5), 0.4))
+    assert has_red(feature_shift_plot(drifts(5, breached=True)))
+    assert not has_red(feature_shift_plot(drifts(5)))
