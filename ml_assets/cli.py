@@ -41,8 +41,9 @@ def _environment() -> None:
     os.environ.setdefault("DAGSTER_HOME", str(home.dagster_home()))
     for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "true")
-    warnings.filterwarnings("ignore", module="dagster")
-    warnings.filterwarnings("ignore", module="ml_assets")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    for library in ("dagster", "ml_assets", "mlflow"):
+        warnings.filterwarnings("ignore", module=library)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -244,5 +245,17 @@ def rollback_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def run() -> None:
+    """Run the command line's command and leave at once.
+
+    DuckDB's bindings print a page about leaked references when the interpreter winds down; by then
+    everything is written and closed, so nothing is lost by not winding down.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -119,7 +119,7 @@ def train_candidate(
 def _log_dataset(frame: Any, digest: str, uri: str) -> None:
     """Tie the MLflow run to the rows it was fitted on and tuned on, by the lake's own content hash."""
     import mlflow
-    from mlflow.data import from_pandas
+    from mlflow.data.pandas_dataset import from_pandas
 
     for split in ("train", "tune"):
         rows = frame[frame["split"] == split].drop(columns=["split", "as_of", "cutoff"])

@@ -125,7 +125,8 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                     "dagster/row_count": sum(landed.accepted.values()),
                     "files accepted": len(landed.accepted),
                     "files unchanged": len(landed.unchanged),
-                    "files refused": "; ".join(f"{r.file.path.name}: {r.reason}" for r in landed.refused) or "none",
+                    "files refused": "; ".join(f"{r.file.path.name}: {r.reason}" for r in landed.refused)
+                    or "none",
                     "days without a file": len(landed.absent),
                     "landing folder": dg.MetadataValue.path(str(folder.path)),
                 }

@@ -14,7 +14,7 @@ from pydantic import Field
 from ml_assets.components.event_source import EventSource, Source
 from ml_assets.components.fields import spec
 from ml_assets.components.metadata import column_lineage, column_schema, made_by
-from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, window
+from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import refresh_sensor
 from ml_assets.features import Feature, FeatureSet
@@ -45,6 +45,12 @@ class Group:
     def snapshot(self, lake: Lake) -> Table:
         """The table of snapshots."""
         return lake.table(f"{self.name}/snapshot", "as_of")
+
+    @property
+    def as_ofs(self) -> dg.DailyPartitionsDefinition:
+        """The daily as_ofs: from the day after the first events to the day after the last."""
+        first, end = self.source.partitions.start.date(), self.source.partitions.end
+        return daily(first + timedelta(days=1), end.date() if end else None)
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -90,7 +96,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                     group.name,
                     [(events, tiles, (-group.source.reach, 0)), (tiles, snapshot, group.reach)],
                     {events: "event_date", tiles: "available_date", snapshot: "as_of"},
-                    group.source.partitions,
+                    {tiles: group.source.partitions, snapshot: group.as_ofs},
                 )
             ],
         )
@@ -142,7 +148,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                 f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened and "
                 "were known strictly before it."
             ),
-            partitions_def=group.source.partitions,
+            partitions_def=group.as_ofs,
             backfill_policy=AS_ONE_RUN,
             group_name=group.name,
             owners=self.owners,

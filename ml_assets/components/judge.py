@@ -1,5 +1,6 @@
 """Judge the candidate of one cutoff on its holdout, against the champion of that time and the baseline."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from ml_assets.components.candidate import CHECKED_ROWS
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.evaluation.gates import Decision, HoldoutFacts, judge
-from ml_assets.lake import Lake, content_hash
+from ml_assets.lake import Lake
 from ml_assets.landing.raw import SourceTables, landed_through
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ DECISION_SCHEMA = pa.schema(
 )
 
 
+GATE_COLUMNS = ("name", "status", "observed", "required", "reason")
+
+
 @dataclass(frozen=True)
 class Judged:
     """The outcome of one cutoff's evaluation."""
@@ -61,6 +65,14 @@ class Judged:
     gate_rows: list[dict[str, Any]]
     slice_rows: list[dict[str, Any]]
 
+    @property
+    def can_be_drawn(self) -> bool:
+        """Whether there are both labels and finite scores to draw curves of."""
+        import numpy as np
+
+        scores = self.holdout.filter(like="score_").to_numpy(dtype="float64")
+        return self.holdout["label"].nunique() == 2 and bool(np.isfinite(scores).all())
+
 
 def evaluate_cutoff(
     context: dg.AssetExecutionContext,
@@ -71,7 +83,7 @@ def evaluate_cutoff(
     cutoff: date,
 ) -> Judged:
     """Score the holdout with all three, judge, and write metrics, decision record and report."""
-    from ml_assets.evaluation.metrics import binary_metrics, by_slice
+    from ml_assets.evaluation.metrics import by_slice
     from ml_assets.evaluation.report import evaluation_report
     from ml_assets.registry.promotion import read_verdicts, reference, withdrawn
     from ml_assets.training.fit import Baseline, score
@@ -85,15 +97,17 @@ def evaluate_cutoff(
         if passed is not None
         else _earlier_champion(registry, model, cutoff)
     )
-    holdout, digest = _holdout(con, model, lake, cutoff)
+    holdout = _holdout(con, model, lake, cutoff)
     booster = registry.load(candidate)
     scored = holdout.assign(
         score_candidate=score(booster, holdout),
         score_baseline=Baseline.from_json(record["baseline"]).score(holdout),
     )
+    digests = [_digest(holdout), None]
     if champion is not None:
         scored = scored.assign(score_champion=score(registry.load(champion), holdout))
-    facts = _facts(con, model, lake, cutoff, champion, digest)
+        digests[1] = _digest(holdout)
+    facts = _facts(con, model, lake, cutoff, champion, digests)
     decision = judge(
         scored,
         facts,
@@ -102,34 +116,10 @@ def evaluate_cutoff(
         slices=model.spec.slices,
         reloads=_reloads(con, model, tables, booster, record, cutoff),
     )
-    roles = {
-        "candidate": candidate.number,
-        "champion": champion.number if champion else None,
-        "baseline": None,
-    }
-    metric_rows = [
-        {"cutoff": cutoff, "role": role, "model_version": version}
-        | {name: getattr(metrics, name) for name in METRICS_SCHEMA.names[3:]}
-        for role, version in roles.items()
-        if f"score_{role}" in scored
-        for metrics in [binary_metrics(scored["label"].to_numpy(), scored[f"score_{role}"].to_numpy())]
-    ]
-    gate_rows = [
-        {
-            "gate": g.name,
-            "status": g.status,
-            "observed": g.observed,
-            "required": g.required,
-            "reason": g.reason,
-        }
-        for g in decision.gates
-    ]
-    slice_rows = [
-        {"slice": column, **(row if isinstance(row, dict) else vars(row))}
-        for column in model.spec.slices
-        for row in by_slice(scored, column)
-    ]
-    _write(context, con, tables, cutoff, candidate, champion, metric_rows, gate_rows, digest)
+    metric_rows = _metric_rows(scored, cutoff, candidate, champion)
+    gate_rows = [{name: getattr(gate, name) for name in GATE_COLUMNS} for gate in decision.gates]
+    gate_rows = [{"gate": row.pop("name"), **row} for row in gate_rows]
+    _write(context, con, tables, cutoff, candidate, champion, metric_rows, gate_rows, facts.digest_candidate)
     report = evaluation_report(
         model=model.name,
         cutoff=cutoff,
@@ -140,10 +130,39 @@ def evaluate_cutoff(
         decision=decision,
         entity=model.entity,
         slices=model.spec.slices,
+        slice_minimum_n=model.spec.gates.slice_minimum_n,
     )
-    own = {f"holdout_{name}": row[name] for row in metric_rows[:1] for name in METRICS_SCHEMA.names[5:]}
+    own = {f"holdout_{name}": metric_rows[0][name] for name in METRICS_SCHEMA.names[5:]}
     registry.log_result(candidate.run_id, own, {"evaluation/report.html": report})
+    slice_rows = [{"slice": c, **vars(row)} for c in model.spec.slices for row in by_slice(scored, c)]
     return Judged(cutoff, candidate.run_id, scored, decision, metric_rows, gate_rows, slice_rows)
+
+
+def _metric_rows(
+    scored: "pd.DataFrame", cutoff: date, candidate: "Version", champion: "Version | None"
+) -> list[dict[str, Any]]:
+    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two."""
+    from ml_assets.evaluation.metrics import binary_metrics
+
+    roles = {
+        "candidate": candidate.number,
+        "champion": champion.number if champion else None,
+        "baseline": None,
+    }
+    rows = []
+    for role, version in roles.items():
+        if f"score_{role}" in scored:
+            metrics = binary_metrics(scored["label"].to_numpy(), scored[f"score_{role}"].to_numpy())
+            found = {name: getattr(metrics, name) for name in METRICS_SCHEMA.names[3:]}
+            rows.append({"cutoff": cutoff, "role": role, "model_version": version} | found)
+    return rows
+
+
+def _digest(holdout: "pd.DataFrame") -> str:
+    """SHA-256 of the rows as they are when they are scored."""
+    import pandas as pd
+
+    return hashlib.sha256(pd.util.hash_pandas_object(holdout, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def _earlier_champion(registry: "Registry", model: Bound, cutoff: date) -> "Version | None":
@@ -161,10 +180,8 @@ def _record(con: duckdb.DuckDBPyConnection, tables: ModelTables, cutoff: date) -
     return dict(rows[0])
 
 
-def _holdout(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date
-) -> tuple["pd.DataFrame", str]:
-    """The labelled population at the cutoff with its features, and the content hash of these rows."""
+def _holdout(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
+    """The labelled population at the cutoff with its features."""
     from ml_assets.training.frames import check_frame
 
     between = (cutoff, cutoff)
@@ -177,8 +194,7 @@ def _holdout(
         f"SELECT holdout_snapshot.*, label FROM holdout_labels JOIN holdout_snapshot USING ({model.entity}, as_of) "
         f"ORDER BY {model.entity}"
     )
-    frame = check_frame(rows.df(), model.group.feature_types, entity=model.entity, labelled=True)
-    return frame, content_hash(rows, ["as_of", model.entity])
+    return check_frame(rows.df(), model.group.feature_types, entity=model.entity, labelled=True)
 
 
 def _facts(
@@ -187,7 +203,7 @@ def _facts(
     lake: Lake,
     cutoff: date,
     champion: "Version | None",
-    digest: str,
+    digests: list[str | None],
 ) -> HoldoutFacts:
     landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
     mature = landed is not None and cutoff + model.spec.label.horizon - timedelta(days=1) <= landed
@@ -200,8 +216,8 @@ def _facts(
         landed_through=landed,
         candidate_knows_until=cutoff,
         champion_knows_until=champion.cutoff if champion else None,
-        digest_candidate=digest,
-        digest_champion=digest if champion else None,
+        digest_candidate=digests[0] or "",
+        digest_champion=digests[1],
     )
 
 

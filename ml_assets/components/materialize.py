@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
 from ml_assets.components.model_sensors import WEEK
@@ -30,6 +31,8 @@ class Phase:
     title: str
     assets: tuple[dg.AssetKey, ...]
     between: Between | None
+    checks: tuple[dg.AssetCheckKey, ...] | None = None
+    """Run these checks alone, without materializing."""
     may_refuse: bool = False
     """Whether a failing gate is an answer, not a fault: what comes after works with what passed."""
 
@@ -44,24 +47,46 @@ class Done:
     messages: tuple[str, ...]
 
 
-def phases(project: Project, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
-    """What there is to do, in order; each phase is worked out after the one before it has run."""
+def phases(
+    project: Project,
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    registry: Registry,
+    cutoffs: int,
+) -> Iterator[Phase]:
+    """What there is to do, in order; each phase is worked out after the one before it has run.
+
+    Models are only trained on tables whose blocking checks have passed: where one failed or never ran, it
+    is run again first.
+    """
     for name in project.sources:
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():
         tiles, snapshot = group.tiles(lake), group.snapshot(lake)
         events = SourceTables.of(lake, group.source.name).events
-        since = group.source.partitions.start.date()
-        for title, above, below, reach in (
-            ("tiles", events, tiles, (-group.source.reach, 0)),
-            ("snapshot", tiles, snapshot, group.reach),
+        for title, above, below, reach, partitions in (
+            ("tiles", events, tiles, (-group.source.reach, 0), group.source.partitions),
+            ("snapshot", tiles, snapshot, group.reach, group.as_ofs),
         ):
-            stale = stale_days(above.history(), below.history(), above.name, reach, since)
-            stale = {day for day in stale if group.source.partitions.has_partition_key(day.isoformat())}
+            stale = stale_days(above.history(), below.history(), above.name, reach, partitions)
             for between in as_ranges(stale):
                 yield Phase(f"{group.name}: {title}", (group.key(title),), between)
+    yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
         yield from _model_phases(model, lake, registry, cutoffs)
+
+
+def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.DagsterInstance) -> Iterator[Phase]:
+    """The blocking checks of sources and features that did not pass when they last ran."""
+    folders = {*project.sources, *project.groups}
+    specs = [spec for checks in defs.asset_checks or () for spec in checks.check_specs]
+    wanted = [spec.key for spec in specs if spec.blocking and spec.asset_key.path[0] in folders]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(wanted)
+    passed = AssetCheckExecutionRecordStatus.SUCCEEDED
+    waiting = tuple(key for key in wanted if key not in latest or latest[key].status != passed)
+    if waiting:
+        yield Phase("checks that have not passed yet", (), None, checks=waiting)
 
 
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
@@ -138,14 +163,21 @@ def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:
 def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:
     """Execute a phase as one run in this process, on the given instance."""
     started = time.perf_counter()
-    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+    if phase.checks is not None:
+        selection = dg.AssetSelection.checks(*phase.checks)
+        jobs = dg.Definitions(jobs=[dg.define_asset_job("asset_checks", selection=selection)])
+        job, assets = dg.Definitions.merge(defs, jobs).resolve_job_def("asset_checks"), None
+    else:
+        job, assets = defs.resolve_implicit_global_asset_job_def(), list(phase.assets)
+    result = job.execute_in_process(
         instance=instance,
-        asset_selection=list(phase.assets),
+        asset_selection=assets,
         run_config=QUIET,
         tags=range_tags(*phase.between) if phase.between else {},
         raise_on_error=False,
     )
-    return Done(phase, result.success, time.perf_counter() - started, tuple(_messages(result)))
+    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+    return Done(phase, result.success and not failed, time.perf_counter() - started, tuple(_messages(result)))
 
 
 def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
@@ -176,7 +208,7 @@ def materialize(
     Returns what was done; the last one has ``success`` False if it failed.
     """
     done: list[Done] = []
-    for phase in phases(project, lake, registry, cutoffs):
+    for phase in phases(project, defs, instance, lake, registry, cutoffs):
         span = f"{phase.between[0]} to {phase.between[1]}" if phase.between else ""
         tell(f"  {phase.title}  {span}")
         outcome = run_phase(defs, instance, phase)

@@ -34,7 +34,7 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
             f"The champion's score of every member of the population ({model.spec.population}) at each as_of. Scores "
             "of an earlier champion stay beside those of a later one."
         ),
-        partitions_def=model.group.source.partitions,
+        partitions_def=model.group.as_ofs,
         **_common(model, "deltalake", "xgboost"),
     )
     def predictions(
@@ -142,7 +142,7 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
             "How far the features and scores of the population have moved from the champion's own training profile, "
             "feature by feature; with evidence where a retrain is called for."
         ),
-        partitions_def=model.group.source.partitions,
+        partitions_def=model.group.as_ofs,
         **_common(model, "deltalake", "evidently"),
     )
     def drift(
@@ -156,7 +156,7 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
             version = latest_version(con, model, lake.lake, (first, last))
             if version is None:
                 raise dg.Failure(
-                    f"There are no predictions from {first} to {last} to compare with. Materialize {model.name}/predictions.",
+                    f"There are no predictions from {first} to {last} to watch. Materialize {model.name}/predictions.",
                     allow_retries=False,
                 )
             watched = watch_days(context, con, model, lake.lake, (first, last), lookback, version)

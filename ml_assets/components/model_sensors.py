@@ -13,6 +13,7 @@ from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import newest_day
 from ml_assets.lake import Lake
 from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.registry.promotion import read_verdicts
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -41,7 +42,10 @@ def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tupl
         return None
     with connection(duckdb) as con:
         rows = (
-            promotions.read(con, columns=["to_version", "cutoff", "at"]).order('"at" DESC').limit(1).fetchall()
+            promotions.read(con, columns=["to_version", "cutoff", "at"])
+            .order('"at" DESC')
+            .limit(1)
+            .fetchall()
         )
     return (int(rows[0][0]), rows[0][1]) if rows else None
 
@@ -168,6 +172,14 @@ def retrain(
     if champion is not None and cutoff <= champion[1]:
         return dg.SkipReason(
             f"the champion, version {champion[0]}, is of cutoff {champion[1]}; no later cutoff has mature labels yet"
+        )
+    with connection(duckdb) as con:
+        verdicts = read_verdicts(con, model.tables(lake.lake).decisions)
+    judged = [v for v in verdicts if v.cutoff == cutoff and v.champion_version == (champion and champion[0])]
+    if judged:
+        return dg.SkipReason(
+            f"version {judged[0].version} of cutoff {cutoff}, the newest with mature labels, has been judged already: "
+            f"{'it passed; materialize the champion' if judged[0].passed else judged[0].reason}"
         )
     in_flight = instance.get_runs(
         dg.RunsFilter(job_name=f"{model.name}_retrain", statuses=UNFINISHED), limit=1

@@ -249,7 +249,7 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
             "slices": markdown_table(newest.slice_rows),
             "report": dg.MetadataValue.url(f"{url}/artifacts/evaluation/report.html"),
         }
-        if not newest.holdout.empty and newest.holdout["label"].nunique() == 2:
+        if newest.can_be_drawn:
             metadata["ROC, precision and recall, calibration"] = picture(
                 evaluation_plot(newest.holdout), "evaluation"
             )

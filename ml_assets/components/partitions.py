@@ -19,14 +19,18 @@ AS_ONE_RUN = dg.BackfillPolicy.single_run()
 def daily(start: date, end: date | None) -> dg.DailyPartitionsDefinition:
     """A partition for every UTC day from ``start``; ``end`` is the last day, or None to go on."""
     last = end + timedelta(days=1) if end else None
-    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=last and last.isoformat())
+    return dg.DailyPartitionsDefinition(
+        start_date=start.isoformat(), end_date=last.isoformat() if last else None
+    )
 
 
 def weekly(start: date, end: date | None) -> dg.WeeklyPartitionsDefinition:
     """A partition for every cutoff: a week apart from ``start``; ``end`` is the last cutoff."""
     last = end + timedelta(days=7) if end else None
     return dg.WeeklyPartitionsDefinition(
-        start_date=start.isoformat(), end_date=last and last.isoformat(), day_offset=(start.weekday() + 1) % 7
+        start_date=start.isoformat(),
+        end_date=last.isoformat() if last else None,
+        day_offset=(start.weekday() + 1) % 7,
     )
 
 

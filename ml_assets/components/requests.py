@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from ml_assets.components.partitions import range_tags
+from ml_assets.components.partitions import days, range_tags
 from ml_assets.lake import Between, Commit
 
 REQUEST = "ml_assets/request"
@@ -75,13 +75,13 @@ def stale_days(
     downstream: Sequence[Commit],
     upstream_name: str,
     reach: tuple[int, int],
-    since: date,
+    partitions: dg.DailyPartitionsDefinition,
 ) -> set[date]:
     """The downstream days whose upstream days have changed since they were written, or that are missing.
 
     Downstream day D reads the upstream days D + reach[0] to D + reach[1]. A commit's metadata names the
-    days it replaced and the upstream version it read. Only days from ``since`` up to the last that any
-    upstream day allows (last upstream day - reach[1]) are named.
+    days it replaced and the upstream version it read. Only days of ``partitions`` are named, from the first
+    to the last that any upstream day allows (last upstream day - reach[1]).
     """
     changed: dict[date, int] = {}
     for commit in sorted(upstream, key=lambda c: c.version):
@@ -94,17 +94,14 @@ def stale_days(
         version = int(json.loads(commit.metadata.get("inputs", "{}")).get(upstream_name, -1))
         for day in _days_of(commit):
             read[day] = version
-    last = max(changed) - timedelta(days=reach[1])
     stale = set()
-    day = max(since, min(changed) - timedelta(days=reach[1]))
-    while day <= last:
-        inside = (
-            changed.get(day + timedelta(days=n), -1)
-            for n in range(_reach_start(reach, day, changed), reach[1] + 1)
-        )
-        if day not in read or max(inside, default=-1) > read[day]:
+    for day in days(min(changed) - timedelta(days=reach[1]), max(changed) - timedelta(days=reach[1])):
+        if not partitions.has_partition_key(day.isoformat()):
+            continue
+        offsets = range(_reach_start(reach, day, changed), reach[1] + 1)
+        newest = max((changed.get(day + timedelta(days=n), -1) for n in offsets), default=-1)
+        if day not in read or newest > read[day]:
             stale.add(day)
-        day += timedelta(days=1)
     return stale
 
 
@@ -113,7 +110,4 @@ def _reach_start(reach: tuple[int, int], day: date, changed: Mapping[date, int])
 
 
 def _days_of(commit: Commit) -> list[date]:
-    if commit.between is None:
-        return []
-    first, last = commit.between
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return days(*commit.between) if commit.between else []

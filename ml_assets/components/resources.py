@@ -47,9 +47,10 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Runs started inside are nested in it. It ends with the body: FINISHED, or FAILED if that raises.
         """
         self.registry.experiment(model)
+        import mlflow
         from dagster_mlflow.resources import MlFlow
 
-        mlflow = MlFlow(
+        MlFlow(  # type: ignore[no-untyped-call]
             SimpleNamespace(
                 log=context.log,
                 dagster_run=context.run,
@@ -62,11 +63,19 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
         )
         try:
-            yield mlflow.active_run().info.run_id
+            yield self._active_run_id()
         except BaseException:
             mlflow.end_run(status="FAILED")
             raise
         mlflow.end_run()
+
+    @staticmethod
+    def _active_run_id() -> str:
+        import mlflow
+
+        active = mlflow.active_run()
+        assert active is not None
+        return str(active.info.run_id)
 
 
 @contextmanager

@@ -79,12 +79,12 @@ def refresh_sensor(
     group: str,
     edges: Sequence[tuple[str, str, tuple[int, int]]],
     tables: dict[str, str],
-    partitions: dg.DailyPartitionsDefinition,
+    partitions: dict[str, dg.DailyPartitionsDefinition],
 ) -> dg.SensorDefinition:
     """Changed upstream tables -> the tiles, then the snapshots, of the days that read them.
 
     ``edges`` are (upstream table, downstream table, reach) from first to last, ``tables`` the partition
-    column of each table.
+    column of each table, ``partitions`` the days of each downstream one.
     """
     assets = [dg.AssetKey(downstream.split("/")) for _, downstream, _ in edges]
 
@@ -98,9 +98,7 @@ def refresh_sensor(
     def refresh(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
         for upstream, downstream, reach in edges:
             above, below = (lake.lake.table(name, tables[name]) for name in (upstream, downstream))
-            since = partitions.start.date()
-            stale = stale_days(above.history(), below.history(), upstream, reach, since)
-            stale = {day for day in stale if partitions.has_partition_key(day.isoformat())}
+            stale = stale_days(above.history(), below.history(), upstream, reach, partitions[downstream])
             if stale:
                 outcomes = [
                     ask(

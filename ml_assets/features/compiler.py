@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TILE_KEYS = ("event_date", "available_date")
 
 
-def tiles_query(features: FeatureSet) -> "exp.Expression":
+def tiles_query(features: FeatureSet) -> "exp.Expr":
     """The query that turns the relation ``events`` into tiles.
 
     Columns: the entity, ``event_date``, ``available_date`` (both UTC days) and the partial aggregates,
@@ -91,7 +91,7 @@ def _counts(feature: Feature, keys: str) -> str:
     )
 
 
-def snapshot_query(features: FeatureSet, first: date, last: date) -> "exp.Expression":
+def snapshot_query(features: FeatureSet, first: date, last: date) -> "exp.Expr":
     """The query that turns the relation ``tiles`` into snapshots for every day from ``first`` to ``last``.
 
     Columns: the entity, ``as_of`` (DATE, the moment is its 00:00 UTC), then the feature columns in the

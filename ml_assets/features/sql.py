@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 DIALECT = "duckdb"
 
 
-def parse(text: str, where: str) -> "exp.Expression":
+def parse(text: str, where: str) -> "exp.Expr":
     """Parse one DuckDB expression. Raises FeatureError naming ``where`` if it is not one."""
     import sqlglot
     from sqlglot.errors import SqlglotError

@@ -32,9 +32,11 @@ def content_hash(rows: duckdb.DuckDBPyRelation, order_by: Sequence[str]) -> str:
     """
     columns = ", ".join(f'"{column}"' for column in sorted(rows.columns))
     key = ", ".join(f'line."{column}"' for column in order_by)
-    (lines,) = rows.query(
+    hashed = rows.query(
         "hashed_rows",
         f"SELECT string_agg(md5(to_json(line)::VARCHAR), chr(10) ORDER BY {key}) "
         f"FROM (SELECT {columns} FROM hashed_rows) AS line",
-    ).fetchall()[0]
+    )
+    assert hashed is not None
+    ((lines,),) = hashed.fetchall()
     return hashlib.sha256((lines or "").encode()).hexdigest()

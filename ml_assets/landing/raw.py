@@ -171,9 +171,7 @@ def _line(
     }
 
 
-def _keep_bytes(
-    con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[Refusal]
-) -> None:
+def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[Refusal]) -> None:
     rows = [
         {
             "content_hash": refusal.content_hash,

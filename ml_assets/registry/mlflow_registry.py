@@ -117,14 +117,23 @@ class Registry:
             signature=infer_signature(example, scores),
             input_example=example,
             pip_requirements=_pinned(),
-            registered_model_name=model,
             metadata=dict(tags),
         )
-        number = str(info.registered_model_version)
         client = self.client()
-        for key, value in tags.items():
-            client.set_model_version_tag(model, number, key, value)
-        return self.version(model, int(number))
+        self._ensure_model(client, model)
+        created = client.create_model_version(
+            model, info.model_uri, run_id=info.run_id, tags=dict(tags), model_id=info.model_id
+        )
+        return Version(model, int(created.version), str(info.run_id), dict(tags))
+
+    def _ensure_model(self, client: "MlflowClient", model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def version(self, model: str, number: int) -> Version:
         """A version by number. Raises RegistryError if there is none."""
@@ -159,7 +168,8 @@ class Registry:
         self.client()
         import mlflow.xgboost
 
-        return mlflow.xgboost.load_model(f"models:/{version.model}/{version.number}")
+        booster: xgb.Booster = mlflow.xgboost.load_model(f"models:/{version.model}/{version.number}")
+        return booster
 
     def log_result(
         self, run_id: str, metrics: Mapping[str, float], artifacts: Mapping[str, str | bytes]

@@ -22,10 +22,11 @@ def population_frame(
     rows = snapshot.read(con, between=between)
     features = ", ".join(f'"{c}"' for c in rows.columns if c not in (entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
-    return con.sql(
+    frame: pd.DataFrame = con.sql(
         f"SELECT *, md5(to_json(struct_pack({_named(features)}))::VARCHAR) AS features_hash "
         f"FROM population_snapshot WHERE ({population}) ORDER BY as_of, {entity}"
     ).df()
+    return frame
 
 
 def _named(features: str) -> str:

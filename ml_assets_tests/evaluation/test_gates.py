@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from ml_assets.evaluation.bootstrap import paired_difference
 from ml_assets.evaluation.gates import GATE_DESCRIPTIONS, GATES, GatePolicy
 from ml_assets_tests.evaluation.holdouts import CUTOFF, FACTS, FIRST, QUICK, decide, gate, make_holdout
 
@@ -216,6 +217,19 @@ def test_the_lift_that_is_asked_for_is_of_the_lower_bound(good):
     less, more = (QUICK.model_copy(update={"min_lift_over_baseline": bound + by}) for by in (-0.001, 0.001))
     assert gate("beats_baseline", good, policy=less).status == "PASS"
     assert gate("beats_baseline", good, policy=more).status == "FAIL"
+
+
+def test_the_bound_is_one_sided_at_alpha(good):
+    label, entity = good["label"], good["household_id"]
+    scores = good["score_candidate"], good["score_baseline"]
+    expected = paired_difference(
+        label, *scores, entity, draws=QUICK.draws, seed=QUICK.seed, confidence=0.90
+    ).low
+    two_sided = paired_difference(
+        label, *scores, entity, draws=QUICK.draws, seed=QUICK.seed, confidence=0.95
+    ).low
+    assert f"95% lower bound {expected:+.4f}" in gate("beats_baseline", good).observed
+    assert f"{expected:+.4f}" != f"{two_sided:+.4f}"
 
 
 # not_worse_than_champion

@@ -130,6 +130,12 @@ def test_weights_sum_to_one_and_the_score_weighs_nothing(profiles: dict[str, Fea
     assert profiles["score"].weight == 0
 
 
+def test_a_weight_of_the_score_is_left_out(con: duckdb.DuckDBPyConnection) -> None:
+    rows, weights = con.from_df(day_rows(50, days=4)), {"spend": 1.0, "score": 9.0}
+    built = build_profile(con, rows, numeric=["spend", "score"], categorical=[], weights=weights)
+    assert [p.weight for p in built] == [1, 0]
+
+
 @pytest.mark.parametrize("weights", [None, {}, {"spend": 0.0}])
 def test_without_weights_all_features_weigh_the_same(
     con: duckdb.DuckDBPyConnection, weights: dict[str, float]

@@ -1,0 +1,99 @@
+import hashlib
+from random import Random
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml_assets.lake import connect, content_hash
+
+ROWS = [(1, "a", "2.50"), (2, None, "0.00"), (3, "NULL", "-1.25")]
+
+
+def hashed(con: duckdb.DuckDBPyConnection, rows: list[tuple[object, ...]], columns: str = "n, s, x") -> str:
+    con.execute("CREATE OR REPLACE TEMP TABLE given (n BIGINT, s VARCHAR, x DECIMAL(9, 2))")
+    for row in rows:
+        con.execute("INSERT INTO given VALUES (?, ?, ?)", row)
+    return content_hash(con.sql(f"SELECT {columns} FROM given"), ["n"])
+
+
+def test_time_is_utc_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    with connect() as con:
+        assert con.execute("SELECT CAST(TIMESTAMPTZ '2020-01-01 23:30:00+00' AS DATE)::VARCHAR").fetchall() == [
+            ("2020-01-01",)
+        ]
+
+
+def test_a_connection_is_closed_after_an_error() -> None:
+    kept: list[duckdb.DuckDBPyConnection] = []
+
+    def fail() -> None:
+        with connect() as con:
+            kept.append(con)
+            raise RuntimeError("in the body")
+
+    with pytest.raises(RuntimeError, match="in the body"):
+        fail()
+    with pytest.raises(duckdb.ConnectionException):
+        kept[0].execute("SELECT 1")
+
+
+def test_the_hash_depends_on_neither_row_nor_column_order(con: duckdb.DuckDBPyConnection) -> None:
+    expected = hashed(con, ROWS)
+    assert hashed(con, ROWS[::-1]) == expected
+    assert hashed(con, ROWS, "x, n, s") == expected
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ROWS[:2],
+        [*ROWS, (4, "d", "1.00")],
+        [(1, "a", "2.51"), *ROWS[1:]],
+        [(1, "A", "2.50"), *ROWS[1:]],
+        [ROWS[0], (2, "NULL", "0.00"), ROWS[2]],
+        [ROWS[0], (2, "null", "0.00"), ROWS[2]],
+        [ROWS[0], (2, "", "0.00"), ROWS[2]],
+        [ROWS[0], ROWS[1], (3, None, "-1.25")],
+        [(1, None, "2.50"), (2, "a", "0.00"), ROWS[2]],
+        [(1, 'a","x":"9', "2.50"), *ROWS[1:]],
+    ],
+    ids=str,
+)
+def test_the_hash_depends_on_every_value(
+    con: duckdb.DuckDBPyConnection, changed: list[tuple[object, ...]]
+) -> None:
+    assert hashed(con, changed) != hashed(con, ROWS)
+
+
+def test_the_hash_depends_on_column_names(con: duckdb.DuckDBPyConnection) -> None:
+    assert hashed(con, ROWS, "n, s AS t, x") != hashed(con, ROWS)
+
+
+def test_nothing_has_the_hash_of_nothing(con: duckdb.DuckDBPyConnection) -> None:
+    assert hashed(con, []) == hashlib.sha256(b"").hexdigest()
+
+
+def test_the_hash_is_the_same_over_many_row_groups(con: duckdb.DuckDBPyConnection) -> None:
+    numbers = con.sql("SELECT n, md5(n::VARCHAR) AS s FROM range(300_000) AS numbers(n)")
+    assert content_hash(numbers, ["n"]) == content_hash(numbers.order("s"), ["n"])
+
+
+values = st.tuples(st.one_of(st.none(), st.text(max_size=4)), st.one_of(st.none(), st.integers(-9, 9)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(values, max_size=5), st.lists(values, max_size=5), st.integers(0, 99))
+def test_equal_hashes_mean_equal_rows(
+    one: list[tuple[str | None, int | None]], other: list[tuple[str | None, int | None]], seed: int
+) -> None:
+    with connect() as con:
+
+        def of(rows: list[tuple[str | None, int | None]]) -> str:
+            keyed = [(n, *row) for n, row in enumerate(rows)]
+            Random(seed).shuffle(keyed)
+            return hashed(con, keyed)
+
+        assert (of(one) == of(other)) == (one == other)
