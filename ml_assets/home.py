@@ -3,10 +3,7 @@
 The root is the environment variable ``ML_ASSETS_HOME``, or else the folder that holds the package.
 """
 
-import hashlib
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -62,26 +59,3 @@ def prepare_dagster_home(home: Path | None = None) -> Path:
         partial.write_bytes(wanted)
         partial.replace(copy)
     return folder
-
-
-def code_facts() -> dict[str, str]:
-    """What code this is: ``git_commit``, with ``+changes`` if files differ from it, and ``lock_sha256``.
-
-    A fact that can't be known, outside a git checkout or without a lock file, is ``none``.
-    """
-    lock = CHECKOUT / "requirements.lock"
-    commit = _git("rev-parse", "HEAD")
-    return {
-        "git_commit": f"{commit}+changes" if commit and _git("status", "--porcelain") else commit or "none",
-        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "none",
-    }
-
-
-def _git(*command: str) -> str | None:
-    """What git prints about this checkout; None without git, a checkout or a commit."""
-    if shutil.which("git") is None or not (CHECKOUT / ".git").exists():
-        return None
-    done = subprocess.run(
-        ["git", "-C", str(CHECKOUT), *command], capture_output=True, text=True, check=False, timeout=60
-    )
-    return done.stdout.strip() if done.returncode == 0 else None

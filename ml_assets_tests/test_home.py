@@ -36,10 +36,3 @@ def test_a_missing_settings_file_is_explained(monkeypatch: pytest.MonkeyPatch, t
         FileNotFoundError, match=re.escape(f"Copy it from the project's repository to {tmp_path}")
     ):
         home.config_file("dagster.yaml")
-
-
-def test_code_facts_are_always_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(home, "CHECKOUT", tmp_path)
-    assert home.code_facts() == {"git_commit": "none", "lock_sha256": "none"}
-    (tmp_path / "requirements.lock").write_text("")
-    assert home.code_facts()["lock_sha256"].startswith("e3b0c44298fc1c14")

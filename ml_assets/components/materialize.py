@@ -9,11 +9,11 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
-from ml_assets.components.model_sensors import WEEK
+from ml_assets.components.model_sensors import WEEK, scored_days
 from ml_assets.components.partitions import as_ranges, days, range_tags
 from ml_assets.components.project import Project
 from ml_assets.components.requests import stale_days
-from ml_assets.components.sensors import BRIDGED, newest_day
+from ml_assets.components.sensors import BRIDGED, newest_day, unread_days
 from ml_assets.lake import Between, Commit, Lake, connect
 from ml_assets.landing import content_hash
 from ml_assets.landing.raw import SourceTables, landed_through, seen_files
@@ -92,10 +92,12 @@ def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.Dagste
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     source, folder = project.sources[name]
     files = folder.files()
+    tables = SourceTables.of(lake, name)
     with connect() as con:
-        seen = seen_files(con, SourceTables.of(lake, name).files)
+        seen = seen_files(con, tables.files)
     new = {day for day, file in files.items() if day not in seen or seen[day].last != content_hash(file.path)}
     new = {day for day in new if source.partitions.has_partition_key(day.isoformat())}
+    new |= unread_days(tables, source.late_days, source.partitions)
     keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
     for first, last in as_ranges(new, BRIDGED):
         late = max(first - timedelta(days=source.late_days), source.partitions.start.date())
@@ -127,13 +129,7 @@ def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> I
     last = newest_day(model.group.snapshot(lake))
     if champion is None or last is None:
         return
-    scored = {
-        day
-        for commit in tables.predictions.history()
-        if commit.between and commit.metadata.get("model_version") == str(champion.number)
-        for day in days(*commit.between)
-    }
-    for between in as_ranges(set(days(champion.cutoff, last)) - scored):
+    for between in as_ranges(set(days(champion.cutoff, last)) - scored_days(model, lake, champion.number)):
         yield Phase(
             f"{model.name}: predictions, drift", (model.key("predictions"), model.key("drift")), between
         )

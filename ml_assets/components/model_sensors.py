@@ -7,8 +7,8 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model import Bound
-from ml_assets.components.partitions import as_ranges
-from ml_assets.components.requests import UNFINISHED, answer, ask, request_key
+from ml_assets.components.partitions import as_ranges, days
+from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import newest_day
 from ml_assets.lake import Lake
@@ -50,6 +50,20 @@ def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tupl
     return (int(rows[0][0]), rows[0][1]) if rows else None
 
 
+def scored_days(model: Bound, lake: Lake, version: int) -> set[date]:
+    """The days a version has scored and whose drift has been judged since."""
+    tables = model.tables(lake)
+    history = tables.predictions.history()
+    scored = {
+        day
+        for commit in history
+        if commit.between and commit.metadata.get("model_version") == str(version)
+        for day in days(*commit.between)
+    }
+    drift, name = tables.evidence.history(), tables.predictions.name
+    return scored - stale_days(history, drift, name, (0, 0), model.group.as_ofs)
+
+
 def scoring_sensor(model: Bound) -> dg.SensorDefinition:
     """New snapshots, or a new champion -> predictions and drift of the days not scored yet."""
     assets = [model.key("predictions"), model.key("drift")]
@@ -71,11 +85,7 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
         newest = newest_day(model.group.snapshot(lake.lake))
         if newest is None:
             return dg.SkipReason("there is no snapshot yet")
-        scored = [
-            commit.between[1]
-            for commit in model.tables(lake.lake).predictions.history()
-            if commit.between and commit.metadata.get("model_version") == str(champion[0])
-        ]
+        scored = scored_days(model, lake.lake, champion[0])
         first = max(scored) + timedelta(days=1) if scored else newest
         if first > newest:
             return dg.SkipReason(f"version {champion[0]} has scored every day up to {newest}")

@@ -39,8 +39,12 @@ def ask(
     between: Between | None,
     tags: Mapping[str, str] | None = None,
     assets: Sequence[dg.AssetKey] | None = None,
+    job: str | None = None,
 ) -> dg.RunRequest | dg.SkipReason:
-    """A request for the run behind ``key``, or why there is none to make."""
+    """A request for the run behind ``key``, or why there is none to make.
+
+    ``assets`` narrows the sensor's target, ``job`` names one of several.
+    """
     runs = instance.get_runs(dg.RunsFilter(tags={REQUEST: key}))
     for run in runs:
         if run.status in UNFINISHED:
@@ -54,6 +58,7 @@ def ask(
         )
     return dg.RunRequest(
         run_key=f"{key}#{len(runs)}",
+        job_name=job,
         asset_selection=assets,
         tags={REQUEST: key, **(range_tags(*between) if between else {}), **(tags or {})},
     )

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.partitions import as_ranges
-from ml_assets.components.requests import answer, ask, request_key, stale_days
+from ml_assets.components.partitions import as_ranges, days
+from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Table
 from ml_assets.landing import LandingFolder, NoLandingFiles, content_hash
@@ -45,34 +45,49 @@ def landing_sensor(
         known = json.loads(context.cursor) if context.cursor else {}
         prints = {str(day): f"{file.size}:{file.mtime_ns}" for day, file in files.items()}
         looked_at = [day for day in files if known.get(str(day)) != prints[str(day)]]
+        tables = SourceTables.of(lake.lake, source)
         with connection(duckdb) as con:
-            seen = seen_files(con, SourceTables.of(lake.lake, source).files) if looked_at else {}
+            seen = seen_files(con, tables.files) if looked_at else {}
         hashes = {day: content_hash(files[day].path) for day in looked_at}
         new = {day for day in looked_at if day not in seen or seen[day].last != hashes[day]}
         context.update_cursor(
             json.dumps({d: p for d, p in prints.items() if date.fromisoformat(d) not in new})
         )
         outside = {day for day in new if not partitions.has_partition_key(day.isoformat())}
+        is_running = _in_flight(context.instance, assets[1])
+        left = set() if is_running else unread_days(tables, late_days, partitions)
+        facts = {day: [day, hashes[day], seen[day].versions if day in seen else 0] for day in new}
+        facts |= {day: [day, tables.raw.version, tables.events.version] for day in left - new}
         outcomes = [
             ask(
                 context.instance,
-                request_key(
-                    f"{source}/landing",
-                    [
-                        (day, hashes[day], seen[day].versions if day in seen else 0)
-                        for day in sorted(new)
-                        if first <= day <= last
-                    ],
-                ),
+                request_key(f"{source}/landing", [facts[d] for d in sorted(facts) if first <= d <= last]),
                 between=(max(first - timedelta(days=late_days), partitions.start.date()), last),
                 assets=assets,
             )
-            for first, last in as_ranges(new - outside, BRIDGED)
+            for first, last in as_ranges((new - outside) | left, BRIDGED)
         ]
         strange = f"; {len(outside)} files are for days outside the source's partitions" if outside else ""
         return answer(outcomes, f"no new or changed file among {len(files)} in {folder.path}{strange}")
 
     return landing
+
+
+def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartitionsDefinition) -> set[date]:
+    """The landing days whose rows in raw events has not read: a run that ended between the two leaves them."""
+    raw, events = tables.raw.history(), tables.events.history()
+    landed = {day for commit in raw if commit.between for day in days(*commit.between)}
+    return landed & {
+        day + timedelta(days=n)
+        for n in range(late_days + 1)
+        for day in stale_days(raw, events, tables.raw.name, (n, n), partitions)
+    }
+
+
+def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
+    """Whether an unfinished run was started for the asset."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return any(asset in (run.asset_selection or ()) for run in runs)
 
 
 def refresh_sensor(
@@ -86,12 +101,18 @@ def refresh_sensor(
     ``edges`` are (upstream table, downstream table, reach) from first to last, ``tables`` the partition
     column of each table, ``partitions`` the days of each downstream one.
     """
-    assets = [dg.AssetKey(downstream.split("/")) for _, downstream, _ in edges]
+    jobs = {
+        downstream: dg.define_asset_job(
+            downstream.replace("/", "_"),
+            selection=dg.AssetSelection.assets(dg.AssetKey(downstream.split("/"))),
+        )
+        for _, downstream, _ in edges
+    }
 
     @dg.sensor(
         name=f"{group}_refresh",
         description=f"Asks for the tiles and snapshots of {group} whose events have changed.",
-        target=dg.AssetSelection.assets(*assets),
+        jobs=list(jobs.values()),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -105,7 +126,7 @@ def refresh_sensor(
                         context.instance,
                         request_key(downstream, [first, last, above.version, below.version]),
                         between=(first, last),
-                        assets=[dg.AssetKey(downstream.split("/"))],
+                        job=jobs[downstream].name,
                     )
                     for first, last in as_ranges(stale)
                 ]

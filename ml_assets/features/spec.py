@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 
 class FeatureError(ValueError):
@@ -22,7 +22,11 @@ def _days(window: object) -> object:
     return window
 
 
-Window = Annotated[str, BeforeValidator(_days)]
+Window = Annotated[
+    str,
+    BeforeValidator(_days),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*d$", "examples": ["28d"]}),
+]
 
 AGGREGATIONS = (
     "count",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +84,14 @@ class Table:
             return DeltaTable(self.uri, version=version, storage_options=dict(self.lake.storage_options))
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            newest = self.version if version is not None else None
+            if version is None or newest is None or version <= newest:
+                raise
+            raise LakeError(
+                f"Table {self.name} has no version {version}; its newest is {newest}. "
+                "Materialize again what asks for that version."
+            ) from error
 
     @property
     def exists(self) -> bool:
@@ -107,7 +115,7 @@ class Table:
         """The rows as a DuckDB relation, lazily: only the needed files and columns are read.
 
         ``between`` is a closed range of the leading partition column, ``version`` an older version.
-        Raises LakeError where the table or a column doesn't exist.
+        Raises LakeError where the table, the version or a column doesn't exist.
         """
         delta = self._open(version)
         if delta is None:
@@ -118,7 +126,7 @@ class Table:
         pruning = None
         if between is not None:
             pruning = [(lead, ">=", between[0].isoformat()), (lead, "<=", between[1].isoformat())]
-        files = delta.file_uris(file_pruning_predicate=pruning)
+        files = [self._path(uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
         if files:
             kinds = {
                 f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR")
@@ -126,7 +134,7 @@ class Table:
             }
             types = ", ".join(f"'{column}': {kinds[column]}" for column in self.partition_by)
             source = con.sql(
-                f"SELECT * FROM read_parquet({files!r}, hive_partitioning = true, "
+                f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
                 f"hive_types = {{{types}}}, union_by_name = true)"
             )
         else:
@@ -151,7 +159,8 @@ class Table:
         Rows are matched by column name; a new column is added to the table. ``metadata`` says what made
         the rows (run, code version, input versions) and reads back from ``history``. ``also`` is a
         condition on further partition columns that narrows what is replaced. A conflicting writer makes
-        this one try again on the new version. Raises if a row lies outside ``between``: nothing is written.
+        this one try again on the new version. Raises LakeError if a row lies outside ``between``: nothing
+        is written.
         """
         lead, (first, last) = self.partition_by[0], between
         predicate = f"{lead} >= '{first.isoformat()}' AND {lead} <= '{last.isoformat()}'" + (
@@ -163,6 +172,12 @@ class Table:
     def append(self, rows: duckdb.DuckDBPyRelation, *, metadata: Mapping[str, str]) -> int:
         """Add ``rows`` in one commit; return the version."""
         return self._write(rows, dict(metadata), mode="append")
+
+    def _path(self, uri: str) -> str:
+        """A file of the table as an SQL literal. Delta percent-encodes the folder above a local table."""
+        if "://" not in self.uri:
+            uri = "/".join([self.uri, *uri.split("/")[-len(self.partition_by) - 1 :]])
+        return "'" + uri.replace("'", "''") + "'"
 
     def history(self, limit: int | None = None) -> list[Commit]:
         """The commits, newest first; empty before the first write."""
@@ -200,6 +215,14 @@ class Table:
                         f"partitions. Nothing was written; run it again once that writer has ended. ({conflict})"
                     ) from conflict
                 time.sleep(0.05 * 2**attempt)
+            except DeltaError as refused:
+                if "failed validation check" not in str(refused):
+                    raise
+                raise LakeError(
+                    f"Table {self.name}: rows lie outside the partitions they are to replace, which are "
+                    f"{self.partition_by[0]} from {commit['first']} to {commit['last']}. Nothing was written; "
+                    f"mend the query or the range. ({refused})"
+                ) from refused
         raise AssertionError("unreachable")
 
     def _create(self, rows: duckdb.DuckDBPyRelation) -> None:

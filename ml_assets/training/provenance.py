@@ -16,7 +16,7 @@ def code_facts() -> dict[str, str]:
     return {
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": "unknown" if status is None else str(bool(status)).lower(),
-        "lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown",
+        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown",
     }
 
 

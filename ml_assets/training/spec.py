@@ -4,7 +4,7 @@ import re
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from ml_assets.features.spec import Window
 
@@ -18,7 +18,11 @@ def _cutoffs(history: object) -> object:
     return int(found.group(1))
 
 
-CutoffCount = Annotated[int, BeforeValidator(_cutoffs)]
+CutoffCount = Annotated[
+    int,
+    BeforeValidator(_cutoffs),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]* cutoffs?$", "examples": ["12 cutoffs"]}),
+]
 
 
 class Label(BaseModel):

@@ -1,0 +1,75 @@
+"""One materialized project for all end-to-end tests, made by the command line as a user would."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CLI = Path(sys.executable).parent / "ml-assets"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A project's root, and the command line on it."""
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def run(self, *words: str, timeout: float = 900) -> "subprocess.CompletedProcess[str]":
+        """Run an `ml-assets` command and return what it printed, whatever its exit code."""
+        return subprocess.run(
+            [str(CLI), *words],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+
+def make_home(root: Path, **environment: str) -> Home:
+    root.mkdir(parents=True, exist_ok=True)
+    own = {"ML_ASSETS_HOME": str(root), "DAGSTER_HOME": str(root / ".dagster")}
+    return Home(root, own | environment)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The default project on its year of real transactions, with its three newest cutoffs trained."""
+    home = make_home(tmp_path_factory.mktemp("shop"))
+    landed = home.run("land", "completejourney")
+    assert landed.returncode == 0, landed.stderr
+    materialized = home.run("materialize", "--cutoffs", "3")
+    assert materialized.returncode == 0, materialized.stdout + materialized.stderr
+    return home
+
+
+@pytest.fixture(scope="session")
+def served(shop: Home) -> Iterator[str]:
+    """The base URL of Dagster's web server over that project."""
+    ports = [str(port) for port in _free_ports(2)]
+    served = Home(
+        shop.root, {**shop.environment, "ML_ASSETS_PORT": ports[0], "ML_ASSETS_MLFLOW_PORT": ports[1]}
+    )
+    started = served.run("serve", "--background")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield f"http://127.0.0.1:{ports[0]}"
+    finally:
+        served.run("down")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
