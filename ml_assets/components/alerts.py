@@ -4,6 +4,7 @@ import json
 import os
 import urllib.request
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 
 import dagster as dg
@@ -26,11 +27,11 @@ def report(alert: dict[str, object]) -> str:
     url = os.environ.get(WEBHOOK)
     if url:
         body = json.dumps(alert, default=str).encode()
-        request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
         try:
+            request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=10) as response:
                 return f"webhook, status {response.status}"
-        except OSError as error:
+        except (OSError, ValueError, HTTPException) as error:
             alert = alert | {"webhook_error": f"{type(error).__name__}: {error}"}
     path = alerts_file()
     path.parent.mkdir(parents=True, exist_ok=True)

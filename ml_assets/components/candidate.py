@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
 
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound
 from ml_assets.components.model_training import config_hash
-from ml_assets.lake import Lake, content_hash
+from ml_assets.lake import Lake, content_hash, records
 from ml_assets.training.provenance import code_facts
 
 if TYPE_CHECKING:
@@ -21,6 +20,20 @@ if TYPE_CHECKING:
 
 CHECKED_ROWS = 50
 """How many tune rows have their scores kept, to compare with those of the model read back."""
+
+CANDIDATE_COLUMNS = {
+    "cutoff": "DATE",
+    "model_version": "BIGINT",
+    "run_id": "VARCHAR",
+    "training_set": "VARCHAR",
+    "rows": "BIGINT",
+    "best_iteration": "BIGINT",
+    "train_logloss": "DOUBLE",
+    "tune_logloss": "DOUBLE",
+    "baseline": "VARCHAR",
+    "checked_scores": "DOUBLE[]",
+    "fit_seconds": "DOUBLE",
+}
 
 
 @dataclass(frozen=True)
@@ -110,9 +123,7 @@ def train_candidate(
     made = made_by(context, **{tables.training_set.name: tables.training_set.version})
     with_cutoff = con.from_arrow(stored).select(f"*, DATE '{cutoff}' AS cutoff")
     tables.profiles.replace(with_cutoff, between=(cutoff, cutoff), metadata=made)
-    tables.candidate.replace(
-        con.from_arrow(pa.Table.from_pylist([row])), between=(cutoff, cutoff), metadata=made
-    )
+    tables.candidate.replace(records(con, [row], CANDIDATE_COLUMNS), between=(cutoff, cutoff), metadata=made)
     return Trained(row, fitted.importance)
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
 
 from ml_assets.components.candidate import CHECKED_ROWS
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.evaluation.gates import Decision, HoldoutFacts, judge
-from ml_assets.lake import Lake
+from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
 
 if TYPE_CHECKING:
@@ -21,33 +20,29 @@ if TYPE_CHECKING:
 
     from ml_assets.registry import Registry, Version
 
-METRICS_SCHEMA = pa.schema(
-    [
-        ("cutoff", pa.date32()),
-        ("role", pa.string()),
-        ("model_version", pa.int64()),
-        ("n", pa.int64()),
-        ("positives", pa.int64()),
-        ("auc", pa.float64()),
-        ("average_precision", pa.float64()),
-        ("log_loss", pa.float64()),
-        ("brier", pa.float64()),
-        ("calibration_ratio", pa.float64()),
-    ]
-)
-DECISION_SCHEMA = pa.schema(
-    [
-        ("cutoff", pa.date32()),
-        ("model_version", pa.int64()),
-        ("champion_version", pa.int64()),
-        ("gate", pa.string()),
-        ("status", pa.string()),
-        ("observed", pa.string()),
-        ("required", pa.string()),
-        ("reason", pa.string()),
-        ("holdout", pa.string()),
-    ]
-)
+METRICS_COLUMNS = {
+    "cutoff": "DATE",
+    "role": "VARCHAR",
+    "model_version": "BIGINT",
+    "n": "BIGINT",
+    "positives": "BIGINT",
+    "auc": "DOUBLE",
+    "average_precision": "DOUBLE",
+    "log_loss": "DOUBLE",
+    "brier": "DOUBLE",
+    "calibration_ratio": "DOUBLE",
+}
+DECISION_COLUMNS = {
+    "cutoff": "DATE",
+    "model_version": "BIGINT",
+    "champion_version": "BIGINT",
+    "gate": "VARCHAR",
+    "status": "VARCHAR",
+    "observed": "VARCHAR",
+    "required": "VARCHAR",
+    "reason": "VARCHAR",
+    "holdout": "VARCHAR",
+}
 
 
 GATE_COLUMNS = ("name", "status", "observed", "required", "reason")
@@ -132,7 +127,7 @@ def evaluate_cutoff(
         slices=model.spec.slices,
         slice_minimum_n=model.spec.gates.slice_minimum_n,
     )
-    own = {f"holdout_{name}": metric_rows[0][name] for name in METRICS_SCHEMA.names[5:]}
+    own = {f"holdout_{name}": metric_rows[0][name] for name in list(METRICS_COLUMNS)[5:]}
     registry.log_result(candidate.run_id, own, {"evaluation/report.html": report})
     slice_rows = [{"slice": c, **vars(row)} for c in model.spec.slices for row in by_slice(scored, c)]
     return Judged(cutoff, candidate.run_id, scored, decision, metric_rows, gate_rows, slice_rows)
@@ -153,7 +148,7 @@ def _metric_rows(
     for role, version in roles.items():
         if f"score_{role}" in scored:
             metrics = binary_metrics(scored["label"].to_numpy(), scored[f"score_{role}"].to_numpy())
-            found = {name: getattr(metrics, name) for name in METRICS_SCHEMA.names[3:]}
+            found = {name: getattr(metrics, name) for name in list(METRICS_COLUMNS)[3:]}
             rows.append({"cutoff": cutoff, "role": role, "model_version": version} | found)
     return rows
 
@@ -264,7 +259,7 @@ def _write(
         "champion_version": champion.number if champion else None,
         "holdout": digest,
     }
-    metrics = pa.Table.from_pylist(metric_rows, schema=METRICS_SCHEMA)
-    gates = pa.Table.from_pylist([shared | row for row in gate_rows], schema=DECISION_SCHEMA)
-    tables.evaluation.replace(con.from_arrow(metrics), between=(cutoff, cutoff), metadata=made)
-    tables.decisions.replace(con.from_arrow(gates), between=(cutoff, cutoff), metadata=made)
+    metrics = records(con, metric_rows, METRICS_COLUMNS)
+    gates = records(con, [shared | row for row in gate_rows], DECISION_COLUMNS)
+    tables.evaluation.replace(metrics, between=(cutoff, cutoff), metadata=made)
+    tables.decisions.replace(gates, between=(cutoff, cutoff), metadata=made)

@@ -29,7 +29,6 @@ def retrain_job(model: Bound) -> "UnresolvedAssetJobDefinition":
     return dg.define_asset_job(
         f"{model.name}_retrain",
         selection=dg.AssetSelection.assets(*(model.key(name) for name in names)),
-        partitions_def=model.cutoffs,
         description=f"Train, judge and, if every gate passes, promote a new {model.name} for one cutoff. The scoring "
         "sensor then scores the newest day with it.",
     )

@@ -67,7 +67,9 @@ def landing_sensor(
             )
             for first, last in as_ranges((new - outside) | left, BRIDGED)
         ]
-        strange = f"; {len(outside)} files are for days outside the source's partitions" if outside else ""
+        names = ", ".join(files[day].path.name for day in sorted(outside)[:5])
+        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+        strange = f"; of days outside the source's partitions: {names}{more}" if outside else ""
         return answer(outcomes, f"no new or changed file among {len(files)} in {folder.path}{strange}")
 
     return landing

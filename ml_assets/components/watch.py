@@ -6,58 +6,51 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
 
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.resources import MlflowResource
-from ml_assets.lake import Between, Lake
+from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, find_evidence, judge_day, measure
 from ml_assets.monitoring.profile import FeatureProfile, profiles_from_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DRIFT_SCHEMA = pa.schema(
-    [
-        ("as_of", pa.date32()),
-        ("model_version", pa.int64()),
-        ("feature", pa.string()),
-        ("kind", pa.string()),
-        ("psi", pa.float64()),
-        ("threshold", pa.float64()),
-        ("mean", pa.float64()),
-        ("mean_shift", pa.float64()),
-        ("null_share", pa.float64()),
-        ("unseen_share", pa.float64()),
-        ("breached", pa.bool_()),
-        ("reason", pa.string()),
-        ("weight", pa.float64()),
-        ("rows", pa.int64()),
-    ]
-)
-DAYS_SCHEMA = pa.schema(
-    [
-        ("as_of", pa.date32()),
-        ("model_version", pa.int64()),
-        ("share", pa.float64()),
-        ("breached", pa.bool_()),
-        ("broken", pa.bool_()),
-        ("enough_rows", pa.bool_()),
-        ("rows", pa.int64()),
-        ("reason", pa.string()),
-    ]
-)
-EVIDENCE_SCHEMA = pa.schema(
-    [
-        ("as_of", pa.date32()),
-        ("evidence_id", pa.string()),
-        ("model", pa.string()),
-        ("champion_version", pa.int64()),
-        ("share", pa.float64()),
-        ("reason", pa.string()),
-    ]
-)
+DRIFT_COLUMNS = {
+    "as_of": "DATE",
+    "model_version": "BIGINT",
+    "feature": "VARCHAR",
+    "kind": "VARCHAR",
+    "psi": "DOUBLE",
+    "threshold": "DOUBLE",
+    "mean": "DOUBLE",
+    "mean_shift": "DOUBLE",
+    "null_share": "DOUBLE",
+    "unseen_share": "DOUBLE",
+    "breached": "BOOLEAN",
+    "reason": "VARCHAR",
+    "weight": "DOUBLE",
+    "rows": "BIGINT",
+}
+DAYS_COLUMNS = {
+    "as_of": "DATE",
+    "model_version": "BIGINT",
+    "share": "DOUBLE",
+    "breached": "BOOLEAN",
+    "broken": "BOOLEAN",
+    "enough_rows": "BOOLEAN",
+    "rows": "BIGINT",
+    "reason": "VARCHAR",
+}
+EVIDENCE_COLUMNS = {
+    "as_of": "DATE",
+    "evidence_id": "VARCHAR",
+    "model": "VARCHAR",
+    "champion_version": "BIGINT",
+    "share": "DOUBLE",
+    "reason": "VARCHAR",
+}
 
 
 @dataclass(frozen=True)
@@ -119,15 +112,12 @@ def watch_days(
         if evidence is not None:
             evidence_rows.append(asdict(evidence))
     made = made_by(context, **{tables.predictions.name: tables.predictions.version})
-    for table, rows, schema in (
-        (tables.drift, drift_rows, DRIFT_SCHEMA),
-        (tables.drift_days, day_rows, DAYS_SCHEMA),
-        (tables.evidence, evidence_rows, EVIDENCE_SCHEMA),
+    for table, rows, columns in (
+        (tables.drift, drift_rows, DRIFT_COLUMNS),
+        (tables.drift_days, day_rows, DAYS_COLUMNS),
+        (tables.evidence, evidence_rows, EVIDENCE_COLUMNS),
     ):
-        picked = [{name: row.get(name) for name in schema.names} for row in rows]
-        table.replace(
-            con.from_arrow(pa.Table.from_pylist(picked, schema=schema)), between=between, metadata=made
-        )
+        table.replace(records(con, rows, columns), between=between, metadata=made)
     newest = verdicts[-1][1].reason if as_ofs else "nobody was scored"
     return Watched(
         len(drift_rows), drifts, newest, evidence_rows[-1]["reason"] if evidence_rows else "", day_rows
@@ -152,7 +142,7 @@ def _earlier_verdicts(
 ) -> list[tuple[date, DayVerdict]]:
     if not tables.drift_days.exists:
         return []
-    rows = tables.drift_days.read(con, columns=DAYS_SCHEMA.names, between=between)
+    rows = tables.drift_days.read(con, columns=list(DAYS_COLUMNS), between=between)
     found = rows.filter(f"model_version = {version}").order("as_of").to_arrow_table().to_pylist()
     return [
         (row["as_of"], DayVerdict(**{k: v for k, v in row.items() if k not in ("as_of", "model_version")}))

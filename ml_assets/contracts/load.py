@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ def load(path: Path) -> Contract:
             f"the contract can't be read ({error.strerror}); check `contract:` in the source's defs.yaml"
         )
         raise ContractError(path, message) from error
+    return _compiled(path, content)
+
+
+@lru_cache(maxsize=32)
+def _compiled(path: Path, content: bytes) -> Contract:
     document = parse(path, content)
     check_keys(document)
     check_schema(document)

@@ -14,6 +14,7 @@ from ml_assets.features.spec import UNWINDOWED, Feature, FeatureError, FeatureSe
 from ml_assets.features.sql import DIALECT, parse
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from sqlglot import exp
 
 TILE_KEYS = ("event_date", "available_date")
@@ -109,21 +110,19 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> "exp.Expr":
         f"WHERE available_date >= DATE '{first}' - {features.longest_window})",
         *_state(features, first),
         _windowed(features),
-        *(_most_frequent(features, f, column, days) for f, column, days in modes),
-    ]
-    base = [
-        "state.*",
-        "windowed.* EXCLUDE (windowed_entity, windowed_as_of)",
-        *(column for _, column, _ in modes),
+        *(step for f, c, days in modes for step in _most_frequent(features, f, c, days, first, last)),
     ]
     joins = (
         f"LEFT JOIN windowed ON windowed_entity = state.{entity} AND windowed_as_of = state.as_of"
         + "".join(f" LEFT JOIN {column}__mode USING ({entity}, as_of)" for _, column, _ in modes)
     )
-    zero = [c for f in features.features if f.kind in ("count", "count_distinct", "sum") for c in f.columns]
-    fill = f" REPLACE ({', '.join(f'COALESCE({c}, 0) AS {c}' for c in zero)})" if zero else ""
-    steps.append(f"joined AS (SELECT {', '.join(base)} FROM state {joins})")
-    steps.append(f"layer_0 AS (SELECT *{fill} FROM joined)")
+    aggregated = [
+        f"COALESCE({column}, 0) AS {column}" if f.kind in ("count", "count_distinct", "sum") else column
+        for f in features.features
+        if f.kind != "sql"
+        for column in f.columns
+    ]
+    steps.append(f"layer_0 AS (SELECT {', '.join([entity, 'as_of', *aggregated])} FROM state {joins})")
     for depth, layer in enumerate(features.ordered_sql, start=1):
         added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
         steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
@@ -156,7 +155,7 @@ def _state(features: FeatureSet, first: date) -> list[str]:
     values = [
         f"{part[f.name]}.value AS {f.name}"
         if f.kind == "last"
-        else f"(EPOCH_US(CAST(as_of AS TIMESTAMP)) - EPOCH_US({part[f.name]})) / 86400000000 AS {f.name}"
+        else f"DATE_DIFF('microsecond', {part[f.name]}, CAST(as_of AS TIMESTAMPTZ)) / 86400000000 AS {f.name}"
         for f in carried
     ] + [column for _, column, _ in distinct]
     changes = "".join(
@@ -232,14 +231,31 @@ def _over(feature: Feature, days: int) -> str:
     raise AssertionError(feature.kind)
 
 
-def _most_frequent(features: FeatureSet, feature: Feature, column: str, days: int | None) -> str:
-    keys = f"{features.entity}, as_of"
-    return (
-        f"{column}__mode AS (SELECT {keys}, value AS {column} FROM (SELECT {keys}, entry.value AS value, "
-        f"SUM(entry.n) AS n FROM (SELECT {keys}, UNNEST({feature.name}__counts) AS entry FROM recent "
-        f"WHERE event_date >= as_of - {days}) AS entries GROUP BY {keys}, entry.value) AS counted "
-        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY n DESC, value) = 1)"
-    )
+def _most_frequent(
+    features: FeatureSet, feature: Feature, column: str, days: int | None, first: date, last: date
+) -> list[str]:
+    """The most frequent value at each as_of, the first in the alphabet among equals.
+
+    How often a value counts changes only where a tile enters or leaves the window; between two changes it
+    stands, and only there is it spread over the as_ofs.
+    """
+    entity = features.entity
+    return [
+        f"{column}__entries AS (SELECT {entity}, entry.value AS value, entry.n AS n, "
+        f"GREATEST(available_date + 1, DATE '{first}') AS begins, event_date + {days} AS ends "
+        f"FROM (SELECT {entity}, event_date, available_date, UNNEST({feature.name}__counts) AS entry FROM tiles "
+        f"WHERE event_date >= DATE '{first}' - {days}) AS unnested)",
+        f"{column}__steps AS (SELECT {entity}, value, day, SUM(change) AS change FROM ("
+        f"SELECT {entity}, value, begins AS day, n AS change FROM {column}__entries WHERE begins <= ends UNION ALL "
+        f"SELECT {entity}, value, ends + 1 AS day, -n AS change FROM {column}__entries WHERE begins <= ends) "
+        f"AS both_ends GROUP BY {entity}, value, day)",
+        f"{column}__levels AS (SELECT {entity}, value, day AS since, "
+        f"LEAD(day, 1, DATE '{last}' + 1) OVER in_order AS until, SUM(change) OVER in_order AS n "
+        f"FROM {column}__steps WINDOW in_order AS (PARTITION BY {entity}, value ORDER BY day))",
+        f"{column}__mode AS (SELECT {entity}, as_of, MIN(STRUCT_PACK(fewer := -n, value := value)).value AS {column} "
+        f"FROM {column}__levels JOIN as_ofs ON as_of >= since AND as_of < until WHERE n > 0 "
+        f"GROUP BY {entity}, as_of)",
+    ]
 
 
 @lru_cache(maxsize=32)
@@ -255,6 +271,7 @@ def _schema(
         con.execute(f"CREATE TABLE events AS SELECT {columns} LIMIT 0")
         _check_expressions(con, declared)
         con.execute(f"CREATE TABLE tiles AS {tiles_query(declared).sql(DIALECT)}")
+        _check_sql(con, declared)
         rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day).sql(DIALECT)}").fetchall()
     return {row[0]: row[1] for row in rows}
 
@@ -267,24 +284,43 @@ def snapshot_schema(features: FeatureSet) -> dict[str, str]:
     return _schema(features.entity, features.features, tuple(features.source_columns.items()))
 
 
-def _check_expressions(con: "duckdb.DuckDBPyConnection", features: FeatureSet) -> None:  # type: ignore[name-defined]  # noqa: F821
-    import duckdb
-
+def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
     for feature in features.features:
-        if feature.kind == "sql" or feature.kind.startswith("time_since") or feature.expression == "*":
-            expression = "1"
-        else:
-            expression = feature.expression
+        if feature.kind == "sql":
+            continue
+        unread = feature.kind.startswith("time_since") or feature.expression == "*"
+        expression = "1" if unread else feature.expression
         where = f"WHERE {feature.where}" if feature.where else ""
-        try:
-            ((_, sql_type, *_),) = con.execute(
-                f"DESCRIBE SELECT {expression} AS x FROM events {where}"
-            ).fetchall()
-        except duckdb.Error as error:
-            raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}") from error
+        sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM events {where}")
         if feature.kind in ("sum", "mean") and sql_type in ("DOUBLE", "FLOAT"):
             raise FeatureError(
                 f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
                 "Declare the column as DECIMAL in the contract, or cast the expression: "
                 f"CAST({expression} AS DECIMAL(18, 4))"
             )
+        if feature.kind != "mode":
+            for partial in _partials(feature):
+                _type_of(con, feature, f"SELECT {partial} FROM events")
+
+
+def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
+    """Ask DuckDB about the ``sql`` features one by one, on an empty table of the columns they may read."""
+    day = date(2000, 1, 1)
+    aggregated = tuple(f for f in features.features if f.kind != "sql")
+    rest = snapshot_query(FeatureSet(features.entity, aggregated, features.source_columns), day, day)
+    con.execute(f"CREATE TABLE layers AS {rest.sql(DIALECT)}")
+    for layer in features.ordered_sql:
+        for feature in layer:
+            sql_type = _type_of(con, feature, f"SELECT ({feature.expression}) AS x FROM layers")
+            con.execute(f"ALTER TABLE layers ADD COLUMN {feature.name} {sql_type}")
+
+
+def _type_of(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:
+    """The type of a query's only column. Raises FeatureError naming the feature where DuckDB refuses it."""
+    import duckdb
+
+    try:
+        ((_, sql_type, *_),) = con.execute(f"DESCRIBE {query}").fetchall()
+    except duckdb.Error as error:
+        raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}") from error
+    return str(sql_type)

@@ -1,5 +1,6 @@
 """Small helpers around sqlglot, the one place that reads and writes SQL text."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ def parse(text: str, where: str) -> "exp.Expr":
         raise FeatureError(f"feature {where}: {text!r} is not an SQL expression ({error})") from error
 
 
-def columns_of(text: str, where: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def columns_of(text: str, where: str) -> tuple[str, ...]:
     """The column names an expression reads, in order of appearance."""
     from sqlglot import exp
 
-    return list(dict.fromkeys(column.name for column in parse(text, where).find_all(exp.Column)))
+    return tuple(dict.fromkeys(column.name for column in parse(text, where).find_all(exp.Column)))

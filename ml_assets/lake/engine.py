@@ -1,8 +1,9 @@
 """DuckDB as the engine: in-memory connections whose results don't depend on the machine."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 
@@ -22,6 +23,20 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         yield pin(con)
     finally:
         con.close()
+
+
+def records(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+) -> duckdb.DuckDBPyRelation:
+    """Python rows as a relation with the given columns and DuckDB types; keys not among them are left out."""
+    import pyarrow as pa
+
+    if not rows:
+        empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+        return con.sql(f"SELECT {empty} LIMIT 0")
+    table = pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
+    typed = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
+    return con.from_arrow(table).select(typed)
 
 
 def content_hash(rows: duckdb.DuckDBPyRelation, order_by: Sequence[str]) -> str:

@@ -10,29 +10,29 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import duckdb
-import pyarrow as pa
 
 from ml_assets.contracts import Contract
-from ml_assets.lake import Between, Lake, Table
+from ml_assets.lake import Between, Lake, Table, records
 from ml_assets.landing.files import LandingFile, LandingFolder, content_hash
 from ml_assets.landing.reading import Refusal, read
 
-FILES_SCHEMA = pa.schema(
-    [
-        ("landing_date", pa.date32()),
-        ("content_hash", pa.string()),
-        ("file", pa.string()),
-        ("size", pa.int64()),
-        ("rows", pa.int64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("seen_at", pa.timestamp("us", tz="UTC")),
-        ("month", pa.date32()),
-    ]
-)
-REFUSED_SCHEMA = pa.schema(
-    [("content_hash", pa.string()), ("file", pa.string()), ("content", pa.binary()), ("month", pa.date32())]
-)
+FILES_COLUMNS = {
+    "landing_date": "DATE",
+    "content_hash": "VARCHAR",
+    "file": "VARCHAR",
+    "size": "BIGINT",
+    "rows": "BIGINT",
+    "status": "VARCHAR",
+    "reason": "VARCHAR",
+    "seen_at": "TIMESTAMPTZ",
+    "month": "DATE",
+}
+REFUSED_COLUMNS = {
+    "content_hash": "VARCHAR",
+    "file": "VARCHAR",
+    "content": "BLOB",
+    "month": "DATE",
+}
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def land(
         *(_line(r.file, r.content_hash, "refused", None, r.reason) for r in fresh),
     ]
     if log:
-        rows = pa.Table.from_pylist(log, schema=FILES_SCHEMA)
-        tables.files.append(con.from_arrow(rows), metadata=metadata)
+        tables.files.append(records(con, log, FILES_COLUMNS), metadata=metadata)
     absent = tuple(
         day
         for n in range((between[1] - between[0]).days + 1)
@@ -182,7 +181,7 @@ def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequen
         for refusal in refusals
     ]
     if rows:
-        refused.append(con.from_arrow(pa.Table.from_pylist(rows, schema=REFUSED_SCHEMA)), metadata={})
+        refused.append(records(con, rows, REFUSED_COLUMNS), metadata={})
 
 
 def rows_in_force(

@@ -5,24 +5,21 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import duckdb
-import pyarrow as pa
 
-from ml_assets.lake import Table
+from ml_assets.lake import Table, records
 from ml_assets.registry.mlflow_registry import Registry, RegistryError, Version
 
-PROMOTION_SCHEMA = pa.schema(
-    [
-        ("model", pa.string()),
-        ("at", pa.timestamp("us", tz="UTC")),
-        ("action", pa.string()),
-        ("from_version", pa.int64()),
-        ("to_version", pa.int64()),
-        ("cutoff", pa.date32()),
-        ("who", pa.string()),
-        ("reason", pa.string()),
-        ("month", pa.date32()),
-    ]
-)
+PROMOTION_COLUMNS = {
+    "model": "VARCHAR",
+    "at": "TIMESTAMPTZ",
+    "action": "VARCHAR",
+    "from_version": "BIGINT",
+    "to_version": "BIGINT",
+    "cutoff": "DATE",
+    "who": "VARCHAR",
+    "reason": "VARCHAR",
+    "month": "DATE",
+}
 
 
 @dataclass(frozen=True)
@@ -114,9 +111,7 @@ def log_promotion(
         "reason": reason,
         "month": now.date().replace(day=1),
     }
-    log.append(
-        con.from_arrow(pa.Table.from_pylist([row], schema=PROMOTION_SCHEMA)), metadata={"action": action}
-    )
+    log.append(records(con, [row], PROMOTION_COLUMNS), metadata={"action": action})
 
 
 def withdrawn(con: duckdb.DuckDBPyConnection, log: Table) -> list[int]:

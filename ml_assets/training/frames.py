@@ -52,7 +52,7 @@ def check_frame(
     except SchemaErrors as errors:
         cases = errors.failure_cases.groupby(["column", "check"], dropna=False)["failure_case"]
         found = "; ".join(
-            f"{column}: {check} fails for {len(values)} rows (for example {values.iloc[0]!r})"
+            f"{column}: {check} fails for {len(values)} rows (for example {values.iloc[0]})"
             for (column, check), values in cases
         )
         raise FrameError(

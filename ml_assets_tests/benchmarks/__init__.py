@@ -1,0 +1,1 @@
+"""Benchmarks: each measures both sides in one run, on the same work, and prints a ratio. Never a test."""

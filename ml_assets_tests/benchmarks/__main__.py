@@ -1,0 +1,7 @@
+"""Run all benchmarks: ``make bench``."""
+
+from ml_assets_tests.benchmarks import code_location, year
+
+if __name__ == "__main__":
+    code_location.main()
+    year.main()
