@@ -13,7 +13,8 @@ from ml_assets.components.feature_group import FeatureGroup, Group, load_group
 from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
 from ml_assets.evaluation.gates import GatePolicy
-from ml_assets.features.spec import FeatureError, unknown
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.spec import unknown
 from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy

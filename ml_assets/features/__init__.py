@@ -1,5 +1,6 @@
 """Features: one declaration, compiled to SQL for tiles and snapshots."""
 
-from ml_assets.features.spec import Feature, FeatureError, FeatureSet
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.spec import Feature, FeatureSet
 
 __all__ = ["Feature", "FeatureError", "FeatureSet"]

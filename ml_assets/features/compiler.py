@@ -3,24 +3,24 @@
 A tile holds partial aggregates of one entity over one day of events, keyed by the day they happened and
 the day they became available. A snapshot sums tiles: at ``as_of`` (00:00 UTC of a day) it takes the tiles
 with available day < as_of and as_of - window <= event day < as_of, so an event at or after as_of, or one
-that was not yet known, never counts. Queries are sqlglot expressions in DuckDB's dialect.
+that was not yet known, never counts. Queries are DuckDB SQL that sqlglot can carry to other engines: no
+ASOF joins, no function without an equal there.
 """
 
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ml_assets.features.spec import UNWINDOWED, Feature, FeatureError, FeatureSet
-from ml_assets.features.sql import DIALECT, parse
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.spec import UNWINDOWED, Feature, FeatureSet
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from sqlglot import exp
 
 TILE_KEYS = ("event_date", "available_date")
 
 
-def tiles_query(features: FeatureSet) -> "exp.Expr":
+def tiles_query(features: FeatureSet) -> str:
     """The query that turns the relation ``events`` into tiles.
 
     Columns: the entity, ``event_date``, ``available_date`` (both UTC days) and the partial aggregates,
@@ -34,12 +34,11 @@ def tiles_query(features: FeatureSet) -> "exp.Expr":
     counts = "".join(f", {_counts(f, keys)}" for f in modes)
     joins = "".join(f" LEFT JOIN {f.name}__tile USING ({keys})" for f in modes)
     columns = ", ".join(["any_tile.*", *(f"{f.name}__counts" for f in modes)])
-    return parse(
+    return (
         f"WITH known AS (SELECT *, CAST(available_at AS DATE) AS available_date FROM events "
         f"WHERE {features.entity} IS NOT NULL), "
         f"any_tile AS (SELECT {', '.join([keys, *partials])} FROM known GROUP BY {keys}){counts} "
-        f"SELECT {columns} FROM any_tile{joins}",
-        "tiles",
+        f"SELECT {columns} FROM any_tile{joins}"
     )
 
 
@@ -92,7 +91,7 @@ def _counts(feature: Feature, keys: str) -> str:
     )
 
 
-def snapshot_query(features: FeatureSet, first: date, last: date) -> "exp.Expr":
+def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
     """The query that turns the relation ``tiles`` into snapshots for every day from ``first`` to ``last``.
 
     Columns: the entity, ``as_of`` (DATE, the moment is its 00:00 UTC), then the feature columns in the
@@ -126,10 +125,9 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> "exp.Expr":
     for depth, layer in enumerate(features.ordered_sql, start=1):
         added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
         steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
-    return parse(
+    return (
         f"WITH {', '.join(steps)} SELECT {', '.join([entity, 'as_of', *features.columns])} "
-        f"FROM layer_{len(features.ordered_sql)}",
-        "snapshot",
+        f"FROM layer_{len(features.ordered_sql)}"
     )
 
 
@@ -270,9 +268,9 @@ def _schema(
         columns = ", ".join(f'NULL::{sql_type} AS "{name}"' for name, sql_type in source)
         con.execute(f"CREATE TABLE events AS SELECT {columns} LIMIT 0")
         _check_expressions(con, declared)
-        con.execute(f"CREATE TABLE tiles AS {tiles_query(declared).sql(DIALECT)}")
+        con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
         _check_sql(con, declared)
-        rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day).sql(DIALECT)}").fetchall()
+        rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day)}").fetchall()
     return {row[0]: row[1] for row in rows}
 
 
@@ -308,7 +306,7 @@ def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
     day = date(2000, 1, 1)
     aggregated = tuple(f for f in features.features if f.kind != "sql")
     rest = snapshot_query(FeatureSet(features.entity, aggregated, features.source_columns), day, day)
-    con.execute(f"CREATE TABLE layers AS {rest.sql(DIALECT)}")
+    con.execute(f"CREATE TABLE layers AS {rest}")
     for layer in features.ordered_sql:
         for feature in layer:
             sql_type = _type_of(con, feature, f"SELECT ({feature.expression}) AS x FROM layers")

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-
-class FeatureError(ValueError):
-    """A feature that can't be computed; the message names the feature, what was found and what would do."""
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.sql import columns_of
 
 
 def _days(window: object) -> object:
@@ -135,8 +134,6 @@ class FeatureSet:
         _ = self.ordered_sql
 
     def _check(self, feature: Feature) -> None:
-        from ml_assets.features.sql import columns_of
-
         known: Sequence[str] = self.columns if feature.kind == "sql" else list(self.source_columns)
         expressions = (
             [] if feature.kind.startswith("time_since") or feature.expression == "*" else [feature.expression]
@@ -164,8 +161,6 @@ class FeatureSet:
     @cached_property
     def ordered_sql(self) -> list[list[Feature]]:
         """The ``sql`` features in layers: each needs only aggregations and earlier layers."""
-        from ml_assets.features.sql import columns_of
-
         waiting = [feature for feature in self.features if feature.kind == "sql"]
         ready = {c for feature in self.features if feature.kind != "sql" for c in feature.columns}
         layers: list[list[Feature]] = []
@@ -181,8 +176,6 @@ class FeatureSet:
 
     def lineage(self, feature: Feature) -> set[str]:
         """The columns of ``events`` a feature is computed from."""
-        from ml_assets.features.sql import columns_of
-
         if feature.kind == "sql":
             needed = set(columns_of(feature.expression, feature.name))
             return {c for f in self.features if needed & set(f.columns) for c in self.lineage(f)}

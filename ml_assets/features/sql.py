@@ -1,30 +1,49 @@
-"""Small helpers around sqlglot, the one place that reads and writes SQL text."""
+"""What SQL text reads, by DuckDB's own parser; and the same SQL in another dialect, by sqlglot."""
 
+import json
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlglot import exp
+import duckdb
 
-DIALECT = "duckdb"
+from ml_assets.features.errors import FeatureError
 
 
-def parse(text: str, where: str) -> "exp.Expr":
-    """Parse one DuckDB expression. Raises FeatureError naming ``where`` if it is not one."""
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    from ml_assets.features.spec import FeatureError
-
-    try:
-        return sqlglot.parse_one(text, dialect=DIALECT)
-    except SqlglotError as error:
-        raise FeatureError(f"feature {where}: {text!r} is not an SQL expression ({error})") from error
+@lru_cache(maxsize=1)
+def _parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:")
 
 
 @lru_cache(maxsize=1024)
 def columns_of(text: str, where: str) -> tuple[str, ...]:
-    """The column names an expression reads, in order of appearance."""
-    from sqlglot import exp
+    """The column names a DuckDB expression reads. Raises FeatureError naming ``where`` if it is not one."""
+    found = _parser().execute("SELECT json_serialize_sql($1)", [f"SELECT ({text}) AS x"]).fetchall()
+    tree = json.loads(found[0][0])
+    if tree["error"]:
+        raise FeatureError(f"feature {where}: {text!r} is not an SQL expression ({tree['error_message']})")
+    return tuple(dict.fromkeys(_columns(tree)))
 
-    return tuple(dict.fromkeys(column.name for column in parse(text, where).find_all(exp.Column)))
+
+def _columns(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF":
+            yield node["column_names"][-1]
+        for child in node.values():
+            yield from _columns(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _columns(child)
+
+
+def transpile(query: str, dialect: str) -> str:
+    """A query of the feature compiler in the dialect of another engine, for example ``spark``.
+
+    Raises sqlglot's UnsupportedError where that engine has no equal.
+    """
+    import sqlglot
+
+    (text,) = sqlglot.transpile(
+        query, read="duckdb", write=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE
+    )
+    return text

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import duckdb
 
 from ml_assets.features.compiler import snapshot_query, tiles_query
-from ml_assets.features.spec import FeatureError, FeatureSet
-from ml_assets.features.sql import DIALECT
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.spec import FeatureSet
 from ml_assets.lake import Between, Table
 
 
@@ -37,7 +37,7 @@ def write_tiles(
             f"An event became available {late} days after it happened, but {reach} days are declared. Raise "
             "landing.late_days in the source's defs.yaml."
         )
-    con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features).sql(DIALECT)}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
     rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
     tiles.replace(rows, between=between, metadata=metadata)
     return _count(rows)
@@ -56,9 +56,7 @@ def write_snapshots(
     first, last = between
     earliest = date.fromordinal(max(1, first.toordinal() + reach[0]))
     tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view("tiles", replace=True)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last).sql(DIALECT)}"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last)}")
     rows = con.table("new_snapshot")
     snapshot.replace(rows, between=between, metadata=metadata)
     return _count(rows)

@@ -46,7 +46,8 @@ from ml_assets.components.materialize import QUIET
 from ml_assets.components.partitions import AS_ONE_RUN, daily, range_tags
 from datetime import date
 days = daily(date(2017, 1, 1), date(2018, 1, 1))
-assets = [dg.asset(lambda: dg.MaterializeResult(), name=f"empty_{n}", partitions_def=days, backfill_policy=AS_ONE_RUN) for n in range(5)]
+assets = [dg.asset(lambda: dg.MaterializeResult(), name=f"empty_{n}", partitions_def=days,
+                   backfill_policy=AS_ONE_RUN) for n in range(5)]
 defs = dg.Definitions(assets=assets, executor=dg.in_process_executor)
 with dg.DagsterInstance.get() as instance:
     defs.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -105,8 +106,8 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
             "WHERE len(reasons) > 0",
             ["landing_date"],
         ),
-        ("tiles", tiles_query(group.features).sql("duckdb"), ["available_date"]),
-        ("snapshot", snapshot_query(group.features, FIRST, LAST).sql("duckdb"), ["as_of"]),
+        ("tiles", tiles_query(group.features), ["available_date"]),
+        ("snapshot", snapshot_query(group.features, FIRST, LAST), ["as_of"]),
     ]
     return [
         {
