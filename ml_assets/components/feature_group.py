@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from ml_assets.components.declared import located, referred
 from ml_assets.components.event_source import EventSource, Source
 from ml_assets.components.fields import spec
 from ml_assets.components.metadata import column_lineage, column_schema, made_by
@@ -180,8 +181,9 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
 
 def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:
     """Bind a feature group and the source it names."""
-    source = context.load_component(group.source, EventSource)
-    return group.bind(folder, source.bind(folder.parent / group.source))
+    source = referred(context, folder, group.source, EventSource)
+    with located(folder):
+        return group.bind(folder, source.bind(folder.parent / group.source))
 
 
 def _meanings(group: Group) -> dict[str, str]:

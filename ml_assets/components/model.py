@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import dagster as dg
 from pydantic import Field
 
+from ml_assets.components.declared import located, referred
 from ml_assets.components.feature_group import FeatureGroup, Group, load_group
 from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
@@ -127,13 +128,14 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         for where, columns in named.items():
             for column in columns:
                 if column not in known:
-                    raise FeatureError(f"model {name}, {where}: {unknown(column, known)}")
+                    raise FeatureError(f"model {name}, {where}: {unknown(column, known)}", column)
         for column in columns_of(self.label.condition, "label"):
             if column not in group.source.columns:
-                raise FeatureError(f"model {name}, label: {unknown(column, group.source.columns)}")
+                raise FeatureError(f"model {name}, label: {unknown(column, group.source.columns)}", column)
         if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
             raise FeatureError(
-                f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed"
+                f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed",
+                self.baseline,
             )
         return Bound(name, group, self)
 
@@ -143,9 +145,10 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
 
         folder: Path = context.path
         group = load_group(
-            context, context.load_component(self.features, FeatureGroup), folder.parent / self.features
+            context, referred(context, folder, self.features, FeatureGroup), folder.parent / self.features
         )
-        model = self.bind(folder.name, group)
+        with located(folder):
+            model = self.bind(folder.name, group)
         retrain = model_sensors.retrain_job(model)
         return dg.Definitions(
             assets=[*model_training.assets(model), *model_monitoring.assets(model)],

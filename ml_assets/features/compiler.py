@@ -294,7 +294,8 @@ def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
             raise FeatureError(
                 f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
                 "Declare the column as DECIMAL in the contract, or cast the expression: "
-                f"CAST({expression} AS DECIMAL(18, 4))"
+                f"CAST({expression} AS DECIMAL(18, 4))",
+                feature.name,
             )
         if feature.kind != "mode":
             for partial in _partials(feature):
@@ -320,5 +321,5 @@ def _type_of(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:
     try:
         ((_, sql_type, *_),) = con.execute(f"DESCRIBE {query}").fetchall()
     except duckdb.Error as error:
-        raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}") from error
+        raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}", feature.name) from error
     return str(sql_type)

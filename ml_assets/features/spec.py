@@ -122,13 +122,15 @@ class FeatureSet:
 
     def __post_init__(self) -> None:
         if self.entity not in self.source_columns:
-            raise FeatureError(f"entity {self.entity}: {unknown(self.entity, self.source_columns)}")
+            raise FeatureError(
+                f"entity {self.entity}: {unknown(self.entity, self.source_columns)}", self.entity
+            )
         names = [column for feature in self.features for column in feature.columns]
         for name in names:
             if names.count(name) > 1:
-                raise FeatureError(f"two features give a column {name}: rename one")
+                raise FeatureError(f"two features give a column {name}: rename one", name)
             if name in (self.entity, "as_of"):
-                raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column")
+                raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column", name)
         for feature in self.features:
             self._check(feature)
         _ = self.ordered_sql
@@ -141,7 +143,7 @@ class FeatureSet:
         for text in [*expressions, *([feature.where] if feature.where else [])]:
             for column in columns_of(text, feature.name):
                 if column not in known:
-                    raise FeatureError(f"feature {feature.name}: {unknown(column, known)}")
+                    raise FeatureError(f"feature {feature.name}: {unknown(column, known)}", column)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -168,7 +170,9 @@ class FeatureSet:
             layer = [f for f in waiting if set(columns_of(f.expression, f.name)) <= ready]
             if not layer:
                 circle = ", ".join(feature.name for feature in waiting)
-                raise FeatureError(f"features {circle} need each other in a circle: break it")
+                raise FeatureError(
+                    f"features {circle} need each other in a circle: break it", waiting[0].name
+                )
             layers.append(layer)
             ready |= {feature.name for feature in layer}
             waiting = [feature for feature in waiting if feature not in layer]

@@ -18,10 +18,12 @@ def _parser() -> duckdb.DuckDBPyConnection:
 @lru_cache(maxsize=1024)
 def columns_of(text: str, where: str) -> tuple[str, ...]:
     """The column names a DuckDB expression reads. Raises FeatureError naming ``where`` if it is not one."""
-    found = _parser().execute("SELECT json_serialize_sql($1)", [f"SELECT ({text}) AS x"]).fetchall()
+    found = _parser().cursor().execute("SELECT json_serialize_sql($1)", [f"SELECT ({text}) AS x"]).fetchall()
     tree = json.loads(found[0][0])
     if tree["error"]:
-        raise FeatureError(f"feature {where}: {text!r} is not an SQL expression ({tree['error_message']})")
+        raise FeatureError(
+            f"feature {where}: {text!r} is not an SQL expression ({tree['error_message']})", text
+        )
     return tuple(dict.fromkeys(_columns(tree)))
 
 
