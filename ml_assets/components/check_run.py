@@ -38,11 +38,16 @@ def run_checks(
     Raises NothingToCheck.
     """
     graph = defs.resolve_asset_graph()
-    chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
-    assets = chosen.resolve(graph)
+    known = ", ".join(sorted({key.asset_key.to_user_string() for key in graph.asset_check_keys}))
+    try:
+        chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
+        assets = chosen.resolve(graph)
+    except dg.DagsterError as error:
+        raise NothingToCheck(
+            f"The selection {selection!r} names no asset: {error} Assets with checks: {known}."
+        ) from error
     keys = sorted((key for key in graph.asset_check_keys if key.asset_key in assets), key=str)
     if not keys:
-        known = ", ".join(sorted({key.asset_key.to_user_string() for key in graph.asset_check_keys}))
         raise NothingToCheck(f"No asset checks are selected by {selection!r}. Assets with checks: {known}.")
     tags = _partition_tags(graph, assets, partition)
     job = dg.define_asset_job("asset_checks", selection=dg.AssetSelection.checks(*keys))

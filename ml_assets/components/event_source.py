@@ -11,7 +11,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from ml_assets.components.fields import Day
-from ml_assets.components.metadata import column_schema, made_by
+from ml_assets.components.metadata import column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, days, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import landing_sensor
@@ -116,12 +116,14 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             with connection(duckdb) as con:
                 try:
                     landed = land(con, tables, folder, source.contract, between(context), made_by(context))
+                    shown = stored(con, tables.raw) if tables.raw.exists else {}
                 except NoLandingFiles as error:
                     raise dg.Failure(str(error), allow_retries=False) from None
             for refusal in landed.refused:
                 context.log.error(f"{refusal.file.path}: {refusal.reason}")
             return dg.MaterializeResult(
-                metadata={
+                metadata=shown
+                | {
                     "dagster/row_count": sum(landed.accepted.values()),
                     "files accepted": len(landed.accepted),
                     "files unchanged": len(landed.unchanged),
@@ -177,8 +179,14 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 kept, refused = write_events(
                     con, tables, contract, between(context), late_days=source.late_days, metadata=made
                 )
+                shown = {
+                    "events": {"dagster/uri": tables.events.uri},
+                    "quarantine": stored(con, tables.quarantine),
+                }
             for name, rows in (("events", kept), ("quarantine", refused)):
-                yield dg.MaterializeResult(asset_key=source.key(name), metadata={"dagster/row_count": rows})
+                yield dg.MaterializeResult(
+                    asset_key=source.key(name), metadata=shown[name] | {"dagster/row_count": rows}
+                )
 
         return events
 

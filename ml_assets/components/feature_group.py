@@ -14,7 +14,7 @@ from pydantic import Field
 from ml_assets.components.declared import located, referred
 from ml_assets.components.event_source import EventSource, Source
 from ml_assets.components.fields import spec
-from ml_assets.components.metadata import column_lineage, column_schema, made_by
+from ml_assets.components.metadata import column_lineage, column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import refresh_sensor
@@ -55,8 +55,8 @@ class Group:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """The tile days a snapshot reads, counted from its own day."""
-        return (EVERYTHING_BEFORE if self.features.is_unlimited else -self.features.longest_window, -1)
+        """The tile days a snapshot reads, counted from its own day: all before, since who is known stays known."""
+        return (EVERYTHING_BEFORE, -1)
 
     @property
     def feature_types(self) -> dict[str, str]:
@@ -129,7 +129,8 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                 rows = write_tiles(
                     con, group.features, events, group.tiles(lake.lake), between(context), source.reach, made
                 )
-            return dg.MaterializeResult(metadata={"dagster/row_count": rows})
+                shown = stored(con, group.tiles(lake.lake))
+            return dg.MaterializeResult(metadata=shown | {"dagster/row_count": rows})
 
         return tiles
 
@@ -172,8 +173,14 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                 rows = write_snapshots(
                     con, group.features, tiles, group.snapshot(lake.lake), between(context), group.reach, made
                 )
+            snapshot = group.snapshot(lake.lake)
             return dg.MaterializeResult(
-                metadata={"dagster/row_count": rows, "features": len(group.feature_types)}
+                metadata={
+                    "dagster/row_count": rows,
+                    "dagster/uri": snapshot.uri,
+                    "table version": snapshot.version,
+                    "features": len(group.feature_types),
+                }
             )
 
         return snapshot

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import duckdb
+
+from ml_assets.lake import Table
 
 
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
     """A column schema from name -> (DuckDB type, description)."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, type=sql_type, description=description)
+            dg.TableColumn(name, type=sql_type, description=description or None)
             for name, (sql_type, description) in columns.items()
         ]
     )
@@ -49,6 +52,17 @@ def _cell(value: object) -> str:
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """A PNG picture that the UI shows in place."""
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def stored(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]:
+    """Where a table is, its version and the columns it has."""
+    rows = table.read(con)
+    columns = {name: (str(kind), "") for name, kind in zip(rows.columns, rows.types, strict=True)}
+    return {
+        "dagster/uri": table.uri,
+        "dagster/column_schema": column_schema(columns),
+        "table version": table.version,
+    }
 
 
 def made_by(context: dg.AssetExecutionContext, **inputs: int | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.metadata import made_by, markdown_table, picture
+from ml_assets.components.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import AS_ONE_RUN, between, window
 from ml_assets.components.resources import LakeResource, MlflowResource, connection
@@ -71,10 +71,11 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
                 rows, between=between(context), also=f"model_version = {champion.number}", metadata=made
             )
             ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
+            shown = stored(con, tables.predictions)
         if n == 0:
             context.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": n, "mean score": mean, "model version": champion.number}
+            metadata=shown | {"dagster/row_count": n, "mean score": mean, "model version": champion.number}
         )
 
     return predictions
@@ -119,10 +120,12 @@ def _performance(model: Bound) -> dg.AssetsDefinition:
             tables.performance.replace(
                 con.from_arrow(performance_rows(cohorts)), between=between(context), metadata=made
             )
+            shown = stored(con, tables.performance)
         rows = [vars(cohort) for cohort in cohorts]
         words = "" if rows else "no predictions of these cutoffs have mature labels yet"
         return dg.MaterializeResult(
-            metadata={
+            metadata=shown
+            | {
                 "dagster/row_count": len(rows),
                 "cohorts": markdown_table(rows),
                 "note": words or "none",
@@ -148,22 +151,25 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
     def drift(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
-        from ml_assets.components.watch import latest_version, watch_days, write_report
+        from ml_assets.components.watch import version_in_use, watch_days, write_report
         from ml_assets.monitoring.plots import drift_over_time, feature_shift_plot
 
         first, last = between(context)
         with connection(duckdb) as con:
-            version = latest_version(con, model, lake.lake, (first, last))
+            version = version_in_use(con, model, lake.lake, mlflow.registry, (first, last))
             if version is None:
                 raise dg.Failure(
-                    f"There are no predictions from {first} to {last} to watch. Materialize {model.name}/predictions.",
+                    f"The champion has no predictions from {first} to {last} to watch. Materialize "
+                    f"{model.name}/predictions.",
                     allow_retries=False,
                 )
             watched = watch_days(context, con, model, lake.lake, (first, last), lookback, version)
             report = write_report(con, model, lake.lake, mlflow, version, last)
+            shown = stored(con, model.tables(lake.lake).drift)
         newest = watched.newest_drifts
         return dg.MaterializeResult(
-            metadata={
+            metadata=shown
+            | {
                 "dagster/row_count": watched.rows,
                 "newest day": watched.newest_reason,
                 "features": markdown_table(

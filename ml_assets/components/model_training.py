@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.metadata import made_by, markdown_table, picture
+from ml_assets.components.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import AS_ONE_RUN, between, window
 from ml_assets.components.resources import LakeResource, MlflowResource, connection
@@ -64,10 +64,12 @@ def _labels(model: Bound) -> dg.AssetsDefinition:
             table = con.table("new_labels")
             model.tables(lake.lake).labels.replace(table, between=(first, last), metadata=made)
             ((count, positives),) = table.aggregate("count(*), coalesce(sum(label), 0)").fetchall()
+            shown = stored(con, model.tables(lake.lake).labels)
         if state.message:
             context.log.warning(state.message)
         return dg.MaterializeResult(
-            metadata={
+            metadata=shown
+            | {
                 "dagster/row_count": count,
                 "share of label 1": float(positives) / count if count else None,
                 "mature cutoffs": len(state.mature),
@@ -129,6 +131,7 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
             for _, built in sets[1:]:
                 rows = rows.union(built.rows)
             tables.training_set.replace(rows, between=between(context), metadata=made)
+            shown = stored(con, tables.training_set)
             for cutoff, built in sets:
                 ((count,),) = built.rows.aggregate("count(*)").fetchall()
                 summary.append(
@@ -142,7 +145,8 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
                     }
                 )
         return dg.MaterializeResult(
-            metadata={
+            metadata=shown
+            | {
                 "dagster/row_count": sum(int(s["rows"]) for s in summary),
                 "cutoffs": markdown_table(summary),
             }
@@ -181,6 +185,7 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
                     context.log.error(str(error))
                     continue
                 context.log.info(f"cutoff {cutoff}: version {trained[-1].row['model_version']}")
+            shown = stored(con, model.tables(lake.lake).candidate) if trained else {}
         if refused:
             done = f" The other {len(trained)} cutoffs of the run are trained." if trained else ""
             raise dg.Failure(" ".join(refused) + done, allow_retries=False)
@@ -201,7 +206,8 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
         ]
         importance = sorted(newest.importance.items(), key=lambda item: -item[1])
         return dg.MaterializeResult(
-            metadata={
+            metadata=shown
+            | {
                 "candidates": markdown_table(rows),
                 "model version": newest.row["model_version"],
                 "MLflow run": dg.MetadataValue.url(_run_url(mlflow, model.name, str(newest.row["run_id"]))),
@@ -240,9 +246,10 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
                 evaluate_cutoff(context, con, model, lake.lake, mlflow.registry, cutoff)
                 for cutoff in model.cutoffs_between(*between(context))
             ]
+            shown = stored(con, model.tables(lake.lake).evaluation)
         newest = judged[-1]
         url = _run_url(mlflow, model.name, newest.run_id)
-        metadata: dict[str, Any] = {
+        metadata: dict[str, Any] = shown | {
             "decision": "passed" if newest.decision.passed else "refused",
             "gates": markdown_table(newest.gate_rows),
             "walk-forward": markdown_table([row for j in judged for row in j.metric_rows]),

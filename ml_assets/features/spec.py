@@ -155,11 +155,6 @@ class FeatureSet:
         """The longest window, in days; at least 1."""
         return max((days or 1 for feature in self.features for days in feature.columns.values()), default=1)
 
-    @property
-    def is_unlimited(self) -> bool:
-        """Whether a feature looks back without a limit."""
-        return any(feature.kind in UNWINDOWED for feature in self.features)
-
     @cached_property
     def ordered_sql(self) -> list[list[Feature]]:
         """The ``sql`` features in layers: each needs only aggregations and earlier layers."""

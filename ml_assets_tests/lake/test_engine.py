@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Sequence
 from random import Random
 
 import duckdb
@@ -11,7 +12,9 @@ from ml_assets.lake import connect, content_hash
 ROWS = [(1, "a", "2.50"), (2, None, "0.00"), (3, "NULL", "-1.25")]
 
 
-def hashed(con: duckdb.DuckDBPyConnection, rows: list[tuple[object, ...]], columns: str = "n, s, x") -> str:
+def hashed(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[object, ...]], columns: str = "n, s, x"
+) -> str:
     con.execute("CREATE OR REPLACE TEMP TABLE given (n BIGINT, s VARCHAR, x DECIMAL(9, 2))")
     for row in rows:
         con.execute("INSERT INTO given VALUES (?, ?, ?)", row)
@@ -21,9 +24,9 @@ def hashed(con: duckdb.DuckDBPyConnection, rows: list[tuple[object, ...]], colum
 def test_time_is_utc_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     with connect() as con:
-        assert con.execute("SELECT CAST(TIMESTAMPTZ '2020-01-01 23:30:00+00' AS DATE)::VARCHAR").fetchall() == [
-            ("2020-01-01",)
-        ]
+        assert con.execute(
+            "SELECT CAST(TIMESTAMPTZ '2020-01-01 23:30:00+00' AS DATE)::VARCHAR"
+        ).fetchall() == [("2020-01-01",)]
 
 
 def test_a_connection_is_closed_after_an_error() -> None:

@@ -30,11 +30,12 @@ def generation(con: duckdb.DuckDBPyConnection, number: int, rows: int = ROWS) ->
     )
 
 
-def write_generations(root: str, start: int, committed: c_longlong) -> None:
-    """Replace the partitions over and over, telling after each commit which generation it was."""
+def write_generations(root: str, start: int, begun: c_longlong, committed: c_longlong) -> None:
+    """Replace the partitions over and over, telling which generation was begun and which committed."""
     table = at(root)
     with connect() as con:
         for number in range(start, start + 100_000):
+            begun.value = number
             table.replace(
                 generation(con, number), between=(FIRST, day(DAYS - 1)), metadata={"generation": str(number)}
             )
@@ -57,7 +58,7 @@ def write_the_same_day(root: str, writer: int, times: int, together: Barrier) ->
     with connect() as con:
         together.wait(60)
         for turn in range(1, times + 1):
-            rows = con.sql(f"SELECT DATE '{FIRST}' AS day, {writer} AS writer, {turn} AS turn FROM range({turn})")
-            table.replace(
-                rows, between=(FIRST, FIRST), metadata={"writer": str(writer), "turn": str(turn)}
+            rows = con.sql(
+                f"SELECT DATE '{FIRST}' AS day, {writer} AS writer, {turn} AS turn FROM range({turn})"
             )
+            table.replace(rows, between=(FIRST, FIRST), metadata={"writer": str(writer), "turn": str(turn)})
