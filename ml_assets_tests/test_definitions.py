@@ -1,0 +1,130 @@
+"""The whole graph at a glance, and what loading it must not cost."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from ml_assets.definitions import build
+from ml_assets.home import CHECKOUT
+
+GRAPH = {
+    "transactions/raw": set(),
+    "transactions/events": {"transactions/raw"},
+    "transactions/quarantine": {"transactions/raw"},
+    "household_features/tiles": {"transactions/events"},
+    "household_features/snapshot": {"household_features/tiles"},
+    "lapse/labels": {"household_features/snapshot", "transactions/events"},
+    "lapse/training_set": {"lapse/labels", "household_features/snapshot"},
+    "lapse/candidate": {"lapse/training_set"},
+    "lapse/evaluation": {"lapse/candidate", "lapse/labels", "household_features/snapshot"},
+    "lapse/champion": {"lapse/evaluation"},
+    "lapse/predictions": {"lapse/champion", "household_features/snapshot"},
+    "lapse/performance": {"lapse/predictions", "lapse/labels"},
+    "lapse/drift": {"lapse/predictions", "household_features/snapshot"},
+}
+AUTOMATION = {
+    "transactions_landing",
+    "household_features_refresh",
+    "lapse_scoring",
+    "lapse_drift_retrain",
+    "run_failures",
+}
+DOMAIN = (
+    *("contracts", "evaluation", "features", "lake", "landing"),
+    *("monitoring", "registry", "serving", "training"),
+)
+HEAVY = {"mlflow", "evidently", "sklearn", "xgboost", "matplotlib", "scipy", "pandera", "pandas", "sqlglot"}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build()
+
+
+def test_the_graph(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    found = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert found == GRAPH
+    assert {sensor.name for sensor in defs.sensors or ()} == AUTOMATION
+    assert [schedule.name for schedule in defs.schedules or ()] == ["lapse_weekly_retrain"]
+
+
+def test_every_asset_says_what_it_is_and_who_answers_for_it(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert len(node.description) > 40, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name == key.path[0]
+
+
+def test_partitions(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+
+    def partitions(name: str) -> dg.PartitionsDefinition | None:
+        return graph.get(dg.AssetKey(name.split("/"))).partitions_def
+
+    daily = {name for name in GRAPH if isinstance(partitions(name), dg.DailyPartitionsDefinition)}
+    weekly = {name for name in GRAPH if isinstance(partitions(name), dg.WeeklyPartitionsDefinition)}
+    assert {name for name in GRAPH if name.startswith(("transactions", "household"))} < daily
+    assert daily > {"lapse/predictions", "lapse/drift"}
+    assert weekly == {
+        f"lapse/{n}" for n in ("labels", "training_set", "candidate", "evaluation", "performance")
+    }
+    snapshot = graph.get(dg.AssetKey(["household_features", "snapshot"]))
+    ((_, mapping),) = [(p, snapshot.partition_mappings[p]) for p in snapshot.parent_keys]
+    days = partitions("household_features/snapshot")
+    read = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        days.subset_with_partition_keys(["2017-01-05"]), days, partitions("household_features/tiles")
+    ).partitions_subset
+    assert sorted(read.get_partition_keys()) == ["2017-01-01", "2017-01-02", "2017-01-03", "2017-01-04"]
+
+
+def test_gates_and_contract_rules_block(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    specs = {(key.asset_key.to_user_string(), key.name): graph.get(key) for key in graph.asset_check_keys}
+    gates = [node for (asset, _), node in specs.items() if asset == "lapse/evaluation"]
+    rules = [node for (asset, _), node in specs.items() if asset == "transactions/events"]
+    assert len(gates) == 6
+    assert len(rules) > 20
+    assert all(node.blocking for node in [*gates, *rules])
+    assert not specs["transactions/raw", "files_accepted"].blocking
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    """Each run is a process that pays for what the code location imports."""
+    program = "import sys, json, ml_assets.definitions; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", DOMAIN)
+def test_domain_packages_know_neither_dagster_nor_components(package: str) -> None:
+    files = sorted((CHECKOUT / "ml_assets" / package).rglob("*.py"))
+    assert files
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                assert not name.startswith("dagster"), f"{file}:{node.lineno}"
+                assert not name.startswith(("ml_assets.components", "ml_assets.defs")), (
+                    f"{file}:{node.lineno}"
+                )
+
+
+def test_the_package_itself_is_empty() -> None:
+    assert (CHECKOUT / "ml_assets" / "__init__.py").read_text() == ""
