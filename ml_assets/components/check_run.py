@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from ml_assets.components.materialize import QUIET
 from ml_assets.components.partitions import SINGLE
@@ -55,11 +56,19 @@ def run_checks(
     result = runnable.execute_in_process(instance=instance, run_config=QUIET, tags=tags, raise_on_error=False)
     evaluations = {(e.asset_key, e.check_name): e for e in result.get_asset_check_evaluations()}
     crashes = {
-        str(event.step_key): event.step_failure_data.error.message.strip()
+        str(event.step_key): _words(event.step_failure_data.error)
         for event in result.all_events
         if event.is_step_failure and event.step_failure_data.error
     }
-    return [_outcome(key, evaluations, crashes) for key in keys]
+    steps = {key: checks.op.name for checks in defs.asset_checks or () for key in checks.check_keys}
+    return [_outcome(key, evaluations, crashes.get(steps.get(key, ""))) for key in keys]
+
+
+def _words(error: SerializableErrorInfo) -> str:
+    """The message of what went wrong in a step, without Dagster's wrapping and the error's class."""
+    cause = error.cause or error
+    message = cause.message.strip()
+    return message.partition(f"{cause.cls_name}: ")[2] or message
 
 
 def _partition_tags(graph: object, assets: object, partition: str | None) -> Mapping[str, str]:
@@ -77,14 +86,11 @@ def _partition_tags(graph: object, assets: object, partition: str | None) -> Map
 def _outcome(
     key: dg.AssetCheckKey,
     evaluations: Mapping[tuple[dg.AssetKey, str], dg.AssetCheckEvaluation],
-    crashes: Mapping[str, str],
+    crash: str | None,
 ) -> CheckOutcome:
     asset, found = key.asset_key.to_user_string(), evaluations.get((key.asset_key, key.name))
     if found is None:
-        why = next((text for step, text in crashes.items() if step.startswith(key.asset_key.path[0])), "")
-        return CheckOutcome(
-            asset, key.name, "never ran", why.splitlines()[-1] if why else "no evaluation recorded"
-        )
+        return CheckOutcome(asset, key.name, "never ran", crash or "no evaluation recorded")
     said = found.description or "; ".join(f"{name}: {value.value}" for name, value in found.metadata.items())
     if found.passed:
         return CheckOutcome(asset, key.name, "passed", said)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
@@ -15,8 +17,9 @@ from ml_assets.components.metadata import column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, days, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import landing_sensor
-from ml_assets.contracts import Contract, DayRule, RowRule
+from ml_assets.contracts import Contract, DayRule, RowRule, RuleResult
 from ml_assets.home import root
+from ml_assets.lake import Between, Lake
 from ml_assets.landing import LandingFolder, NoLandingFiles
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, seen_files
@@ -248,6 +251,29 @@ def _landing_checks(source: Source) -> dg.AssetChecksDefinition:
     return landing_checks
 
 
+def withheld_days(
+    source: Source, con: duckdb.DuckDBPyConnection, lake: Lake, asked: Between
+) -> dict[date, str]:
+    """The days of a range on which events break a blocking rule of the contract, with the message."""
+    results = judge_events(source, con, lake, asked)
+    blocking = [r for r in results if not r.passed and r.rule.severity == "error"]
+    return {date.fromisoformat(day): r.message for r in blocking for day in r.observed}
+
+
+def judge_events(
+    source: Source, con: duckdb.DuckDBPyConnection, lake: Lake, asked: Between | None
+) -> list[RuleResult]:
+    """Every rule of the contract, held against the events of a range, or of all days."""
+    tables = SourceTables.of(lake, source.name)
+    landed = [
+        day
+        for day, seen in seen_files(con, tables.files).items()
+        if seen.accepted and (asked is None or asked[0] <= day <= asked[1])
+    ]
+    events, quarantine = (table.read(con, between=asked) for table in (tables.events, tables.quarantine))
+    return source.contract.validate(con, events, quarantine, landed)
+
+
 def _contract_checks(source: Source) -> dg.AssetChecksDefinition:
     """One check per rule of the contract, all from one pass over events; errors block what comes after."""
     rules: list[RowRule | DayRule] = [*source.contract.row_rules, *source.contract.day_rules]
@@ -270,20 +296,9 @@ def _contract_checks(source: Source) -> dg.AssetChecksDefinition:
     def contract_checks(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:
-        tables = SourceTables.of(lake.lake, source.name)
         asked = between_of_run(context.run.tags)
         with connection(duckdb) as con:
-            landed = [
-                day
-                for day, seen in seen_files(con, tables.files).items()
-                if seen.accepted and (asked is None or asked[0] <= day <= asked[1])
-            ]
-            results = source.contract.validate(
-                con,
-                tables.events.read(con, between=asked),
-                tables.quarantine.read(con, between=asked),
-                landed,
-            )
+            results = judge_events(source, con, lake.lake, asked)
         selected = {key.name for key in context.selected_asset_check_keys}
         for result in (r for r in results if r.rule.name in selected):
             error = result.rule.severity == "error"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from ml_assets.components.declared import located, referred
-from ml_assets.components.event_source import EventSource, Source
+from ml_assets.components.event_source import EventSource, Source, withheld_days
 from ml_assets.components.fields import spec
 from ml_assets.components.metadata import column_lineage, column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, window
@@ -98,6 +99,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                     [(events, tiles, (-group.source.reach, 0)), (tiles, snapshot, group.reach)],
                     {events: "event_date", tiles: "available_date", snapshot: "as_of"},
                     {tiles: group.source.partitions, snapshot: group.as_ofs},
+                    partial(withheld_days, group.source),
                 )
             ],
         )

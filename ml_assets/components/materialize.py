@@ -9,11 +9,11 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
-from ml_assets.components.model_sensors import WEEK, scored_days
-from ml_assets.components.partitions import as_ranges, days, range_tags
+from ml_assets.components.model_sensors import WEEK
+from ml_assets.components.partitions import as_ranges, range_tags
 from ml_assets.components.project import Project
-from ml_assets.components.requests import stale_days
-from ml_assets.components.sensors import BRIDGED, newest_day, unread_days
+from ml_assets.components.requests import days_to_score, stale_days
+from ml_assets.components.sensors import BRIDGED, unread_days
 from ml_assets.lake import Between, Commit, Lake, connect
 from ml_assets.landing import content_hash
 from ml_assets.landing.raw import SourceTables, landed_through, seen_files
@@ -126,10 +126,18 @@ def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) ->
 def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> Iterator[Phase]:
     tables = model.tables(lake)
     champion = registry.champion(model.name)
-    last = newest_day(model.group.snapshot(lake))
-    if champion is None or last is None:
+    if champion is None:
         return
-    for between in as_ranges(set(days(champion.cutoff, last)) - scored_days(model, lake, champion.number)):
+    snapshot = model.group.snapshot(lake)
+    wanted = days_to_score(
+        snapshot,
+        tables.predictions,
+        tables.evidence,
+        champion.number,
+        champion.cutoff,
+        model.group.as_ofs,
+    )
+    for between in as_ranges(wanted):
         yield Phase(
             f"{model.name}: predictions, drift", (model.key("predictions"), model.key("drift")), between
         )

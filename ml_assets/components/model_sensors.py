@@ -8,9 +8,8 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import as_ranges, days
-from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
+from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.components.sensors import newest_day
 from ml_assets.lake import Lake
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.registry.promotion import read_verdicts
@@ -49,28 +48,14 @@ def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tupl
     return (int(rows[0][0]), rows[0][1]) if rows else None
 
 
-def scored_days(model: Bound, lake: Lake, version: int) -> set[date]:
-    """The days a version has scored and whose drift has been judged since."""
-    tables = model.tables(lake)
-    history = tables.predictions.history()
-    scored = {
-        day
-        for commit in history
-        if commit.between and commit.metadata.get("model_version") == str(version)
-        for day in days(*commit.between)
-    }
-    drift, name = tables.evidence.history(), tables.predictions.name
-    return scored - stale_days(history, drift, name, (0, 0), model.group.as_ofs)
-
-
 def scoring_sensor(model: Bound) -> dg.SensorDefinition:
     """New snapshots, or a new champion -> predictions and drift of the days not scored yet."""
     assets = [model.key("predictions"), model.key("drift")]
 
     @dg.sensor(
         name=f"{model.name}_scoring",
-        description="Asks for predictions and drift of days the champion has not scored; of a new champion, for the "
-        "newest day.",
+        description="Asks for predictions and drift of snapshots the champion has not scored, or that changed since; "
+        "of a new champion, for the newest.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=RUNNING,
@@ -81,15 +66,20 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
         champion = champion_on_record(lake.lake, model, duckdb)
         if champion is None:
             return dg.SkipReason(f"{model.name} has no champion yet")
-        newest = newest_day(model.group.snapshot(lake.lake))
-        if newest is None:
-            return dg.SkipReason("there is no snapshot yet")
-        scored = scored_days(model, lake.lake, champion[0])
-        first = max(scored) + timedelta(days=1) if scored else newest
-        if first > newest:
-            return dg.SkipReason(f"version {champion[0]} has scored every day up to {newest}")
-        key = request_key(f"{model.name}/scoring", [champion[0], first, newest])
-        return answer([ask(context.instance, key, between=(first, newest), assets=assets)], "")
+        snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
+        wanted = days_to_score(
+            snapshot, tables.predictions, tables.evidence, champion[0], None, model.group.as_ofs
+        )
+        outcomes = [
+            ask(
+                context.instance,
+                request_key(f"{model.name}/scoring", [champion[0], first, last, snapshot.version]),
+                between=(first, last),
+                assets=assets,
+            )
+            for first, last in as_ranges(wanted)
+        ]
+        return answer(outcomes, f"version {champion[0]} has scored every snapshot as it is")
 
     return scoring
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from ml_assets.components.partitions import days, range_tags
-from ml_assets.lake import Between, Commit
+from ml_assets.lake import Between, Commit, Table
 
 REQUEST = "ml_assets/request"
 ATTEMPTS = 3
@@ -108,6 +108,32 @@ def stale_days(
         if day not in read or newest > read[day]:
             stale.add(day)
     return stale
+
+
+def days_to_score(
+    snapshot: Table,
+    predictions: Table,
+    drift: Table,
+    version: int,
+    since: date | None,
+    partitions: dg.DailyPartitionsDefinition,
+) -> set[date]:
+    """The as_ofs a version has to score: snapshots it has not scored yet, or that changed since it did.
+
+    Scores that ``drift``, the last table written after predictions, has not read are made again with it: a
+    run that ended between the two leaves them.
+    ``since`` is the first as_of wanted; without it, the first the version has scored, or the newest
+    snapshot if it has scored none.
+    """
+    snapshots = snapshot.history()
+    own = [c for c in predictions.history() if c.metadata.get("model_version") == str(version)]
+    newest = max((c.between[1] for c in snapshots if c.between), default=None)
+    if newest is None:
+        return set()
+    first = since or min((c.between[0] for c in own if c.between), default=newest)
+    stale = stale_days(snapshots, own, snapshot.name, (0, 0), partitions)
+    stale |= stale_days(own, drift.history(), predictions.name, (0, 0), partitions)
+    return {day for day in stale if day >= first}
 
 
 def _reach_start(reach: tuple[int, int], day: date, changed: Mapping[date, int]) -> int:

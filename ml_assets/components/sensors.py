@@ -5,16 +5,17 @@ too many or too few. All start running with the code location; stop one in the U
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.partitions import as_ranges, days
 from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Table
+from ml_assets.lake import Between, Lake
 from ml_assets.landing import LandingFolder, NoLandingFiles, content_hash
 from ml_assets.landing.raw import SourceTables, seen_files
 
@@ -92,16 +93,22 @@ def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     return any(asset in (run.asset_selection or ()) for run in runs)
 
 
+Withheld = Callable[[duckdb.DuckDBPyConnection, Lake, Between], dict[date, str]]
+"""Which days of a range break a blocking rule of the contract, and how."""
+
+
 def refresh_sensor(
     group: str,
     edges: Sequence[tuple[str, str, tuple[int, int]]],
     tables: dict[str, str],
     partitions: dict[str, dg.DailyPartitionsDefinition],
+    withheld: Withheld,
 ) -> dg.SensorDefinition:
     """Changed upstream tables -> the tiles, then the snapshots, of the days that read them.
 
     ``edges`` are (upstream table, downstream table, reach) from first to last, ``tables`` the partition
-    column of each table, ``partitions`` the days of each downstream one.
+    column of each table, ``partitions`` the days of each downstream one. Days that are ``withheld`` make no
+    tiles until they are mended.
     """
     jobs = {
         downstream: dg.define_asset_job(
@@ -118,10 +125,18 @@ def refresh_sensor(
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def refresh(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+    def refresh(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        reasons: dict[date, str] = {}
         for upstream, downstream, reach in edges:
             above, below = (lake.lake.table(name, tables[name]) for name in (upstream, downstream))
             stale = stale_days(above.history(), below.history(), upstream, reach, partitions[downstream])
+            if stale and upstream == edges[0][0]:
+                with connection(duckdb) as con:
+                    broken = withheld(con, lake.lake, (min(stale), max(stale)))
+                reasons = {day: why for day, why in broken.items() if day in stale}
+                stale -= set(reasons)
             if stale:
                 outcomes = [
                     ask(
@@ -133,11 +148,9 @@ def refresh_sensor(
                     for first, last in as_ranges(stale)
                 ]
                 return answer(outcomes, "")
+        if reasons:
+            named = "; ".join(f"{day}: {why}" for day, why in sorted(reasons.items())[:3])
+            return dg.SkipReason(f"{len(reasons)} days break their contract and make no tiles: {named}")
         return dg.SkipReason("tiles and snapshots are as new as their events")
 
     return refresh
-
-
-def newest_day(table: Table) -> date | None:
-    """The newest partition a table has been written for, or None."""
-    return max((commit.between[1] for commit in table.history() if commit.between), default=None)

@@ -106,7 +106,10 @@ def test_online_retail_is_yaml_alone(tmp_path: Path) -> None:
             lake.table("retail_orders/quarantine", "landing_date").read(con).aggregate("count(*)").fetchall()
         )
         (predicted,) = (
-            lake.table("customer_lapse/predictions", "as_of").read(con).aggregate("count(*)").fetchall()
+            lake.table("customer_lapse/predictions", "as_of", "model_version")
+            .read(con)
+            .aggregate("count(*)")
+            .fetchall()
         )
     assert accepted[0] + refused[0] == 541_909
     assert refused[0] == 5_268 + 2, "the exact repeats, and two bad-debt lines with a negative price"
