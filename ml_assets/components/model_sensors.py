@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model import Bound
-from ml_assets.components.partitions import as_ranges, days
+from ml_assets.components.partitions import as_ranges
 from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Lake

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial, reduce
 from typing import Any
 
 import dagster as dg
@@ -108,46 +109,25 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
         made = made_by(
             context, **{snapshot.name: snapshot.version, tables.labels.name: tables.labels.version}
         )
-        summary = []
+        build = partial(
+            build_training_set,
+            entity=model.entity,
+            features=list(model.group.feature_types),
+            label=spec.label,
+            cutoffs=spec.cutoffs,
+            train=spec.train,
+        )
         with connection(duckdb) as con:
-            sets = [
-                (
-                    cutoff,
-                    build_training_set(
-                        con,
-                        snapshot,
-                        tables.labels,
-                        cutoff,
-                        entity=model.entity,
-                        features=list(model.group.feature_types),
-                        label=spec.label,
-                        cutoffs=spec.cutoffs,
-                        train=spec.train,
-                    ),
-                )
-                for cutoff in model.cutoffs_between(*between(context))
-            ]
-            rows = sets[0][1].rows
-            for _, built in sets[1:]:
-                rows = rows.union(built.rows)
+            cutoffs = model.cutoffs_between(*between(context))
+            sets = [build(con, snapshot, tables.labels, cutoff) for cutoff in cutoffs]
+            rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])
             tables.training_set.replace(rows, between=between(context), metadata=made)
             shown = stored(con, tables.training_set)
-            for cutoff, built in sets:
-                ((count,),) = built.rows.aggregate("count(*)").fetchall()
-                summary.append(
-                    {
-                        "cutoff": cutoff,
-                        "rows": count,
-                        "train as_ofs": len(built.train),
-                        "tune as_ofs": len(built.tune),
-                        "without labels": ", ".join(map(str, built.unlabelled)) or "none",
-                        "content hash": built.digest[:16],
-                    }
-                )
+            summary = [{"cutoff": c, **built.summary()} for c, built in zip(cutoffs, sets, strict=True)]
         return dg.MaterializeResult(
             metadata=shown
             | {
-                "dagster/row_count": sum(int(s["rows"]) for s in summary),
+                "dagster/row_count": sum(int(str(s["rows"])) for s in summary),
                 "cutoffs": markdown_table(summary),
             }
         )

@@ -21,6 +21,17 @@ class TrainingSet:
     """Wanted as_ofs that have no labels in the lake."""
     digest: str
 
+    def summary(self) -> dict[str, object]:
+        """How many rows and as_ofs it has, what is missing, and its content hash, for a person."""
+        ((count,),) = self.rows.aggregate("count(*)").fetchall()
+        return {
+            "rows": count,
+            "train as_ofs": len(self.train),
+            "tune as_ofs": len(self.tune),
+            "without labels": ", ".join(map(str, self.unlabelled)) or "none",
+            "content hash": self.digest[:16],
+        }
+
 
 def build_training_set(
     con: duckdb.DuckDBPyConnection,
