@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 START = date(2024, 1, 1)
-END = date(2024, 4, 29)
+END = date(2024, 3, 25)
 VISITORS = 60
 SCHEMA = pa.schema(
     [
