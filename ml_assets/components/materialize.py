@@ -9,7 +9,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
-from ml_assets.components.model_sensors import WEEK
+from ml_assets.components.model_sensors import WEEK, labelled
 from ml_assets.components.partitions import as_ranges, range_tags
 from ml_assets.components.project import Project
 from ml_assets.components.requests import days_to_score, stale_days
@@ -112,7 +112,7 @@ def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) ->
     if newest is None:
         return
     wanted = model.cutoffs_between(model.spec.cutoffs.start, newest)
-    for between in as_ranges(set(wanted) - _written(tables.labels.history(), wanted), WEEK):
+    for between in as_ranges(set(wanted) - labelled(tables.labels, wanted), WEEK):
         yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
     chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
     recent = set(wanted[-cutoffs:])

@@ -1,7 +1,7 @@
 """The assets of a model in use: predictions, performance and drift."""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -10,6 +10,9 @@ from ml_assets.components.metadata import made_by, markdown_table, picture, stor
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import AS_ONE_RUN, between, window
 from ml_assets.components.resources import LakeResource, MlflowResource, connection
+
+if TYPE_CHECKING:
+    from ml_assets.components.watch import Watched
 
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
@@ -151,50 +154,59 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
     def drift(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
-        from ml_assets.components.watch import version_in_use, watch_days, write_report
-        from ml_assets.monitoring.plots import drift_over_time, feature_shift_plot
+        from ml_assets.components.watch import watch_days, write_report
 
         first, last = between(context)
         with connection(duckdb) as con:
-            version = version_in_use(con, model, lake.lake, mlflow.registry, (first, last))
-            if version is None:
+            champion = mlflow.registry.champion(model.name)
+            if champion is None or not model.tables(lake.lake).predictions.exists:
                 raise dg.Failure(
-                    f"The champion has no predictions from {first} to {last} to watch. Materialize "
-                    f"{model.name}/predictions.",
+                    f"There are no predictions of a champion to watch. Materialize {model.name}/predictions.",
                     allow_retries=False,
                 )
+            version = champion.number
             watched = watch_days(context, con, model, lake.lake, (first, last), lookback, version)
             report = write_report(con, model, lake.lake, mlflow, version, last)
             shown = stored(con, model.tables(lake.lake).drift)
-        newest = watched.newest_drifts
         return dg.MaterializeResult(
             metadata=shown
+            | _drift_pictures(watched, model)
             | {
                 "dagster/row_count": watched.rows,
                 "newest day": watched.newest_reason,
-                "features": markdown_table(
-                    [
-                        {
-                            "feature": d.feature,
-                            "PSI": d.psi,
-                            "threshold": d.threshold,
-                            "breached": "yes" if d.breached else "",
-                            "null share": d.null_share,
-                            "weight": d.weight,
-                        }
-                        for d in sorted(newest, key=lambda d: -d.weight)
-                    ]
-                ),
                 "evidence": watched.evidence or "none",
                 "champion version": version,
                 "Evidently report": dg.MetadataValue.url(report)
                 if report
                 else "nobody was scored on the last day",
-                "share of breached features by day": picture(
-                    drift_over_time(watched.day_rows, model.spec.drift.share), "drift over time"
-                ),
-                "features against their thresholds": picture(feature_shift_plot(newest), "drift by feature"),
             }
         )
 
     return drift
+
+
+def _drift_pictures(watched: "Watched", model: Bound) -> dict[str, Any]:
+    """The newest day's features as a table and a plot, and the days as a plot; nothing if nobody was scored."""
+    from ml_assets.monitoring.plots import drift_over_time, feature_shift_plot
+
+    if not watched.newest_drifts:
+        return {}
+    rows = [
+        {
+            "feature": d.feature,
+            "PSI": d.psi,
+            "threshold": d.threshold,
+            "breached": "yes" if d.breached else "",
+            "null share": d.null_share,
+            "weight": d.weight,
+        }
+        for d in sorted(watched.newest_drifts, key=lambda d: -d.weight)
+    ]
+    by_day = drift_over_time(watched.day_rows, model.spec.drift.share)
+    return {
+        "features": markdown_table(rows),
+        "share of breached features by day": picture(by_day, "drift over time"),
+        "features against their thresholds": picture(
+            feature_shift_plot(watched.newest_drifts), "drift by feature"
+        ),
+    }

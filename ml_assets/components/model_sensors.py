@@ -1,5 +1,6 @@
 """What keeps a model going: scoring new days, retraining on evidence, and retraining at least every week."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ml_assets.components.model import Bound
 from ml_assets.components.partitions import as_ranges
 from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Lake
+from ml_assets.lake import Lake, Table
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.registry.promotion import read_verdicts
 
@@ -198,8 +199,16 @@ def retrain(
 
 
 def _unlabelled(model: Bound, lake: Lake, cutoff: date) -> set[date]:
-    """The cutoffs a training set of ``cutoff`` needs labels of and that have never been labelled."""
+    """The cutoffs a training set of ``cutoff`` needs labels of and that have not been labelled yet."""
     wanted = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
-    labels = model.tables(lake).labels
-    written = [commit.between for commit in labels.history() if commit.between]
-    return {day for day in wanted if not any(first <= day <= last for first, last in written)}
+    return set(wanted) - labelled(model.tables(lake).labels, wanted)
+
+
+def labelled(labels: Table, wanted: Sequence[date]) -> set[date]:
+    """The cutoffs among ``wanted`` whose labels were written once they were mature."""
+    ranges = [
+        (commit.between[0], min(commit.between[1], date.fromisoformat(commit.metadata["mature_through"])))
+        for commit in labels.history()
+        if commit.between and "mature_through" in commit.metadata
+    ]
+    return {day for day in wanted if any(first <= day <= last for first, last in ranges)}

@@ -63,6 +63,8 @@ def _labels(model: Bound) -> dg.AssetsDefinition:
             )
             rows.create("new_labels")
             table = con.table("new_labels")
+            if state.mature:
+                made |= {"mature_through": state.mature[-1].isoformat()}
             model.tables(lake.lake).labels.replace(table, between=(first, last), metadata=made)
             ((count, positives),) = table.aggregate("count(*), coalesce(sum(label), 0)").fetchall()
             shown = stored(con, model.tables(lake.lake).labels)

@@ -17,8 +17,6 @@ from ml_assets.monitoring.profile import FeatureProfile, profiles_from_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.registry import Registry
-
 DRIFT_COLUMNS = {
     "as_of": "DATE",
     "model_version": "BIGINT",
@@ -64,18 +62,6 @@ class Watched:
     newest_reason: str
     evidence: str
     day_rows: list[dict[str, Any]]
-
-
-def version_in_use(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry", between: Between
-) -> int | None:
-    """The champion, if it has predictions in the range, or None."""
-    champion, predictions = registry.champion(model.name), model.tables(lake).predictions
-    if champion is None or not predictions.exists:
-        return None
-    rows = predictions.read(con, columns=["model_version"], between=between)
-    ((scored,),) = rows.filter(f"model_version = {champion.number}").aggregate("count(*)").fetchall()
-    return champion.number if scored else None
 
 
 def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> list[FeatureProfile]:

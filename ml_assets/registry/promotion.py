@@ -165,7 +165,10 @@ def promote(
     who: str,
     run: str,
 ) -> Outcome:
-    """Follow the decision records: move the alias to each version that earned it, and log every move."""
+    """Follow the decision records: log every move, and move the alias to each version that earned it.
+
+    The log comes first: killed in between, the next call does the move again, and says so in the log.
+    """
     verdicts = read_verdicts(con, decisions)
     champion = registry.champion(model)
     todo = plan(
@@ -176,7 +179,6 @@ def promote(
     )
     for verdict in todo.promote:
         version = registry.version(model, verdict.version)
-        registry.set_champion(version)
         log_promotion(
             con,
             promotions,
@@ -188,6 +190,7 @@ def promote(
             who=who,
             reason=f"passed every gate at cutoff {verdict.cutoff}; run {run}",
         )
+        registry.set_champion(version)
         champion = version
     refused = ""
     if not todo.promote and todo.refuse:
@@ -224,7 +227,6 @@ def rollback(
             f"Version {champion.number} of {model} is the first champion; name the version to go to with --to."
         )
     target = registry.version(model, to)
-    registry.set_champion(target)
     log_promotion(
         con,
         promotions,
@@ -236,6 +238,7 @@ def rollback(
         who=who,
         reason=reason,
     )
+    registry.set_champion(target)
     return champion, target
 
 
