@@ -21,7 +21,7 @@ help: ## list the targets
 	@echo
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 	@echo
-	@echo "  DAYS=150       land that many days instead of the whole year"
+	@echo "  DAYS=200       land that many days instead of the whole year"
 	@echo "  CUTOFFS=2      train on that many cutoffs instead of all"
 	@echo "  PYTHON=...     the Python to make .venv with (3.11, 3.12 or 3.13)"
 	@echo "  ML_ASSETS_PORT, ML_ASSETS_MLFLOW_PORT   other ports than 3000 and 5000"
