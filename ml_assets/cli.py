@@ -143,7 +143,7 @@ def materialize_command(options: argparse.Namespace) -> int:
     except NoLandingFiles as error:
         raise Refusal(str(error)) from error
     if not done:
-        print("  everything is materialized already")
+        print("  nothing is left to materialize")
     return 0 if not done or done[-1].success or done[-1].phase.may_refuse else 1
 
 

@@ -223,5 +223,22 @@ def materialize(
             f"      {'done' if outcome.success else 'refused' if phase.may_refuse else 'failed'} in {outcome.seconds:.1f} s"
         )
         if not outcome.success and not phase.may_refuse:
-            break
+            return done
+    for model in project.models.values():
+        if waiting := _waits_for(model, lake):
+            tell(f"  {model.name}: {waiting}")
     return done
+
+
+def _waits_for(model: Bound, lake: Lake) -> str:
+    """What a model without a single mature cutoff waits for, in words; empty if it has one."""
+    with connect() as con:
+        landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
+    if landed is not None and model.newest_mature(landed) is not None:
+        return ""
+    first = model.spec.cutoffs.start
+    last = first + model.spec.label.horizon - timedelta(days=1)
+    return (
+        f"there is no champion, because no cutoff has mature labels yet. Events have landed through {landed}; "
+        f"the first cutoff, {first}, matures once {last} has landed"
+    )

@@ -105,4 +105,4 @@ def test_killed_at_any_moment_the_next_run_makes_the_same(
             )
         assert watched == scored
     assert start(tmp_path).wait() == 0
-    assert "everything is materialized already" in (tmp_path / "log.txt").read_text().splitlines()[-1]
+    assert "nothing is left to materialize" in (tmp_path / "log.txt").read_text().splitlines()[-1]

@@ -58,7 +58,7 @@ def test_the_year_of_transactions_ends_in_a_champion(shop: Home) -> None:
 def test_a_second_time_there_is_nothing_to_do(shop: Home) -> None:
     again = shop.run("materialize", "--cutoffs", "3")
     assert again.returncode == 0
-    assert "everything is materialized already" in again.stdout
+    assert "nothing is left to materialize" in again.stdout
 
 
 def test_the_checks_pass_from_the_command_line(shop: Home) -> None:
