@@ -69,7 +69,7 @@ bench: env ## the benchmarks, each as a ratio measured in one run
 
 lock: ## resolve the dependencies anew into requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate --no-strip-extras -o requirements.lock
+	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean: ## remove tables, models and the Dagster instance; landing files and .venv stay
 	@if [ -x $(BIN)/ml-assets ]; then $(BIN)/ml-assets down; fi
