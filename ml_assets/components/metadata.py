@@ -1,6 +1,5 @@
 """What the UI shows of an asset: column schema, column lineage, tables and pictures."""
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,7 +50,9 @@ def _cell(value: object) -> str:
 
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """A PNG picture that the UI shows in place."""
-    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    from ml_assets.evaluation.plots import as_markdown
+
+    return dg.MetadataValue.md(as_markdown(png, alt))
 
 
 def stored(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
             | {
                 "candidates": markdown_table(rows),
                 "model version": newest.row["model_version"],
-                "MLflow run": dg.MetadataValue.url(_run_url(mlflow, model.name, str(newest.row["run_id"]))),
+                "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, str(newest.row["run_id"]))),
                 "importance": markdown_table([{"feature": n, "share of gain": s} for n, s in importance]),
                 "fit, s": float(newest.row["fit_seconds"]),
             }
@@ -230,13 +230,14 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
             ]
             shown = stored(con, model.tables(lake.lake).evaluation)
         newest = judged[-1]
-        url = _run_url(mlflow, model.name, newest.run_id)
         metadata: dict[str, Any] = shown | {
             "decision": "passed" if newest.decision.passed else "refused",
             "gates": markdown_table(newest.gate_rows),
             "walk-forward": markdown_table([row for j in judged for row in j.metric_rows]),
             "slices": markdown_table(newest.slice_rows),
-            "report": dg.MetadataValue.url(f"{url}/artifacts/evaluation/report.html"),
+            "report": dg.MetadataValue.url(
+                mlflow.run_url(model.name, newest.run_id, "evaluation/report.html")
+            ),
         }
         if newest.can_be_drawn:
             metadata["ROC, precision and recall, calibration"] = picture(
@@ -292,15 +293,11 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
                         for v, why in outcome.plan.refuse
                     ]
                 ),
-                "MLflow run": dg.MetadataValue.url(_run_url(mlflow, model.name, outcome.champion.run_id)),
+                "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, outcome.champion.run_id)),
             }
         )
 
     return champion
-
-
-def _run_url(mlflow: MlflowResource, model: str, run_id: str) -> str:
-    return f"{mlflow.ui_url}/#/experiments/{mlflow.registry.experiment(model)}/runs/{run_id}"
 
 
 def config_hash(model: Bound) -> str:

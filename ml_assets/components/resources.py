@@ -40,6 +40,11 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return Registry(self.tracking_uri, self.artifact_root)
 
+    def run_url(self, model: str, run_id: str, artifact: str = "") -> str:
+        """Where MLflow's UI shows a run of a model, or one of the run's artifacts."""
+        path = f"/artifacts/{artifact}" if artifact else ""
+        return f"{self.ui_url}/#/experiments/{self.registry.experiment(model)}/runs/{run_id}{path}"
+
     @contextmanager
     def parent_run(self, context: dg.AssetExecutionContext, model: str) -> Iterator[str]:
         """One MLflow run for this Dagster run, by dagster-mlflow: found again when the run goes on.

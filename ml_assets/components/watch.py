@@ -179,7 +179,7 @@ def write_report(
     )
     name = f"drift/{as_of}.html"
     registry.log_result(champion.run_id, {}, {name: html})
-    return f"{mlflow.ui_url}/#/experiments/{registry.experiment(model.name)}/runs/{champion.run_id}/artifacts/{name}"
+    return mlflow.run_url(model.name, champion.run_id, name)
 
 
 def _training_frame(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":

@@ -17,8 +17,6 @@ from ml_assets.features.spec import UNWINDOWED, Feature, FeatureSet
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-TILE_KEYS = ("event_date", "available_date")
-
 
 def tiles_query(features: FeatureSet) -> str:
     """The query that turns the relation ``events`` into tiles.

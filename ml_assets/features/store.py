@@ -8,7 +8,7 @@ import duckdb
 from ml_assets.features.compiler import snapshot_query, tiles_query
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import FeatureSet
-from ml_assets.lake import Between, Table
+from ml_assets.lake import Between, Table, count
 
 
 def write_tiles(
@@ -40,7 +40,7 @@ def write_tiles(
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
     rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
     tiles.replace(rows, between=between, metadata=metadata)
-    return _count(rows)
+    return count(rows)
 
 
 def write_snapshots(
@@ -59,9 +59,4 @@ def write_snapshots(
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last)}")
     rows = con.table("new_snapshot")
     snapshot.replace(rows, between=between, metadata=metadata)
-    return _count(rows)
-
-
-def _count(rows: duckdb.DuckDBPyRelation) -> int:
-    ((number,),) = rows.aggregate("count(*)").fetchall()
-    return int(number)
+    return count(rows)

@@ -39,6 +39,12 @@ def records(
     return con.from_arrow(table).select(typed)
 
 
+def count(rows: duckdb.DuckDBPyRelation) -> int:
+    """How many rows a relation has."""
+    ((number,),) = rows.aggregate("count(*)").fetchall()
+    return int(number)
+
+
 def content_hash(rows: duckdb.DuckDBPyRelation, order_by: Sequence[str]) -> str:
     """SHA-256 over all rows as JSON, in the order of a key: the same rows give the same hash.
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.lake import Between
+from ml_assets.lake import Between, count
 from ml_assets.landing.raw import SourceTables, rows_in_force
 
 
@@ -38,12 +38,7 @@ def write_events(
         "SELECT file, row_number, content_hash, original, reasons, landing_date FROM classified "
         f"WHERE len(reasons) > 0 AND landing_date BETWEEN DATE '{first}' AND DATE '{last}'"
     )
-    counts = (_count(kept), _count(refused))
+    counts = (count(kept), count(refused))
     tables.quarantine.replace(refused, between=between, metadata=metadata)
     tables.events.replace(kept, between=between, metadata=metadata)
     return counts
-
-
-def _count(rows: duckdb.DuckDBPyRelation) -> int:
-    ((number,),) = rows.aggregate("count(*)").fetchall()
-    return int(number)

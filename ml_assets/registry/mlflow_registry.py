@@ -207,8 +207,3 @@ def _quiet() -> None:
         os.environ.setdefault(name, "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-
-def artifact_url(base: str, experiment: str, run_id: str, path: str) -> str:
-    """Where MLflow's UI shows an artifact of a run."""
-    return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}/artifacts/{path}"

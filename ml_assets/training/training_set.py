@@ -6,7 +6,7 @@ from datetime import date
 
 import duckdb
 
-from ml_assets.lake import Table, content_hash
+from ml_assets.lake import Table, content_hash, count
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
 
@@ -23,9 +23,8 @@ class TrainingSet:
 
     def summary(self) -> dict[str, object]:
         """How many rows and as_ofs it has, what is missing, and its content hash, for a person."""
-        ((count,),) = self.rows.aggregate("count(*)").fetchall()
         return {
-            "rows": count,
+            "rows": count(self.rows),
             "train as_ofs": len(self.train),
             "tune as_ofs": len(self.tune),
             "without labels": ", ".join(map(str, self.unlabelled)) or "none",
