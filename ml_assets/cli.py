@@ -11,16 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import home
+from ml_assets import cli_sources, home
+from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from ml_assets.components.project import Project
-
-
-class Refusal(Exception):
-    """What was asked for can't be done; the message is for the person who asked."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,19 +79,22 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("model")
     rollback.add_argument("--to", type=int, help="the version to go to")
     rollback.add_argument("--why", required=True, help="the reason, for the promotion log")
+    cli_sources.add_to(commands)
     return parser
 
 
 @contextmanager
-def _instance() -> Iterator["dg.DagsterInstance"]:
+def instance() -> Iterator["dg.DagsterInstance"]:
+    """The project's Dagster instance."""
     import dagster as dg
 
     home.prepare_dagster_home()
-    with dg.DagsterInstance.get() as instance:
-        yield instance
+    with dg.DagsterInstance.get() as found:
+        yield found
 
 
-def _project() -> "Project":
+def project() -> "Project":
+    """The project that ``ML_ASSETS_DEFS`` names, by default the one in the repository."""
     from ml_assets.components.project import Project
 
     return Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
@@ -104,7 +104,7 @@ def init_command(options: argparse.Namespace) -> int:
     """Create the instance's and MLflow's databases once, before anything uses them side by side."""
     from ml_assets.registry import Registry
 
-    with _instance():
+    with instance():
         pass
     database = home.data() / "mlflow" / "mlflow.db"
     if not database.exists():
@@ -130,11 +130,11 @@ def materialize_command(options: argparse.Namespace) -> int:
     init_command(options)
     lake = resources()["lake"].lake  # type: ignore[attr-defined]
     try:
-        with _instance() as instance:
+        with instance() as running:
             done = materialize(
-                _project(),
+                project(),
                 defs,
-                instance,
+                running,
                 lake,
                 Registry.below(home.data()),
                 cutoffs=options.cutoffs,
@@ -144,7 +144,7 @@ def materialize_command(options: argparse.Namespace) -> int:
         raise Refusal(str(error)) from error
     if not done:
         print("  nothing is left to materialize")
-    return 0 if not done or done[-1].success or done[-1].phase.may_refuse else 1
+    return 1 if any(outcome.is_failure for outcome in done) else 0
 
 
 def serve_command(options: argparse.Namespace) -> int:
@@ -201,9 +201,9 @@ def check_command(options: argparse.Namespace) -> int:
     from ml_assets.components.check_run import NothingToCheck, run_checks
     from ml_assets.definitions import defs
 
-    with _instance() as instance:
+    with instance() as running:
         try:
-            outcomes = run_checks(defs, instance, options.select, options.partition)
+            outcomes = run_checks(defs, running, options.select, options.partition)
         except NothingToCheck as error:
             raise Refusal(str(error)) from error
     for outcome in outcomes:
@@ -224,7 +224,7 @@ def rollback_command(options: argparse.Namespace) -> int:
     from ml_assets.registry.mlflow_registry import RegistryError
     from ml_assets.registry.promotion import rollback
 
-    models = _project().models
+    models = project().models
     if options.model not in models:
         raise Refusal(f"there is no model {options.model}; there are {', '.join(models)}")
     promotions = models[options.model].tables(resources()["lake"].lake).promotions  # type: ignore[attr-defined]

@@ -1,71 +1,87 @@
 """The component ``EventSource``: landing files become raw, events and quarantine, guarded by a contract."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
-import duckdb
 from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml_assets.components.fields import Day
 from ml_assets.components.metadata import column_schema, made_by, stored
-from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, days, window
+from ml_assets.components.partitions import AS_ONE_RUN, between, daily, days, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import landing_sensor
-from ml_assets.contracts import Contract, DayRule, RowRule, RuleResult
+from ml_assets.components.source import Source, name_days
+from ml_assets.components.source_checks import contract_checks, landing_checks
+from ml_assets.contracts import Column, Contract
+from ml_assets.contracts.pseudonym import PseudonymError, fingerprint, key_from_environment
 from ml_assets.home import root
-from ml_assets.lake import Between, Lake
-from ml_assets.landing import LandingFolder, NoLandingFiles
-from ml_assets.landing.events import write_events
-from ml_assets.landing.raw import SourceTables, land, seen_files
+from ml_assets.lake import Between
+from ml_assets.landing import Landing, LandingFolder, NoLandingFiles
+from ml_assets.landing.database import LandingQuery
+from ml_assets.landing.events import Written, write_events
+from ml_assets.landing.object_store import LandingBucket
+from ml_assets.landing.raw import land
 
 
-class Landing(dg.Model, dg.Resolvable):
-    """Where the producer drops one file per day."""
+class LandingSpec(dg.Model, dg.Resolvable):
+    """Where the producer leaves one file per day: a folder, an object store, or the rows of a database query."""
 
-    path: str = Field(description="Folder of the landing files, absolute or below the project's root.")
-    pattern: str = Field(
-        "{date}.parquet", description="File name; {date} stands for YYYY-MM-DD, the file's day."
+    path: str | None = Field(
+        None, description="A folder of landing files, absolute or below the project's root."
     )
+    url: str | None = Field(
+        None,
+        description="A folder of an object store, s3://bucket/prefix; credentials come from the usual AWS_* variables.",
+    )
+    database: str | None = Field(
+        None, description="An SQLAlchemy URL; ${NAME} in it is taken from the environment when it is used."
+    )
+    query: str | None = Field(None, description="With database: the SELECT whose rows are events.")
+    watermark: str | None = Field(
+        None,
+        description="With database: the column that says when a row was written; its UTC day is the landing day.",
+    )
+    pattern: str = Field(
+        "{date}.parquet",
+        description="File name of a path or url; {date} stands for YYYY-MM-DD, the file's day. The suffix is the "
+        "format: .parquet, .csv or .jsonl (or .ndjson), the last two also with .gz or .zst.",
+    )
+    delimiter: str = Field(",", description="The character between two fields of a CSV file.")
     late_days: int = Field(0, ge=0, description="How many days after it happened a row may still arrive.")
 
-
-@dataclass(frozen=True)
-class Source:
-    """A source as the other components see it."""
-
-    name: str
-    contract: Contract
-    partitions: dg.DailyPartitionsDefinition
-    late_days: int
+    @model_validator(mode="after")
+    def _one_place(self) -> "LandingSpec":
+        named = [name for name in ("path", "url", "database") if getattr(self, name)]
+        if len(named) != 1:
+            raise ValueError(
+                f"landing names {' and '.join(named) or 'no place'}; exactly one of path, url and database is expected"
+            )
+        for name in ("query", "watermark"):
+            if bool(getattr(self, name)) != (named == ["database"]):
+                raise ValueError(f"landing.{name} goes with landing.database: give both, or neither")
+        return self
 
     @property
-    def reach(self) -> int:
-        """How many days can lie between an event's day and the day it became available."""
-        latency = self.contract.latency
-        return self.late_days + latency.days + (1 if latency.seconds or latency.microseconds else 0)
-
-    def key(self, asset: str) -> dg.AssetKey:
-        """The key of one of the source's assets."""
-        return dg.AssetKey([self.name, asset])
-
-    @cached_property
-    def columns(self) -> dict[str, str]:
-        """Column -> DuckDB type of ``events``."""
-        declared = {column.name: column.sql_type for column in self.contract.columns}
-        return declared | {"available_at": "TIMESTAMPTZ", "event_date": "DATE"}
+    def place(self) -> Landing:
+        """The landing declared here; a relative path is below the project's root."""
+        if self.path:
+            return LandingFolder(root() / self.path, self.pattern, self.delimiter)
+        if self.url:
+            return LandingBucket(self.url, self.pattern, self.delimiter)
+        assert self.database
+        assert self.query
+        assert self.watermark
+        return LandingQuery(self.database, self.query, self.watermark)
 
 
 class EventSource(dg.Component, dg.Model, dg.Resolvable):
     """A stream of events, delivered as one landing file per day, and the contract that guards it."""
 
     contract: str = Field(description="The Open Data Contract Standard YAML, beside this file.")
-    landing: Landing
+    landing: LandingSpec
     start: Day = Field(description="The first day.")
     end: Day | None = Field(
         None, description="The last day of a stream that has ended; leave it out otherwise."
@@ -81,23 +97,17 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             late_days=self.landing.late_days,
         )
 
-    @property
-    def folder(self) -> LandingFolder:
-        """The landing folder; a relative path is below the project's root."""
-        return LandingFolder(root() / self.landing.path, self.landing.pattern)
-
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets raw, events and quarantine; the contract's checks; the landing sensor."""
         source = self.bind(context.path)
-        assets = [self._raw(source), self._events(source)]
         return dg.Definitions(
-            assets=assets,
-            asset_checks=[_landing_checks(source), _contract_checks(source)],
-            sensors=[landing_sensor(source.name, self.folder, source.partitions, source.late_days)],
+            assets=[self._raw(source), self._events(source)],
+            asset_checks=[landing_checks(source), contract_checks(source)],
+            sensors=[landing_sensor(source.name, self.landing.place, source.partitions, source.late_days)],
         )
 
     def _raw(self, source: Source) -> dg.AssetsDefinition:
-        folder = self.folder
+        landing = self.landing.place
 
         @dg.asset(
             key=source.key("raw"),
@@ -115,10 +125,10 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         def raw(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> dg.MaterializeResult:
-            tables = SourceTables.of(lake.lake, source.name)
+            tables = source.tables(lake.lake)
             with connection(duckdb) as con:
                 try:
-                    landed = land(con, tables, folder, source.contract, between(context), made_by(context))
+                    landed = land(con, tables, landing, source.contract, between(context), made_by(context))
                     shown = stored(con, tables.raw) if tables.raw.exists else {}
                 except NoLandingFiles as error:
                     raise dg.Failure(str(error), allow_retries=False) from None
@@ -132,8 +142,9 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                     "files unchanged": len(landed.unchanged),
                     "files refused": "; ".join(f"{r.file.path.name}: {r.reason}" for r in landed.refused)
                     or "none",
+                    "files deleted": ", ".join(map(str, landed.deleted)) or "none",
                     "days without a file": len(landed.absent),
-                    "landing folder": dg.MetadataValue.path(str(folder.path)),
+                    "landing": landing.place,
                 }
             )
 
@@ -141,13 +152,18 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
     def _events(self, source: Source) -> dg.AssetsDefinition:
         contract = source.contract
-        schema = {c.name: (c.sql_type, c.description or "") for c in contract.columns} | {
+        schema = {c.name: (c.stored_type, _described(c)) for c in contract.columns} | {
             "available_at": ("TIMESTAMPTZ", "When the event could first have been known, UTC."),
             "event_date": ("DATE", "UTC day of occurred_at; the partition."),
         }
+        referred = [
+            dg.AssetDep(dg.AssetKey([name, "events"]), partition_mapping=dg.AllPartitionMapping())
+            for name in contract.references
+        ]
         common: dict[str, Any] = {
             "deps": [
-                dg.AssetDep(source.key("raw"), partition_mapping=window(-source.late_days, source.late_days))
+                dg.AssetDep(source.key("raw"), partition_mapping=window(0, source.late_days)),
+                *referred,
             ],
             "partitions_def": source.partitions,
             "group_name": source.name,
@@ -176,144 +192,96 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         def events(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> Iterator[dg.MaterializeResult]:
+            asked = between(context)
             with connection(duckdb) as con:
-                tables = SourceTables.of(lake.lake, source.name)
-                made = made_by(context, **{str(source.key("raw").to_user_string()): tables.raw.version})
-                kept, refused = write_events(
-                    con, tables, contract, between(context), late_days=source.late_days, metadata=made
+                tables = source.tables(lake.lake)
+                read = {table.name: table.version for table in (tables.raw, tables.files)}
+                made = made_by(context, **read) | {"contract": contract.sha256}
+                key = pseudonym_key(contract)
+                if key is not None:
+                    made["pseudonym_key"] = fingerprint(key)
+                written = write_events(
+                    con,
+                    tables,
+                    contract,
+                    asked,
+                    late_days=source.late_days,
+                    metadata=made,
+                    key=key,
+                    references=source.references(con, lake.lake),
                 )
                 shown = {
-                    "events": {"dagster/uri": tables.events.uri},
+                    "events": {"dagster/uri": tables.events.uri, "days changed": len(written.changed)},
                     "quarantine": stored(con, tables.quarantine),
                 }
-            for name, rows in (("events", kept), ("quarantine", refused)):
+            rows = {"events": written.accepted, "quarantine": written.refused}
+            if written.withheld:
+                publish_rest(context, source, asked, written, shown)
+            for name, by_day in rows.items():
                 yield dg.MaterializeResult(
-                    asset_key=source.key(name), metadata=shown[name] | {"dagster/row_count": rows}
+                    asset_key=source.key(name),
+                    metadata=shown[name] | {"dagster/row_count": sum(by_day.values())},
                 )
 
         return events
 
 
-def _landing_checks(source: Source) -> dg.AssetChecksDefinition:
-    """Checks of raw: every file could be read, and no day between the first and the last is without one."""
-    raw = source.key("raw")
-
-    @dg.multi_asset_check(
-        name=f"{source.name}__landing_checks",
-        specs=[
-            dg.AssetCheckSpec(
-                "files_accepted",
-                asset=raw,
-                description="The newest version of every landing file could be read and has the contract's columns. "
-                "A refused file leaves its day as it was; its bytes are kept.",
-            ),
-            dg.AssetCheckSpec(
-                "every_day_landed",
-                asset=raw,
-                description="No day between the first and the last landed file is without a file. A closed day is "
-                "no fault, so this only warns.",
-            ),
-        ],
-        can_subset=True,
-    )
-    def landing_checks(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        with connection(duckdb) as con:
-            seen = seen_files(con, SourceTables.of(lake.lake, source.name).files)
-        asked = between_of_run(context.run.tags)
-        wanted = {day: s for day, s in seen.items() if asked is None or asked[0] <= day <= asked[1]}
-        refused = {f"{day} {s.file}": s.reason for day, s in wanted.items() if s.reason}
-        absent = [str(day) for day in days(min(wanted), max(wanted)) if day not in wanted] if wanted else []
-        outcomes = {
-            "files_accepted": dg.AssetCheckResult(
-                asset_key=raw,
-                check_name="files_accepted",
-                passed=bool(wanted) and not refused,
-                metadata={
-                    "files": len(wanted),
-                    "refused": dg.MetadataValue.json(refused),
-                    "message": "; ".join(f"{file}: {reason}" for file, reason in refused.items())
-                    or (f"{len(wanted)} files accepted" if wanted else "nothing has landed yet"),
-                },
-            ),
-            "every_day_landed": dg.AssetCheckResult(
-                asset_key=raw,
-                check_name="every_day_landed",
-                passed=not absent,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={"days without a file": ", ".join(absent[:40]) or "none", "how many": len(absent)},
-            ),
-        }
-        for key in context.selected_asset_check_keys:
-            yield outcomes[key.name]
-
-    return landing_checks
+def pseudonym_key(contract: Contract) -> bytes | None:
+    """The key for a contract with personal columns, from the environment; None for any other contract."""
+    if not contract.personal:
+        return None
+    try:
+        return key_from_environment()
+    except PseudonymError as error:
+        raise dg.Failure(
+            f"{contract.path}: {', '.join(contract.personal)} are personal. {error}", allow_retries=False
+        ) from None
 
 
-def withheld_days(
-    source: Source, con: duckdb.DuckDBPyConnection, lake: Lake, asked: Between
-) -> dict[date, str]:
-    """The days of a range on which events break a blocking rule of the contract, with the message."""
-    results = judge_events(source, con, lake, asked)
-    blocking = [r for r in results if not r.passed and r.rule.severity == "error"]
-    return {date.fromisoformat(day): r.message for r in blocking for day in r.observed}
-
-
-def judge_events(
-    source: Source, con: duckdb.DuckDBPyConnection, lake: Lake, asked: Between | None
-) -> list[RuleResult]:
-    """Every rule of the contract, held against the events of a range, or of all days."""
-    tables = SourceTables.of(lake, source.name)
-    landed = [
-        day
-        for day, seen in seen_files(con, tables.files).items()
-        if seen.accepted and (asked is None or asked[0] <= day <= asked[1])
-    ]
-    events, quarantine = (table.read(con, between=asked) for table in (tables.events, tables.quarantine))
-    return source.contract.validate(con, events, quarantine, landed)
-
-
-def _contract_checks(source: Source) -> dg.AssetChecksDefinition:
-    """One check per rule of the contract, all from one pass over events; errors block what comes after."""
-    rules: list[RowRule | DayRule] = [*source.contract.row_rules, *source.contract.day_rules]
-    events = source.key("events")
-
-    @dg.multi_asset_check(
-        name=f"{source.name}__contract",
-        specs=[
-            dg.AssetCheckSpec(
-                rule.name,
-                asset=events,
-                description=f"{rule.description} ({rule.dimension})",
-                blocking=rule.severity == "error",
-                additional_deps=[source.key("quarantine")],
+def publish_rest(
+    context: dg.AssetExecutionContext,
+    source: Source,
+    asked: Between,
+    written: Written,
+    shown: dict[str, dict[str, Any]],
+) -> NoReturn:
+    """Tell Dagster which days were published all the same, judge each withheld one, and fail the run."""
+    for day in days(*asked):
+        for name, rows in (("quarantine", written.refused), ("events", written.accepted)):
+            if name == "events" and day in written.withheld:
+                continue
+            context.log_event(
+                dg.AssetMaterialization(
+                    source.key(name),
+                    partition=day.isoformat(),
+                    metadata=shown[name] | {"dagster/row_count": rows.get(day, 0)},
+                )
             )
-            for rule in rules
-        ],
-        can_subset=True,
-    )
-    def contract_checks(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        asked = between_of_run(context.run.tags)
-        with connection(duckdb) as con:
-            results = judge_events(source, con, lake.lake, asked)
-        selected = {key.name for key in context.selected_asset_check_keys}
-        for result in (r for r in results if r.rule.name in selected):
-            error = result.rule.severity == "error"
-            yield dg.AssetCheckResult(
-                asset_key=events,
-                check_name=result.rule.name,
-                passed=result.passed,
-                severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-                description=result.message,
-                metadata={
-                    "violations": result.violations,
-                    "rows refused by this rule": result.refused,
-                    "days": dg.MetadataValue.json(result.observed),
-                    "range": f"{asked[0]} to {asked[1]}" if asked else "all days",
-                },
+    broken = {(breach.day, breach.rule): breach.message for breach in written.broken}
+    rules = {rule.name for rule in source.contract.day_rules} & {rule for _, rule in broken}
+    for day in days(*asked):
+        for rule in sorted(rules):
+            message = broken.get((day, rule))
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=source.key("events"),
+                    check_name=rule,
+                    passed=message is None or day not in written.withheld,
+                    metadata={"message": message or "kept"},
+                    blocking=True,
+                    partition=day.isoformat(),
+                )
             )
+    raise dg.Failure(
+        f"{len(written.withheld)} of {len(days(*asked))} days of {source.name} break their contract and are "
+        f"withheld; the others are published. {name_days(written.withheld)}. Look at `ml-assets quarantine show "
+        f"{source.name}`, then have corrected files landed, or waive it: `ml-assets waive {source.name} DAY --why ... "
+        "--until ...`.",
+        metadata={"withheld": dg.MetadataValue.json({str(d): why for d, why in written.withheld.items()})},
+        allow_retries=False,
+    )
 
-    return contract_checks
+
+def _described(column: Column) -> str:
+    hashed = "Personal: a keyed hash of the value." if column.personal else ""
+    return " ".join(part for part in (column.description, hashed) if part)

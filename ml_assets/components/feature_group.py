@@ -2,25 +2,34 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from ml_assets.components.declared import located, referred
-from ml_assets.components.event_source import EventSource, Source, withheld_days
+from ml_assets.components.event_source import EventSource
 from ml_assets.components.fields import spec
 from ml_assets.components.metadata import column_lineage, column_schema, made_by, stored
-from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, daily, window
+from ml_assets.components.partitions import (
+    AS_ONE_RUN,
+    as_ranges,
+    between,
+    between_of_run,
+    daily,
+    days,
+    window,
+)
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.components.sensors import refresh_sensor
+from ml_assets.components.sensors import Edge, refresh_sensor
+from ml_assets.components.source import Source, finish
 from ml_assets.features import Feature, FeatureSet
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Between, Lake, Table
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""
@@ -59,6 +68,21 @@ class Group:
         """The tile days a snapshot reads, counted from its own day: all before, since who is known stays known."""
         return (EVERYTHING_BEFORE, -1)
 
+    def edges(self, lake: Lake) -> list[Edge]:
+        """What is built from what, in order: tiles from events, snapshots from tiles."""
+        tiles = self.tiles(lake)
+        return [
+            Edge(self.source.tables(lake).events, tiles, (-self.source.reach, 0), self.source.partitions),
+            Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs),
+        ]
+
+    def refused(
+        self, con: duckdb.DuckDBPyConnection, lake: Lake, table: str, between: Between
+    ) -> dict[date, str]:
+        """The days ``between`` of tiles or snapshot that read withheld days of the source, with the reasons."""
+        reach = (-self.source.reach, 0) if table == f"{self.name}/tiles" else self.reach
+        return self.source.refused(con, lake, between, reach)
+
     @property
     def feature_types(self) -> dict[str, str]:
         """Column -> DuckDB type of the features alone."""
@@ -85,23 +109,10 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets tiles and snapshot, their checks, and the sensor that keeps them fresh."""
         group = load_group(context, self, context.path)
-        events, tiles, snapshot = (
-            f"{group.source.name}/events",
-            f"{group.name}/tiles",
-            f"{group.name}/snapshot",
-        )
         return dg.Definitions(
             assets=[self._tiles(group), self._snapshot(group)],
             asset_checks=[_snapshot_checks(group)],
-            sensors=[
-                refresh_sensor(
-                    group.name,
-                    [(events, tiles, (-group.source.reach, 0)), (tiles, snapshot, group.reach)],
-                    {events: "event_date", tiles: "available_date", snapshot: "as_of"},
-                    {tiles: group.source.partitions, snapshot: group.as_ofs},
-                    partial(withheld_days, group.source),
-                )
-            ],
+            sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
     def _tiles(self, group: Group) -> dg.AssetsDefinition:
@@ -125,14 +136,17 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         ) -> dg.MaterializeResult:
             from ml_assets.features.store import write_tiles
 
-            events = lake.lake.table(f"{source.name}/events", "event_date")
+            events, table = source.tables(lake.lake).events, group.tiles(lake.lake)
             made = made_by(context, **{events.name: events.version})
             with connection(duckdb) as con:
-                rows = write_tiles(
-                    con, group.features, events, group.tiles(lake.lake), between(context), source.reach, made
-                )
-                shown = stored(con, group.tiles(lake.lake))
-            return dg.MaterializeResult(metadata=shown | {"dagster/row_count": rows})
+                refused = group.refused(con, lake.lake, table.name, between(context))
+                built = sorted(set(days(*between(context))) - set(refused))
+                rows = {
+                    part: write_tiles(con, group.features, events, table, part, source.reach, made)
+                    for part in as_ranges(set(built))
+                }
+                shown = stored(con, table) if table.exists else {}
+            return finish(context, refused, built, shown | {"dagster/row_count": sum(rows.values())})
 
         return tiles
 
@@ -169,21 +183,22 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         ) -> dg.MaterializeResult:
             from ml_assets.features.store import write_snapshots
 
-            tiles = group.tiles(lake.lake)
+            tiles, table = group.tiles(lake.lake), group.snapshot(lake.lake)
             made = made_by(context, **{tiles.name: tiles.version})
             with connection(duckdb) as con:
-                rows = write_snapshots(
-                    con, group.features, tiles, group.snapshot(lake.lake), between(context), group.reach, made
-                )
-            snapshot = group.snapshot(lake.lake)
-            return dg.MaterializeResult(
-                metadata={
-                    "dagster/row_count": rows,
-                    "dagster/uri": snapshot.uri,
-                    "table version": snapshot.version,
-                    "features": len(group.feature_types),
+                refused = group.refused(con, lake.lake, table.name, between(context))
+                built = sorted(set(days(*between(context))) - set(refused))
+                rows = {
+                    part: write_snapshots(con, group.features, tiles, table, part, group.reach, made)
+                    for part in as_ranges(set(built))
                 }
-            )
+            shown = {
+                "dagster/row_count": sum(rows.values()),
+                "dagster/uri": table.uri,
+                "table version": table.version,
+                "features": len(group.feature_types),
+            }
+            return finish(context, refused, built, shown)
 
         return snapshot
 
@@ -198,8 +213,8 @@ def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Pa
 def _meanings(group: Group) -> dict[str, str]:
     means = {group.features.entity: "The entity.", "as_of": "The moment, 00:00 UTC of this day."}
     for feature in group.features.features:
-        for column, days in feature.columns.items():
-            window_text = f", over the last {days} days" if days else ""
+        for column, length in feature.columns.items():
+            window_text = f", over the last {length} days" if length else ""
             means[column] = f"{feature.means or feature.name}{window_text}"
     return means
 

@@ -4,19 +4,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
-from ml_assets.components.model_sensors import WEEK, labelled
+from ml_assets.components.model_sensors import WEEK, stale_labels
 from ml_assets.components.partitions import as_ranges, range_tags
 from ml_assets.components.project import Project
-from ml_assets.components.requests import days_to_score, stale_days
-from ml_assets.components.sensors import BRIDGED, unread_days
+from ml_assets.components.requests import days_to_score
+from ml_assets.components.sensors import BRIDGED, buildable_days, new_files, touched_by, unread_days
 from ml_assets.lake import Between, Commit, Lake, connect
-from ml_assets.landing import content_hash
-from ml_assets.landing.raw import SourceTables, landed_through, seen_files
+from ml_assets.landing.raw import landed_through, seen_files
+from ml_assets.landing.withholding import waiting
 from ml_assets.registry import Registry
 from ml_assets.registry.promotion import plan, read_verdicts, withdrawn
 
@@ -33,8 +34,9 @@ class Phase:
     between: Between | None
     checks: tuple[dg.AssetCheckKey, ...] | None = None
     """Run these checks alone, without materializing."""
-    may_refuse: bool = False
-    """Whether a failing gate is an answer, not a fault: what comes after works with what passed."""
+    if_refused: Literal["stop", "go on", "accept"] = "stop"
+    """Withheld days are a fault, but what comes after can ``go on`` with the other days; that a gate fails is an
+    answer to ``accept``."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Done:
     success: bool
     seconds: float
     messages: tuple[str, ...]
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the command that asked for it has failed."""
+        return not self.success and self.phase.if_refused != "accept"
 
 
 def phases(
@@ -63,15 +70,12 @@ def phases(
     for name in project.sources:
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():
-        tiles, snapshot = group.tiles(lake), group.snapshot(lake)
-        events = SourceTables.of(lake, group.source.name).events
-        for title, above, below, reach, partitions in (
-            ("tiles", events, tiles, (-group.source.reach, 0), group.source.partitions),
-            ("snapshot", tiles, snapshot, group.reach, group.as_ofs),
-        ):
-            stale = stale_days(above.history(), below.history(), above.name, reach, partitions)
+        for edge in group.edges(lake):
+            with connect() as con:
+                stale, _ = buildable_days(con, lake, edge, group.refused)
+            folder, asset = edge.downstream.name.split("/")
             for between in as_ranges(stale):
-                yield Phase(f"{group.name}: {title}", (group.key(title),), between)
+                yield Phase(f"{folder}: {asset}", (group.key(asset),), between)
     yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
         yield from _model_phases(model, lake, registry, cutoffs)
@@ -90,34 +94,32 @@ def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.Dagste
 
 
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
-    source, folder = project.sources[name]
-    files = folder.files()
-    tables = SourceTables.of(lake, name)
+    source, landing = project.sources[name]
+    tables, partitions = source.tables(lake), source.partitions
+    listed = landing.listed()
     with connect() as con:
-        seen = seen_files(con, tables.files)
-    new = {day for day, file in files.items() if day not in seen or seen[day].last != content_hash(file.path)}
-    new = {day for day in new if source.partitions.has_partition_key(day.isoformat())}
-    new |= unread_days(tables, source.late_days, source.partitions)
+        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed))
+        wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
+    wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
     keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
-    for first, last in as_ranges(new, BRIDGED):
-        late = max(first - timedelta(days=source.late_days), source.partitions.start.date())
-        yield Phase(f"{name}: raw, events, quarantine", keys, (late, last))
+    for between in as_ranges(wanted, BRIDGED):
+        yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")
 
 
 def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
-        landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
+        landed = landed_through(con, model.group.source.tables(lake).files)
     newest = model.newest_mature(landed) if landed else None
     if newest is None:
         return
     wanted = model.cutoffs_between(model.spec.cutoffs.start, newest)
-    for between in as_ranges(set(wanted) - labelled(tables.labels, wanted), WEEK):
+    for between in as_ranges(stale_labels(model, lake, landed) & set(wanted), WEEK):
         yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
     chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
     recent = set(wanted[-cutoffs:])
     for between in as_ranges(recent - _written(tables.decisions.history(), wanted), WEEK):
-        yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, may_refuse=True)
+        yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
     yield from _use_phases(model, lake, registry, newest)
@@ -207,9 +209,9 @@ def materialize(
     cutoffs: int,
     tell: Callable[[str], None],
 ) -> list[Done]:
-    """Run every phase that has something to do, telling of each; stop at the first that fails.
+    """Run every phase that has something to do, telling of each; stop at the first that fails and can't be done without.
 
-    Returns what was done; the last one has ``success`` False if it failed.
+    Returns what was done; the command failed if any of it ``is_failure``.
     """
     done: list[Done] = []
     for phase in phases(project, defs, instance, lake, registry, cutoffs):
@@ -219,10 +221,9 @@ def materialize(
         done.append(outcome)
         for message in outcome.messages:
             tell(f"      {message}")
-        tell(
-            f"      {'done' if outcome.success else 'refused' if phase.may_refuse else 'failed'} in {outcome.seconds:.1f} s"
-        )
-        if not outcome.success and not phase.may_refuse:
+        ended = "done" if outcome.success else "failed" if outcome.is_failure else "refused"
+        tell(f"      {ended} in {outcome.seconds:.1f} s")
+        if not outcome.success and phase.if_refused == "stop":
             return done
     for model in project.models.values():
         if waiting := _waits_for(model, lake):
@@ -233,7 +234,7 @@ def materialize(
 def _waits_for(model: Bound, lake: Lake) -> str:
     """What a model without a single mature cutoff waits for, in words; empty if it has one."""
     with connect() as con:
-        landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
+        landed = landed_through(con, model.group.source.tables(lake).files)
     if landed is not None and model.newest_mature(landed) is not None:
         return ""
     first = model.spec.cutoffs.start

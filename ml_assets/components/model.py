@@ -154,6 +154,10 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
             assets=[*model_training.assets(model), *model_monitoring.assets(model)],
             asset_checks=model_checks.checks(model),
             jobs=[retrain],
-            sensors=[model_sensors.scoring_sensor(model), model_sensors.drift_sensor(model, retrain)],
+            sensors=[
+                model_sensors.labels_sensor(model),
+                model_sensors.scoring_sensor(model),
+                model_sensors.drift_sensor(model, retrain),
+            ],
             schedules=[model_sensors.weekly_schedule(model, retrain)],
         )

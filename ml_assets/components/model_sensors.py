@@ -1,6 +1,5 @@
 """What keeps a model going: scoring new days, retraining on evidence, and retraining at least every week."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,10 +8,10 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import as_ranges
-from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key
+from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Lake, Table
-from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.lake import Lake
+from ml_assets.landing.raw import landed_through
 from ml_assets.registry.promotion import read_verdicts
 
 if TYPE_CHECKING:
@@ -163,9 +162,8 @@ def retrain(
     Labels of earlier cutoffs that are missing are asked for first, in a run of their own; the retrain
     follows at a later tick.
     """
-    source = SourceTables.of(lake.lake, model.group.source.name)
     with connection(duckdb) as con:
-        landed = landed_through(con, source.files)
+        landed = landed_through(con, model.group.source.tables(lake.lake).files)
     cutoff = model.newest_mature(landed) if landed else None
     if cutoff is None:
         return dg.SkipReason("no cutoff has mature labels yet")
@@ -186,7 +184,8 @@ def retrain(
     )
     if in_flight:
         return dg.SkipReason(f"retrain run {in_flight[0].run_id} is in flight")
-    missing = _unlabelled(model, lake.lake, cutoff)
+    needed = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
+    missing = stale_labels(model, lake.lake, landed) & set(needed)
     if missing:
         key = request_key(f"{model.name}/labels", sorted(missing))
         outcomes = [
@@ -198,17 +197,52 @@ def retrain(
     return answer([ask(instance, key, between=(cutoff, cutoff), tags=tags)], "")
 
 
-def _unlabelled(model: Bound, lake: Lake, cutoff: date) -> set[date]:
-    """The cutoffs a training set of ``cutoff`` needs labels of and that have not been labelled yet."""
-    wanted = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
-    return set(wanted) - labelled(model.tables(lake).labels, wanted)
+def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
+    """The mature cutoffs whose labels are missing, or whose events or population have changed since."""
+    newest = model.newest_mature(landed) if landed else None
+    labels = model.tables(lake).labels.history()
+    stale: set[date] = set()
+    for table, reach in (
+        (model.group.source.tables(lake).events, (0, model.spec.label.days - 1)),
+        (model.group.snapshot(lake), (0, 0)),
+    ):
+        stale |= stale_days(table.history(), labels, table.name, reach, model.cutoffs)
+    return {cutoff for cutoff in stale if newest is not None and cutoff <= newest}
 
 
-def labelled(labels: Table, wanted: Sequence[date]) -> set[date]:
-    """The cutoffs among ``wanted`` whose labels were written once they were mature."""
-    ranges = [
-        (commit.between[0], min(commit.between[1], date.fromisoformat(commit.metadata["mature_through"])))
-        for commit in labels.history()
-        if commit.between and "mature_through" in commit.metadata
-    ]
-    return {day for day in wanted if any(first <= day <= last for first, last in ranges)}
+def labels_sensor(model: Bound) -> dg.SensorDefinition:
+    """Mature cutoffs without labels, or whose events have changed since -> labels of exactly these cutoffs."""
+    assets = [model.key("labels")]
+
+    @dg.sensor(
+        name=f"{model.name}_labels",
+        description="Asks for the labels of cutoffs that have matured, and of those that late or corrected events touch.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=60,
+        default_status=RUNNING,
+    )
+    def labels(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        source, table = model.group.source, model.tables(lake.lake).labels
+        with connection(duckdb) as con:
+            landed = landed_through(con, source.tables(lake.lake).files)
+            wanted = stale_labels(model, lake.lake, landed)
+            refused = (
+                source.refused(con, lake.lake, (min(wanted), max(wanted)), (0, model.spec.label.days - 1))
+                if wanted
+                else {}
+            )
+        versions = [source.tables(lake.lake).events.version, model.group.snapshot(lake.lake).version]
+        outcomes = [
+            ask(
+                context.instance,
+                request_key(f"{model.name}/labels", [first, last, versions, table.version]),
+                between=(first, last),
+                assets=assets,
+            )
+            for first, last in as_ranges(wanted - set(refused), WEEK)
+        ]
+        return answer(outcomes, "every mature cutoff has labels as new as its events")
+
+    return labels

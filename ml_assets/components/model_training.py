@@ -1,18 +1,21 @@
 """The assets of a model from labels to champion, one run or range of cutoffs at a time."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial, reduce
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.model import Bound
-from ml_assets.components.partitions import AS_ONE_RUN, between, window
+from ml_assets.components.partitions import AS_ONE_RUN, as_ranges, between, window
 from ml_assets.components.resources import LakeResource, MlflowResource, connection
-from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.components.source import finish
+from ml_assets.lake import Table
+from ml_assets.landing.raw import landed_through
 
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
@@ -47,40 +50,47 @@ def _labels(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.training.labels import build_labels, maturity
 
         first, last = between(context)
-        snapshot, events = model.group.snapshot(lake.lake), SourceTables.of(lake.lake, source.name).events
+        snapshot, events = model.group.snapshot(lake.lake), source.tables(lake.lake).events
         made = made_by(context, **{snapshot.name: snapshot.version, events.name: events.version})
+        tables = model.tables(lake.lake)
+        cutoffs = model.cutoffs_between(first, last)
         with connection(duckdb) as con:
-            landed = landed_through(con, SourceTables.of(lake.lake, source.name).files)
-            state = maturity(model.cutoffs_between(first, last), spec.label, landed)
-            rows = build_labels(
-                con,
-                snapshot.read(con, between=between(context)),
-                events.read(con, between=(first, last + timedelta(days=spec.label.days - 1))),
-                state.mature,
-                entity=model.entity,
-                population=spec.population,
-                label=spec.label,
-            )
-            rows.create("new_labels")
-            table = con.table("new_labels")
-            if state.mature:
-                made |= {"mature_through": state.mature[-1].isoformat()}
-            model.tables(lake.lake).labels.replace(table, between=(first, last), metadata=made)
-            ((count, positives),) = table.aggregate("count(*), coalesce(sum(label), 0)").fetchall()
-            shown = stored(con, model.tables(lake.lake).labels)
+            held = source.refused(con, lake.lake, (first, last), (0, spec.label.days - 1))
+            refused = {day: why for day, why in held.items() if day in cutoffs}
+            built = [cutoff for cutoff in cutoffs if cutoff not in refused]
+            state = maturity(built, spec.label, landed_through(con, source.tables(lake.lake).files))
+            for start, end in as_ranges(set(built), timedelta(weeks=1)):
+                build_labels(
+                    con,
+                    snapshot.read(con, between=(start, end)),
+                    events.read(con, between=(start, end + timedelta(days=spec.label.days - 1))),
+                    [cutoff for cutoff in state.mature if start <= cutoff <= end],
+                    entity=model.entity,
+                    population=spec.population,
+                    label=spec.label,
+                ).create("new_labels")
+                tables.labels.update(con, con.table("new_labels"), between=(start, end), metadata=made)
+                con.execute("DROP TABLE new_labels")
+            shown = _summary(con, tables.labels, built) if tables.labels.exists else {}
         if state.message:
             context.log.warning(state.message)
-        return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": count,
-                "share of label 1": float(positives) / count if count else None,
-                "mature cutoffs": len(state.mature),
-                "waiting": state.message or "none",
-            }
+        return finish(
+            context,
+            refused,
+            built,
+            shown | {"mature cutoffs": len(state.mature), "waiting": state.message or "none"},
         )
 
     return labels
+
+
+def _summary(con: duckdb.DuckDBPyConnection, labels: Table, cutoffs: Sequence[date]) -> dict[str, Any]:
+    rows = labels.read(con, between=(min(cutoffs), max(cutoffs))) if cutoffs else labels.read(con).limit(0)
+    ((count, positives),) = rows.aggregate("count(*), coalesce(sum(label), 0)").fetchall()
+    return stored(con, labels) | {
+        "dagster/row_count": count,
+        "share of label 1": float(positives) / count if count else None,
+    }
 
 
 def _training_set(model: Bound) -> dg.AssetsDefinition:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from ml_assets.components.event_source import EventSource, Source
+from ml_assets.components.event_source import EventSource
 from ml_assets.components.feature_group import FeatureGroup, Group
 from ml_assets.components.model import Bound, Model
+from ml_assets.components.source import Source
 from ml_assets.home import CHECKOUT
-from ml_assets.landing import LandingFolder
+from ml_assets.landing import Landing
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Project:
         return {folder.name: self.tree.load_component(folder) for folder in folders}
 
     @cached_property
-    def sources(self) -> dict[str, tuple[Source, LandingFolder]]:
-        """Every source with its landing folder."""
+    def sources(self) -> dict[str, tuple[Source, Landing]]:
+        """Every source with its landing."""
         return {
-            name: (component.bind(self.folder / name), component.folder)
+            name: (component.bind(self.folder / name), component.landing.place)
             for name, component in self._components.items()
             if isinstance(component, EventSource)
         }

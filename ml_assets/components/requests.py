@@ -80,18 +80,20 @@ def stale_days(
     downstream: Sequence[Commit],
     upstream_name: str,
     reach: tuple[int, int],
-    partitions: dg.DailyPartitionsDefinition,
+    partitions: dg.TimeWindowPartitionsDefinition,
 ) -> set[date]:
     """The downstream days whose upstream days have changed since they were written, or that are missing.
 
     Downstream day D reads the upstream days D + reach[0] to D + reach[1]. A commit's metadata names the
-    days it replaced and the upstream version it read. Only days of ``partitions`` are named, from the first
-    to the last that any upstream day allows (last upstream day - reach[1]).
+    days it is about, those of them it left as they were, and the upstream version it read: an upstream day
+    that was left has not changed, a downstream day that was left has been read. Only days of ``partitions``
+    are named, from the first that any upstream day allows to the last whose nearest upstream day there is.
     """
     changed: dict[date, int] = {}
     for commit in sorted(upstream, key=lambda c: c.version):
         for day in _days_of(commit):
-            changed[day] = commit.version
+            if day not in commit.left:
+                changed[day] = commit.version
     if not changed:
         return set()
     read: dict[date, int] = {}
@@ -100,7 +102,8 @@ def stale_days(
         for day in _days_of(commit):
             read[day] = version
     stale = set()
-    for day in days(min(changed) - timedelta(days=reach[1]), max(changed) - timedelta(days=reach[1])):
+    nearest = max(reach[0], min(reach[1], 0))
+    for day in days(min(changed) - timedelta(days=reach[1]), max(changed) - timedelta(days=nearest)):
         if not partitions.has_partition_key(day.isoformat()):
             continue
         offsets = range(_reach_start(reach, day, changed), reach[1] + 1)

@@ -5,8 +5,11 @@ too many or too few. All start running with the code location; stop one in the U
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import duckdb
@@ -15,76 +18,119 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.partitions import as_ranges, days
 from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Between, Lake
-from ml_assets.landing import LandingFolder, NoLandingFiles, content_hash
-from ml_assets.landing.raw import SourceTables, seen_files
+from ml_assets.lake import Between, Lake, Table
+from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
+from ml_assets.landing.raw import Seen, SourceTables, seen_files
+from ml_assets.landing.withholding import waiting
 
 BRIDGED = timedelta(days=7)
 """Ranges with at most this much between them become one run: a closed day is no reason for two."""
 
 
 def landing_sensor(
-    source: str, folder: LandingFolder, partitions: dg.DailyPartitionsDefinition, late_days: int
+    source: str, landing: Landing, partitions: dg.DailyPartitionsDefinition, late_days: int
 ) -> dg.SensorDefinition:
-    """New or changed landing files -> raw, events and quarantine of the days they touch."""
+    """New, changed or deleted landing files, and waivers -> raw, events and quarantine of the days they touch."""
     assets = [dg.AssetKey([source, name]) for name in ("raw", "events", "quarantine")]
 
     @dg.sensor(
         name=f"{source}_landing",
-        description=f"Asks for the days that new or changed landing files of {source} touch.",
+        description=f"Asks for the days that new, changed or deleted landing files of {source} touch, and for days "
+        "that a waiver lets through.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def landing(
+    def landing_files(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            files = folder.files()
+            listed = landing.listed()
         except NoLandingFiles as error:
             return dg.SkipReason(str(error))
         known = json.loads(context.cursor) if context.cursor else {}
-        prints = {str(day): f"{file.size}:{file.mtime_ns}" for day, file in files.items()}
-        looked_at = [day for day in files if known.get(str(day)) != prints[str(day)]]
+        prints = {str(day): item.fingerprint for day, item in listed.items()}
+        looked_at = [day for day in listed if known.get(str(day)) != prints[str(day)]]
         tables = SourceTables.of(lake.lake, source)
         with connection(duckdb) as con:
-            seen = seen_files(con, tables.files) if looked_at else {}
-        hashes = {day: content_hash(files[day].path) for day in looked_at}
-        new = {day for day in looked_at if day not in seen or seen[day].last != hashes[day]}
+            seen = seen_files(con, tables.files)
+            waived = waiting(con, tables)
+        facts = new_files(landing, listed, seen, set(looked_at))
+        outside = {day for day in facts if not partitions.has_partition_key(day.isoformat())}
         context.update_cursor(
-            json.dumps({d: p for d, p in prints.items() if date.fromisoformat(d) not in new})
+            json.dumps({day: p for day, p in prints.items() if date.fromisoformat(day) not in facts})
         )
-        outside = {day for day in new if not partitions.has_partition_key(day.isoformat())}
-        is_running = _in_flight(context.instance, assets[1])
-        left = set() if is_running else unread_days(tables, late_days, partitions)
-        facts = {day: [day, hashes[day], seen[day].versions if day in seen else 0] for day in new}
-        facts |= {day: [day, tables.raw.version, tables.events.version] for day in left - new}
+        wanted = {
+            touched: fact
+            for day, fact in facts.items()
+            if day not in outside
+            for touched in touched_by(day, late_days, partitions)
+        }
+        if not _in_flight(context.instance, assets[1]):
+            for day in unread_days(tables, late_days, partitions) | waived:
+                wanted.setdefault(
+                    day, [day, tables.files.version, tables.events.version, tables.waivers.version]
+                )
         outcomes = [
             ask(
                 context.instance,
-                request_key(f"{source}/landing", [facts[d] for d in sorted(facts) if first <= d <= last]),
-                between=(max(first - timedelta(days=late_days), partitions.start.date()), last),
+                request_key(f"{source}/landing", [wanted[d] for d in sorted(wanted) if first <= d <= last]),
+                between=(first, last),
                 assets=assets,
             )
-            for first, last in as_ranges((new - outside) | left, BRIDGED)
+            for first, last in as_ranges(set(wanted), BRIDGED)
         ]
-        names = ", ".join(files[day].path.name for day in sorted(outside)[:5])
+        names = ", ".join(listed[day].name for day in sorted(outside & set(listed))[:5])
         more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
         strange = f"; of days outside the source's partitions: {names}{more}" if outside else ""
-        return answer(outcomes, f"no new or changed file among {len(files)} in {folder.path}{strange}")
+        return answer(outcomes, f"no new or changed file among {len(listed)} in {landing.place}{strange}")
 
-    return landing
+    return landing_files
+
+
+def new_files(
+    landing: Landing, listed: Mapping[date, Listed], seen: Mapping[date, Seen], looked_at: Collection[date]
+) -> dict[date, list[object]]:
+    """The days whose file is new, changed or gone, each with the facts it follows from.
+
+    Of what is listed, only the files of the days ``looked_at`` are read.
+    """
+    facts: dict[date, list[object]] = {}
+    for day, digest in _hashes(landing, [listed[day] for day in sorted(looked_at)]).items():
+        record = seen.get(day)
+        if record is None or record.status == "deleted" or record.last != digest:
+            facts[day] = [day, digest, record.versions if record else 0]
+    for day, record in seen.items():
+        if day not in listed and record.status != "deleted":
+            facts[day] = [day, "deleted", record.versions]
+    return facts
+
+
+def _hashes(landing: Landing, listed: Sequence[Listed]) -> dict[date, str]:
+    """The content hash of each file; of one that can't be read, an empty one, as on record."""
+    hashes = {}
+    with TemporaryDirectory(prefix="landing-") as scratch:
+        for item in listed:
+            try:
+                hashes[item.date] = content_hash(landing.fetch(item, Path(scratch)).path)
+            except LandingUnavailable:
+                raise
+            except OSError:
+                hashes[item.date] = ""
+    return hashes
+
+
+def touched_by(landing_date: date, late_days: int, partitions: dg.DailyPartitionsDefinition) -> set[date]:
+    """The days whose events a landing file can hold: its own and the ``late_days`` before it."""
+    candidates = days(landing_date - timedelta(days=late_days), landing_date)
+    return {day for day in candidates if partitions.has_partition_key(day.isoformat())}
 
 
 def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartitionsDefinition) -> set[date]:
-    """The landing days whose rows in raw events has not read: a run that ended between the two leaves them."""
-    raw, events = tables.raw.history(), tables.events.history()
-    landed = {day for commit in raw if commit.between for day in days(*commit.between)}
-    return landed & {
-        day + timedelta(days=n)
-        for n in range(late_days + 1)
-        for day in stale_days(raw, events, tables.raw.name, (n, n), partitions)
-    }
+    """The days of events that have not read what landed last: a run that ended between the two leaves them."""
+    return stale_days(
+        tables.files.history(), tables.events.history(), tables.files.name, (0, late_days), partitions
+    )
 
 
 def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
@@ -93,29 +139,33 @@ def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     return any(asset in (run.asset_selection or ()) for run in runs)
 
 
-Withheld = Callable[[duckdb.DuckDBPyConnection, Lake, Between], dict[date, str]]
-"""Which days of a range break a blocking rule of the contract, and how."""
+@dataclass(frozen=True)
+class Edge:
+    """A table that is built from another: downstream day D reads upstream days D + reach[0] to D + reach[1]."""
+
+    upstream: Table
+    downstream: Table
+    reach: tuple[int, int]
+    partitions: dg.DailyPartitionsDefinition
+
+
+Refusing = Callable[[duckdb.DuckDBPyConnection, Lake, str, Between], dict[date, str]]
+"""Which days of a downstream table can't be built, because they read withheld days, and why."""
 
 
 def refresh_sensor(
-    group: str,
-    edges: Sequence[tuple[str, str, tuple[int, int]]],
-    tables: dict[str, str],
-    partitions: dict[str, dg.DailyPartitionsDefinition],
-    withheld: Withheld,
+    group: str, edges: Callable[[Lake], Sequence[Edge]], refusing: Refusing
 ) -> dg.SensorDefinition:
     """Changed upstream tables -> the tiles, then the snapshots, of the days that read them.
 
-    ``edges`` are (upstream table, downstream table, reach) from first to last, ``tables`` the partition
-    column of each table, ``partitions`` the days of each downstream one. Days that are ``withheld`` make no
-    tiles until they are mended.
+    Days that read withheld days are not asked for until those are mended or waived.
     """
     jobs = {
-        downstream: dg.define_asset_job(
-            downstream.replace("/", "_"),
-            selection=dg.AssetSelection.assets(dg.AssetKey(downstream.split("/"))),
+        edge.downstream.name: dg.define_asset_job(
+            edge.downstream.name.replace("/", "_"),
+            selection=dg.AssetSelection.assets(dg.AssetKey(edge.downstream.name.split("/"))),
         )
-        for _, downstream, _ in edges
+        for edge in edges(Lake(""))
     }
 
     @dg.sensor(
@@ -129,28 +179,42 @@ def refresh_sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
         reasons: dict[date, str] = {}
-        for upstream, downstream, reach in edges:
-            above, below = (lake.lake.table(name, tables[name]) for name in (upstream, downstream))
-            stale = stale_days(above.history(), below.history(), upstream, reach, partitions[downstream])
-            if stale and upstream == edges[0][0]:
-                with connection(duckdb) as con:
-                    broken = withheld(con, lake.lake, (min(stale), max(stale)))
-                reasons = {day: why for day, why in broken.items() if day in stale}
-                stale -= set(reasons)
+        for edge in edges(lake.lake):
+            with connection(duckdb) as con:
+                stale, refused = buildable_days(con, lake.lake, edge, refusing)
+            reasons |= refused
             if stale:
                 outcomes = [
                     ask(
                         context.instance,
-                        request_key(downstream, [first, last, above.version, below.version]),
+                        request_key(
+                            edge.downstream.name,
+                            [first, last, edge.upstream.version, edge.downstream.version],
+                        ),
                         between=(first, last),
-                        job=jobs[downstream].name,
+                        job=jobs[edge.downstream.name].name,
                     )
                     for first, last in as_ranges(stale)
                 ]
                 return answer(outcomes, "")
         if reasons:
             named = "; ".join(f"{day}: {why}" for day, why in sorted(reasons.items())[:3])
-            return dg.SkipReason(f"{len(reasons)} days break their contract and make no tiles: {named}")
+            return dg.SkipReason(
+                f"{len(reasons)} days can't be built until withheld days are mended: {named}"
+            )
         return dg.SkipReason("tiles and snapshots are as new as their events")
 
     return refresh
+
+
+def buildable_days(
+    con: duckdb.DuckDBPyConnection, lake: Lake, edge: Edge, refusing: Refusing
+) -> tuple[set[date], dict[date, str]]:
+    """The stale days of a table that can be built now, and those that can't, with the reasons."""
+    stale = stale_days(
+        edge.upstream.history(), edge.downstream.history(), edge.upstream.name, edge.reach, edge.partitions
+    )
+    if not stale:
+        return set(), {}
+    refused = refusing(con, lake, edge.downstream.name, (min(stale), max(stale)))
+    return stale - set(refused), {day: why for day, why in refused.items() if day in stale}

@@ -2,6 +2,26 @@
 
 from ml_assets.contracts.contract import Contract
 from ml_assets.contracts.errors import ContractError
-from ml_assets.contracts.model import Column, DayRule, RowRule, RuleResult
+from ml_assets.contracts.model import (
+    Closed,
+    Column,
+    DayRule,
+    RowRule,
+    Rule,
+    RuleResult,
+    ServiceRule,
+    TrendRule,
+)
 
-__all__ = ["Column", "Contract", "ContractError", "DayRule", "RowRule", "RuleResult"]
+__all__ = [
+    "Closed",
+    "Column",
+    "Contract",
+    "ContractError",
+    "DayRule",
+    "RowRule",
+    "Rule",
+    "RuleResult",
+    "ServiceRule",
+    "TrendRule",
+]

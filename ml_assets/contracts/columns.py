@@ -1,12 +1,13 @@
 """The typed columns of a contract, and the landing columns they read."""
 
+import difflib
 import json
 from typing import Any, cast
 
 import duckdb
 
 from ml_assets.contracts import sql
-from ml_assets.contracts.contract import ROW_IDENTITY
+from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.contracts.document import Document, Where
 from ml_assets.contracts.errors import nearest
 from ml_assets.contracts.model import Column
@@ -15,6 +16,8 @@ PROPERTIES: Where = ("schema", 0, "properties")
 ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"
 # SQL words that DuckDB parses like columns but that give another answer on another day.
 CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+PERSONAL = "personal"
+TIMES = ("occurred_at", "available_at")
 
 
 def build_columns(document: Document, scratch: duckdb.DuckDBPyConnection) -> tuple[Column, ...]:
@@ -33,9 +36,30 @@ def build_columns(document: Document, scratch: duckdb.DuckDBPyConnection) -> tup
         if name.lower() in seen:
             message = f"the property {name!r} has the name of {seen[name.lower()]!r} (case doesn't count)"
             raise document.error((*where, "name"), f"{message}; rename one of them")
+        if name.lower() in SEEN_AT or name.startswith("__"):
+            message = f"the property name {name!r} is taken by a column of the row's way into the tables"
+            raise document.error((*where, "name"), f"{message}; rename it")
         seen[name.lower()] = name
         columns.append(_column(document, where, prop, spelling, scratch))
+    _check_apart(document, columns)
     return tuple(columns)
+
+
+def _check_apart(document: Document, columns: list[Column]) -> None:
+    """Refuse a landing column whose value a personal column hides and another column shows."""
+    personal: dict[str, str] = {}
+    for column in columns:
+        if column.personal:
+            personal |= {source.lower(): column.name for source in column.sources}
+    for at, column in enumerate(columns):
+        for source in () if column.personal else column.sources:
+            if source.lower() in personal:
+                message = (
+                    f"{column.name!r} reads the landing column {source!r}, as the personal column "
+                    f"{personal[source.lower()]!r} does, and would show what that one hides; "
+                    f"give {column.name!r} `classification: {PERSONAL}` too, or let it read another column"
+                )
+                raise document.error((*PROPERTIES, at), message)
 
 
 def _landing_name(prop: dict[str, Any]) -> str | None:
@@ -80,8 +104,29 @@ def _column(
         unique=bool(prop.get("unique", False)),
         expression=expression,
         logic=logic,
+        personal=_personal(document, where, prop),
         **options,
     )
+
+
+def _personal(document: Document, where: Where, prop: dict[str, Any]) -> bool:
+    """Whether the classification says personal; a word that only looks as if it did is refused."""
+    word = str(prop.get("classification", ""))
+    folded = " ".join(word.casefold().split())
+    place: Where = (*where, "classification")
+    if folded == PERSONAL:
+        if prop["name"] in TIMES:
+            message = f"{prop['name']!r} can't be {PERSONAL}: the order of events hangs on it; remove it here"
+            raise document.error(place, message)
+        return True
+    near = bool(difflib.get_close_matches(folded, [PERSONAL], cutoff=0.75)) or folded.startswith(PERSONAL)
+    if folded == "pii" or (near and not folded.startswith(("non", "not", "im"))):
+        message = (
+            f"classification is {word!r}; write {PERSONAL} to keep the column as a keyed hash only, "
+            "or a word that is less like it"
+        )
+        raise document.error(place, message)
+    return False
 
 
 def _type_options(
@@ -179,7 +224,7 @@ def _read_by(
             name = str(node["column_names"][-1])
             if name.lower() in CLOCKS:
                 raise document.error(place, f"transformLogic uses {name}; {ONLY_OWN}")
-            names.setdefault(name.lower(), spelling.get(name.lower(), name))
+            names.setdefault(name.lower(), spelling.setdefault(name.lower(), name))
     if not names:
         raise document.error(place, "transformLogic names no landing column; expected at least one")
     landing = prop.get("physicalName")
@@ -219,7 +264,7 @@ def source_columns(document: Document, columns: tuple[Column, ...]) -> dict[str,
             )
             raise document.error((*PROPERTIES, at), message)
     for source in spelling.values():
-        if source.lower() in ROW_IDENTITY:
+        if source.lower() in ROW_IDENTITY | SEEN_AT:
             message = f"the landing column name {source!r} is taken by a column that every table gets"
             raise document.error(PROPERTIES, message)
     return {source: types.get(source, "VARCHAR") for source in spelling.values()}

@@ -4,35 +4,32 @@ import hashlib
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
+from ml_assets.contracts.closed import closed_days
 from ml_assets.contracts.columns import build_columns, check_bindings, source_columns
 from ml_assets.contracts.contract import ROW_IDENTITY, Contract
+from ml_assets.contracts.day_rules import check_relationship, day_rules
 from ml_assets.contracts.document import Document, Where, check_schema, known_keys, parse, standard
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.rules import OPERATORS, build_day_rules, build_row_rules, find_operator
+from ml_assets.contracts.model import Column, DayRule, RowRule, TrendRule
+from ml_assets.contracts.quality import OPERATORS, check_names, entries, find_operator
+from ml_assets.contracts.rules import row_rules
+from ml_assets.contracts.service_level import ServiceLevel, service_level
 from ml_assets.contracts.sql import TYPES
+from ml_assets.contracts.trend_rules import trend_rules
 
 API_VERSION = "v3.2.0"
 RESERVED = {*ROW_IDENTITY, "event_date", "original", "reasons"}
-UNIT_SECONDS = {
-    **dict.fromkeys(("s", "second", "seconds"), 1),
-    **dict.fromkeys(("min", "minute", "minutes"), 60),
-    **dict.fromkeys(("h", "hour", "hours"), 3600),
-    **dict.fromkeys(("d", "day", "days"), 86400),
-    **dict.fromkeys(("w", "week", "weeks"), 604800),
-}
-LONGEST_LATENCY = timedelta(days=3650)
 # Keys that promise something, and where the promise belongs instead.
 NOT_ENFORCED = {
     "contract": {"slaDefaultElement": "name the element in slaProperties"},
-    "schema": {"relationships": "say it in the description"},
+    "schema": {},
     "property": {
         "partitioned": "events are partitioned by the day of occurred_at",
         "partitionKeyPosition": "events are partitioned by the day of occurred_at",
-        "relationships": "say it in the description",
         "encryptedName": "land the encrypted column as a property of its own",
         "items": "use a flat column",
         "properties": "use flat columns",
@@ -44,6 +41,7 @@ NOT_ENFORCED = {
         "schedule": "rules are judged whenever events are built",
         "scheduler": "rules are judged whenever events are built",
     },
+    "relationship": {"customProperties": "say it in the description of the property"},
     "slaProperties": {
         "valueExt": "write one value",
         "schedule": "say it in the description",
@@ -87,7 +85,9 @@ def _compiled(path: Path, content: bytes) -> Contract:
         sources = source_columns(document, columns)
         check_bindings(document, columns, sources, scratch)
         primary_key = key_columns(document)
-        row_rules = build_row_rules(document, columns, primary_key, scratch)
+        level = service_level(document)
+        rules = build_rules(document, columns, primary_key, level, scratch)
+    check_retention(document, level, rules.trends)
     return Contract(
         path=path,
         name=str(data.get("name") or data["id"]),
@@ -96,13 +96,56 @@ def _compiled(path: Path, content: bytes) -> Contract:
         description=_description(data, schemas[0]),
         columns=columns,
         primary_key=primary_key,
-        row_rules=row_rules,
-        day_rules=build_day_rules(document, {rule.name for rule in row_rules}),
-        latency=latency(document),
+        row_rules=rules.rows,
+        day_rules=rules.days,
+        trend_rules=rules.trends,
+        service_rules=tuple(level.rules.values()),
+        latency=level.latency,
+        retention=level.retention,
+        closed=closed_days(document),
         source_columns=tuple(sources),
         source_types=tuple(sources.values()),
         sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+class Rules(NamedTuple):
+    """The rules of a contract about its events."""
+
+    rows: tuple[RowRule, ...]
+    days: tuple[DayRule, ...]
+    trends: tuple[TrendRule, ...]
+
+
+def build_rules(
+    document: Document,
+    columns: tuple[Column, ...],
+    primary_key: tuple[str, ...],
+    level: ServiceLevel,
+    scratch: duckdb.DuckDBPyConnection,
+) -> Rules:
+    """Compile every rule; ContractError if one can't be enforced, or if two have one name."""
+    qualities = entries(document, columns, scratch)
+    rows = list(row_rules(document, columns, primary_key, qualities, scratch))
+    days = list(day_rules(document, columns, primary_key, qualities))
+    trends = list(trend_rules(qualities, primary_key))
+    check_names(document, [*rows, *days, *trends, *level.rules.items()])
+    return Rules(
+        tuple(rule for _, rule in rows),
+        tuple(rule for _, rule in days),
+        tuple(rule for _, rule in trends),
+    )
+
+
+def check_retention(document: Document, level: ServiceLevel, trends: tuple[TrendRule, ...]) -> None:
+    """Refuse to delete days that a trend rule still looks at."""
+    for rule in trends:
+        if level.retention is not None and level.retention < timedelta(weeks=rule.weeks, days=1):
+            message = (
+                f"days are kept for {level.retention.days} days, but {rule.name} looks {rule.weeks} weeks back; "
+                "keep them longer, or look back less"
+            )
+            raise document.error((*level.retention_at, "value"), message)
 
 
 def check_keys(document: Document) -> None:
@@ -114,6 +157,7 @@ def check_keys(document: Document) -> None:
         "property": known_keys("SchemaBaseProperty", "SchemaElement") | {"items", "properties", "map"},
         "quality": known_keys("DataQuality", "DataQualityLibrary", "DataQualitySql", "DataQualityCustom")
         | set(OPERATORS),
+        "relationship": known_keys("RelationshipBase"),
         "slaProperties": known_keys("ServiceLevelAgreementProperty"),
     }
     for where, value, what in _elements(data):
@@ -132,12 +176,14 @@ def _check_word(document: Document, where: Where, value: dict[str, Any], what: s
     if what == "quality" and value.get("metric", metrics[0]) not in metrics:
         message = f"metric is {value['metric']!r}{nearest(value['metric'], metrics)}"
         raise document.error((*where, "metric"), message)
-    if what == "quality" and "metric" in value:
+    if what == "relationship":
+        check_relationship(document, where, value)
+    if what == "quality" and ("metric" in value or value.get("type") == "sql"):
         find_operator(document, where, value)
 
 
 def _elements(data: dict[str, Any]) -> list[tuple[Where, dict[str, Any], str]]:
-    """Every schema object, property, quality rule and SLA entry with its place, as far as well-formed."""
+    """Every schema object, property, quality rule, relationship and SLA entry with its place, as far as well-formed."""
     found: list[tuple[Where, dict[str, Any], str]] = []
 
     def each(where: Where, holder: dict[str, Any], key: str, what: str) -> list[tuple[Where, dict[str, Any]]]:
@@ -149,8 +195,10 @@ def _elements(data: dict[str, Any]) -> list[tuple[Where, dict[str, Any], str]]:
 
     for where, schema in each((), data, "schema", "schema"):
         each(where, schema, "quality", "quality")
+        each(where, schema, "relationships", "relationship")
         for place, prop in each(where, schema, "properties", "property"):
             each(place, prop, "quality", "quality")
+            each(place, prop, "relationships", "relationship")
     each((), data, "slaProperties", "slaProperties")
     return found
 
@@ -203,42 +251,6 @@ def key_columns(document: Document) -> tuple[str, ...]:
             )
             raise document.error(("schema", 0, "properties", at, "primaryKeyPosition"), message)
     return tuple(name for _, _, name in sorted(keys))
-
-
-def latency(document: Document) -> timedelta:
-    """The declared delivery delay: slaProperties' ``latency``, zero without one."""
-    delay: timedelta | None = None
-    table = document.data["schema"][0]["name"]
-    names = [prop["name"] for prop in document.data["schema"][0]["properties"]]
-    for at, entry in enumerate(document.data.get("slaProperties", [])):
-        where: Where = ("slaProperties", at)
-        if entry["property"] != "latency":
-            message = f"{entry['property']!r} is not enforced by ml_assets; remove it, only 'latency' is"
-            raise document.error((*where, "property"), message)
-        if delay is not None:
-            raise document.error(where, "latency is declared a second time; keep one")
-        if "available_at" in names:
-            message = "latency has no effect beside the property 'available_at'; remove one of them"
-            raise document.error(where, message)
-        if entry.get("element", "occurred_at") not in ("occurred_at", f"{table}.occurred_at"):
-            message = f"element is {entry['element']!r}; latency counts from occurred_at: write 'occurred_at'"
-            raise document.error((*where, "element"), message)
-        delay = _delay(document, where, entry)
-    return delay or timedelta(0)
-
-
-def _delay(document: Document, where: Where, entry: dict[str, Any]) -> timedelta:
-    unit, value = entry.get("unit", "none"), entry["value"]
-    if unit not in UNIT_SECONDS:
-        raise document.error((*where, "unit"), f"unit is {unit!r}{nearest(unit, UNIT_SECONDS)}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise document.error((*where, "value"), f"value is {value!r}; a number of 0 or more is expected")
-    seconds = value * UNIT_SECONDS[unit]
-    if not seconds <= LONGEST_LATENCY.total_seconds():
-        raise document.error(
-            (*where, "value"), f"a latency of {value} {unit} is more than 10 years; check the unit"
-        )
-    return timedelta(seconds=seconds)
 
 
 def _description(data: dict[str, Any], schema: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
-"""What a contract is made of: columns, rules for rows, rules for days, and the outcome of a rule."""
+"""What a contract is made of: columns, rules for rows, days, trends and service, and a rule's outcome."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -13,7 +15,8 @@ class Column:
 
     ``sources`` are the landing columns it reads. ``expression`` is DuckDB SQL over them that gives the
     value as ``sql_type``, and NULL where there is none or it can't be read; it takes landing columns of any
-    type, text included. ``logic`` is the contract's ``transformLogic``. ``timezone`` is where naive
+    type, text included. A ``personal`` column is read and judged as ``sql_type`` and kept as ``stored_type``:
+    text, the keyed hash of its value. ``logic`` is the contract's ``transformLogic``. ``timezone`` is where naive
     wall-clock times belong, ``time_format`` the contract's ``format``; ``offset_required`` refuses times
     without an offset.
     """
@@ -31,6 +34,12 @@ class Column:
     timezone: str = "UTC"
     time_format: str | None = None
     offset_required: bool = False
+    personal: bool = False
+
+    @property
+    def stored_type(self) -> str:
+        """The DuckDB type of the column in ``events``."""
+        return "VARCHAR" if self.personal else self.sql_type
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,10 @@ class RowRule:
     """A rule every row keeps.
 
     ``violation`` is a DuckDB boolean over the typed columns, never NULL; ``reason`` is a DuckDB text
-    expression that says what is wrong with a row. A rule of ``kind`` ``type`` or ``window`` can only be
-    judged where the landing row is at hand: its ``violation`` is FALSE and its breaches are in the
-    quarantine. A rule of kind ``unique`` says that no two rows agree on ``keys``; its ``violation`` is a
-    window expression, true for every repeat.
+    expression that says what is wrong with a row, and doesn't quote the value of a personal column. A rule of
+    ``kind`` ``type``, ``window`` or ``clock`` can only be judged where the landing row is at hand: its
+    ``violation`` is FALSE and its breaches are in the quarantine. A rule of kind ``unique`` says that no two
+    rows of a day agree on ``keys``; its ``violation`` is a window expression, true for every repeat.
     """
 
     name: str
@@ -51,40 +60,118 @@ class RowRule:
     severity: Severity
     violation: str
     reason: str
-    kind: Literal["value", "required", "type", "window", "unique"] = "value"
+    kind: Literal["value", "required", "type", "window", "clock", "unique"] = "value"
     keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DayRule:
-    """A rule judged once per day: ``metric`` ``operator`` ``bound``, in ``unit`` (``rows`` or ``percent``).
+    """A rule judged once per day: what ``kind`` counts ``operator`` ``bound``, in ``unit``.
 
-    ``rowCount`` is the number of events of a day; ``invalidValues`` is how many of a day's landed rows are
-    refused, as rows or as percent of 0 to 100. ``operator`` is one of the standard's ``mustBe...``.
+    - ``rows``: the events of a day.
+    - ``refused``: a day's landed rows that are refused, as rows or as percent (0 to 100) of the landed.
+    - ``violations``: the events of a day for which ``violation`` (a DuckDB boolean over the stored columns,
+      never NULL) holds, as rows or as percent of the day's events.
+    - ``duplicates``: the events of a day that repeat another one of the day in ``keys``, likewise.
+    - ``reference``: the events of a day whose ``keys`` are all there but not found as ``to_keys`` in the
+      events of the source ``to``, likewise.
+    - ``sql``: the single number ``query`` gives where ``{table}`` is the events of the day.
+
+    ``operator`` is one of the standard's ``mustBe...``.
     """
 
     name: str
-    metric: Literal["rowCount", "invalidValues"]
+    kind: Literal["rows", "refused", "violations", "duplicates", "reference", "sql"]
     operator: str
     bound: Bound
     unit: Literal["rows", "percent"]
     severity: Severity
     description: str
     dimension: str
+    column: str | None = None
+    violation: str = "FALSE"
+    keys: tuple[str, ...] = ()
+    to: str = ""
+    to_keys: tuple[str, ...] = ()
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class TrendRule:
+    """A rule that compares a day with the days before it.
+
+    - ``volume``: the day's events as a multiple of the median of the same weekday in the last ``weeks``
+      weeks lie between ``low`` and ``high``.
+    - ``nulls``: the share of empty values of ``column`` exceeds that of the last ``weeks`` weeks by at most
+      ``high`` (a share from 0 to 1).
+    - ``categories``: of ``column``, no value unseen in the last ``weeks`` weeks has more than the share
+      ``high`` of the day's events, and no value that had more than ``high`` then, and was there on most
+      days, is gone.
+    - ``repeats``: no event of the day agrees in ``keys`` with one of another day of the last ``weeks`` weeks.
+
+    A day with fewer than half of those weeks on record is not judged; closed days are neither judged nor
+    looked at.
+    """
+
+    name: str
+    kind: Literal["volume", "nulls", "categories", "repeats"]
+    column: str | None
+    keys: tuple[str, ...]
+    weeks: int
+    low: float
+    high: float
+    severity: Severity
+    description: str
+    dimension: str
+
+
+@dataclass(frozen=True)
+class ServiceRule:
+    """A promise of ``slaProperties`` about the landing files.
+
+    - ``freshness``: the newest landed day is at most ``limit`` old.
+    - ``frequency``: from the first to the last landed day there is a file at least every ``limit``, closed
+      days apart.
+    """
+
+    name: str
+    kind: Literal["freshness", "frequency"]
+    limit: timedelta
+    severity: Severity
+    description: str
+    dimension: str = "timeliness"
+
+
+Rule = RowRule | DayRule | TrendRule | ServiceRule
 
 
 @dataclass(frozen=True)
 class RuleResult:
     """The outcome of one rule.
 
-    ``observed`` maps failing days (ISO dates, the first 20) to what was seen: rows for a row rule, rows or
-    percent for a day rule. ``violations`` counts the rows that break a row rule, or the failing days of a
-    day rule. ``refused`` counts the quarantined rows for which the rule is a reason.
+    ``failing`` maps every failing day, in order, to what was seen: rows for a row rule; rows, percent or the
+    query's number for a day rule; a ratio, share or number of rows for a trend rule; days for a service rule.
+    ``violations`` counts the rows that break a row rule, or the failing days of any other. ``refused`` counts
+    the quarantined rows for which the rule is a reason. ``message`` says what was expected, what was found,
+    on which days, and what to do.
     """
 
-    rule: RowRule | DayRule
+    rule: Rule
     passed: bool
     violations: int
     refused: int
     message: str
-    observed: dict[str, str | int | float] = field(default_factory=dict)
+    failing: Mapping[date, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The days on which nothing is expected: weekdays (0 is Monday) and dates of any or of one year."""
+
+    weekdays: frozenset[int] = frozenset()
+    yearly: frozenset[tuple[int, int]] = frozenset()
+    """(month, day)"""
+    dates: frozenset[date] = frozenset()
+
+    def __contains__(self, day: date) -> bool:
+        return day.weekday() in self.weekdays or (day.month, day.day) in self.yearly or day in self.dates

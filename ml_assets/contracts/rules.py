@@ -1,27 +1,18 @@
-"""The rules of a contract, compiled to DuckDB SQL."""
+"""The rules every row keeps, compiled to DuckDB SQL."""
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 
 from ml_assets.contracts import sql
 from ml_assets.contracts.document import Document, Where
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import Bound, Column, DayRule, RowRule, Severity
+from ml_assets.contracts.metrics import Condition, condition, matches, one_of
+from ml_assets.contracts.model import Column, RowRule
+from ml_assets.contracts.quality import Quality, literal
 
-OPERATORS = {
-    "mustBe": "exactly",
-    "mustNotBe": "not",
-    "mustBeGreaterThan": "more than",
-    "mustBeGreaterOrEqualTo": "at least",
-    "mustBeLessThan": "less than",
-    "mustBeLessOrEqualTo": "at most",
-    "mustBeBetween": "between",
-    "mustNotBeBetween": "not between",
-}
 # option: (violated where the value is ... the bound, how a person says it)
 LIMITS = {
     "minimum": ("<", "at least"),
@@ -32,73 +23,61 @@ LIMITS = {
     "maxLength": (">", "at most"),
 }
 WINDOW_RULE = "event_date_in_window"
+CLOCK_RULE = "occurred_before_seen"
+ORDER_RULE = "available_after_occurred"
 LONGEST_QUOTE = 80
 
+Placed = tuple[Where, RowRule]
 
-def build_row_rules(
+
+def row_rules(
     document: Document,
     columns: tuple[Column, ...],
     primary_key: tuple[str, ...],
+    qualities: list[Quality],
     scratch: duckdb.DuckDBPyConnection,
-) -> tuple[RowRule, ...]:
-    """Every rule for rows: per column its type, presence and values; then the day; then uniqueness."""
-    rules: list[RowRule] = []
-    names: set[str] = set()
-
-    def add(where: Where, rule: RowRule) -> None:
-        if rule.name in names:
-            message = (
-                f"the rule name {rule.name!r} is taken; give this rule another name, or remove one of the two"
-            )
-            raise document.error(where, message)
-        names.add(rule.name)
-        rules.append(rule)
-
+) -> Iterator[Placed]:
+    """Every rule for rows: per column its type, presence and values; then the times; then uniqueness."""
     for at, column in enumerate(columns):
         where: Where = ("schema", 0, "properties", at)
         prop = document.data["schema"][0]["properties"][at]
         if column.sql_type != "VARCHAR" or column.logic is not None:
-            add(where, _type_rule(column))
+            yield where, _type_rule(column)
         if column.required:
-            add(where, _required_rule(column, {}))
-        for place, rule in _option_rules(
-            document, where, prop.get("logicalTypeOptions", {}), column, scratch
-        ):
-            add(place, rule)
+            yield where, _required_rule(column)
+        yield from _option_rules(document, where, prop.get("logicalTypeOptions", {}), column, scratch)
         if "enum" in prop:
-            values = [entry["value"] for entry in prop["enum"]]
-            add((*where, "enum"), _values_rule(document, (*where, "enum"), values, {}, column, scratch))
-        for index, quality in enumerate(prop.get("quality", [])):
-            place = (*where, "quality", index)
-            add(place, _column_quality(document, place, quality, column, scratch))
-    add((), _window_rule())
-    for place, rule in _unique_rules(document, columns, primary_key):
-        add(place, rule)
-    return tuple(rules)
+            yield (*where, "enum"), _enum_rule(document, (*where, "enum"), prop["enum"], column, scratch)
+        for quality in qualities:
+            if quality.column is column and quality.refuses_rows and quality.metric != "duplicateValues":
+                yield quality.where, _metric_rule(quality, column)
+    yield from (((), rule) for rule in _time_rules(columns))
+    yield from _unique_rules(columns, primary_key, qualities)
 
 
-def _value(column: Column) -> str:
-    return f"CAST({sql.quote(column.name)} AS VARCHAR)"
-
-
-def _said(name: str, value: str, tail: str) -> str:
-    """SQL text ``<name> is <value>, <tail>``; a long value is cut."""
-    return f"{sql.text(name + ' is ')} || left({value}, {LONGEST_QUOTE}) || {sql.text(', ' + tail)}"
+def _value(name: str) -> str:
+    return f"CAST({sql.quote(name)} AS VARCHAR)"
 
 
 def _quoted(value: str) -> str:
     return f"'''' || left({value}, {LONGEST_QUOTE}) || ''''"
 
 
+def _said(column: Column, value: str, tail: str, of: str = "") -> str:
+    """SQL text ``<name> is <value>, <tail>``; a long value is cut, a personal one isn't shown."""
+    subject = f"{column.name} {of}".strip()
+    if column.personal:
+        return sql.text(f"{subject} is not as promised (personal, not shown), {tail}")
+    return f"{sql.text(subject + ' is ')} || {value} || {sql.text(', ' + tail)}"
+
+
 def _type_rule(column: Column) -> RowRule:
     wanted = sql.expected(column.sql_type, column.time_format, column.offset_required)
-    inputs = {source: f"CAST({sql.quote(source)} AS VARCHAR)" for source in column.sources}
-    if column.logic is None:
-        [value] = inputs.values()
-        reason = f"{sql.text(column.name + ' is ')} || {_quoted(value)} || {sql.text(f', {wanted} expected')}"
+    if column.logic is None or column.personal:
+        reason = _said(column, _quoted(_value(column.sources[0])), f"{wanted} expected")
     else:
-        parts = [f"{sql.text(source + ' ')} || {_quoted(value)}" for source, value in inputs.items()]
         start = sql.text(f"{column.name} can't be worked out from ")
+        parts = [f"{sql.text(source + ' ')} || {_quoted(_value(source))}" for source in column.sources]
         listed = " || ', ' || ".join(parts)
         reason = f"{start} || {listed} || {sql.text(f', {wanted} expected')}"
     return RowRule(
@@ -113,13 +92,13 @@ def _type_rule(column: Column) -> RowRule:
     )
 
 
-def _required_rule(column: Column, quality: dict[str, Any]) -> RowRule:
+def _required_rule(column: Column) -> RowRule:
     return RowRule(
-        name=rule_name(quality, f"{column.name}_required"),
+        name=f"{column.name}_required",
         column=column.name,
-        description=quality.get("description") or f"{column.name} is present.",
-        dimension=quality.get("dimension", "completeness"),
-        severity=quality.get("severity", "error"),
+        description=f"{column.name} is present.",
+        dimension="completeness",
+        severity="error",
         violation=f"{sql.quote(column.name)} IS NULL",
         reason=sql.text(f"{column.name} is empty, a value expected"),
         kind="required",
@@ -132,39 +111,47 @@ def _option_rules(
     options: dict[str, Any],
     column: Column,
     scratch: duckdb.DuckDBPyConnection,
-) -> Iterator[tuple[Where, RowRule]]:
-    name = sql.quote(column.name)
+) -> Iterator[Placed]:
     bounds: dict[str, str] = {}
-    for option, (comparison, words) in LIMITS.items():
-        if option not in options:
-            continue
-        place: Where = (*where, "logicalTypeOptions", option)
-        length = option.endswith("Length")
-        bound = str(options[option]) if length else _bound(document, place, options[option], column, scratch)
-        bounds[option] = bound
-        measured = f"length({name})" if length else name
-        unit = " characters" if length else ""
-        shown = f"CAST({measured} AS VARCHAR)"
-        yield (
-            place,
-            RowRule(
-                name=f"{column.name}_{snake(option)}",
-                column=column.name,
-                description=f"{column.name} {'has' if length else 'is'} {words} {options[option]}{unit}.",
-                dimension="conformity",
-                severity="error",
-                violation=f"coalesce({measured} {comparison} {bound}, FALSE)",
-                reason=_said(
-                    f"{column.name} {'has a length that' if length else ''}".strip(),
-                    shown,
-                    f"{words} {options[option]}{unit} expected",
-                ),
-            ),
-        )
+    for option in LIMITS:
+        if option in options:
+            place: Where = (*where, "logicalTypeOptions", option)
+            value = options[option]
+            bounds[option] = (
+                str(value) if option.endswith("Length") else _bound(document, place, value, column, scratch)
+            )
+            yield place, _limit_rule(column, option, value, bounds[option])
     _check_bounds(document, where, bounds, scratch)
     if "pattern" in options:
+        pattern = options["pattern"]
         place = (*where, "logicalTypeOptions", "pattern")
-        yield place, _pattern_rule(document, place, options["pattern"], column, scratch)
+        found = matches(document, place, pattern, column, scratch)
+        yield place, _value_rule(column, f"{column.name}_pattern", found)
+
+
+def _limit_rule(column: Column, option: str, value: Any, bound: str) -> RowRule:
+    comparison, words = LIMITS[option]
+    length = option.endswith("Length")
+    name = sql.quote(column.name)
+    measured, unit = (f"length({name})", " characters") if length else (name, "")
+    return RowRule(
+        name=f"{column.name}_{_snake_option(option)}",
+        column=column.name,
+        description=f"{column.name} {'has' if length else 'is'} {words} {value}{unit}.",
+        dimension="conformity",
+        severity="error",
+        violation=f"coalesce({measured} {comparison} {bound}, FALSE)",
+        reason=_said(
+            column,
+            f"CAST({measured} AS VARCHAR)",
+            f"{words} {value}{unit} expected",
+            "has a length that" if length else "",
+        ),
+    )
+
+
+def _snake_option(option: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in option)
 
 
 def _bound(
@@ -199,273 +186,157 @@ def _check_bounds(
             raise document.error((*where, "logicalTypeOptions", high), message)
 
 
-def _pattern_rule(
-    document: Document, where: Where, pattern: str, column: Column, scratch: duckdb.DuckDBPyConnection
+def _enum_rule(
+    document: Document,
+    where: Where,
+    enum: list[dict[str, Any]],
+    column: Column,
+    scratch: duckdb.DuckDBPyConnection,
 ) -> RowRule:
-    try:
-        scratch.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
-    except duckdb.Error as error:
-        problem = str(error).splitlines()[0]
+    values = [entry["value"] for entry in enum]
+    literals = [literal(document, where, value, column, "valid value", scratch) for value in values]
+    return _value_rule(column, f"{column.name}_valid_values", one_of(column, values, literals))
+
+
+def _metric_rule(quality: Quality, column: Column) -> RowRule:
+    """A metric of a property that may count no row."""
+    found = condition(quality, column)
+    if quality.metric == "nullValues":
+        rule = _required_rule(column)
+    else:
+        default = "missing" if quality.metric == "missingValues" else found.name
+        rule = _value_rule(column, f"{column.name}_{default}", found)
+    severity = quality.severity()
+    if column.personal and severity == "warning" and rule.kind == "value":
         message = (
-            f"the pattern {pattern!r} can't be enforced: {problem}; write it without look-around (RE2 syntax)"
+            f"{column.name} is personal and only its hash is kept, so that events can't be held against "
+            f"this rule; write severity 'error', which refuses rows before the hash is taken"
         )
-        raise document.error(where, message) from error
+        raise quality.error(message, "severity")
     return RowRule(
-        name=f"{column.name}_pattern",
+        name=quality.name(rule.name),
         column=column.name,
-        description=f"{column.name} matches the pattern {pattern}.",
-        dimension="conformity",
+        description=quality.text("description", rule.description),
+        dimension=quality.text("dimension", found.dimension),
+        severity=severity,
+        violation=rule.violation,
+        reason=rule.reason,
+        kind=rule.kind,
+    )
+
+
+def _value_rule(column: Column, name: str, found: Condition) -> RowRule:
+    value = f"coalesce({_value(column.name)}, 'empty')" if found.counts_empty else _value(column.name)
+    return RowRule(
+        name=name,
+        column=column.name,
+        description=f"{column.name} {found.promise}.",
+        dimension=found.dimension,
         severity="error",
-        violation=f"coalesce(NOT regexp_matches({sql.quote(column.name)}, {sql.text(pattern)}), FALSE)",
-        reason=_said(column.name, _quoted(_value(column)), f"a match of the pattern {pattern} expected"),
+        violation=found.violation,
+        reason=_said(column, _quoted(value), f"{found.expected} expected"),
     )
 
 
-def _values_rule(
-    document: Document,
-    where: Where,
-    values: list[Any],
-    quality: dict[str, Any],
-    column: Column,
-    scratch: duckdb.DuckDBPyConnection,
-) -> RowRule:
-    literals = []
-    for value in values:
-        written = str(value).lower() if isinstance(value, bool) else str(value)
-        reading = sql.from_text(column.sql_type, sql.text(written), timezone=column.timezone)
-        [(read,)] = scratch.execute(f"SELECT CAST({reading} AS VARCHAR)").fetchall()
-        if read is None:
-            message = (
-                f"the valid value {value!r} isn't {sql.expected(column.sql_type)}, which {column.name} is"
-            )
-            raise document.error(where, message)
-        literals.append(f"CAST({sql.text(str(read))} AS {column.sql_type})")
-    shown = ", ".join(str(value) for value in values)
-    return RowRule(
-        name=rule_name(quality, f"{column.name}_valid_values"),
-        column=column.name,
-        description=quality.get("description") or f"{column.name} is one of {shown}.",
-        dimension=quality.get("dimension", "conformity"),
-        severity=quality.get("severity", "error"),
-        violation=f"coalesce({sql.quote(column.name)} NOT IN ({', '.join(literals)}), FALSE)",
-        reason=_said(column.name, _quoted(_value(column)), f"one of {shown} expected"),
-    )
-
-
-def _column_quality(
-    document: Document,
-    where: Where,
-    quality: dict[str, Any],
-    column: Column,
-    scratch: duckdb.DuckDBPyConnection,
-) -> RowRule:
-    metric = check_quality(document, where, quality)
-    instead = {
-        "duplicateValues": "write `unique: true`",
-        "rowCount": "write it in the quality of the schema entry",
-    }
-    if metric not in ("invalidValues", "nullValues"):
-        hint = instead.get(metric, "use nullValues or invalidValues")
-        raise document.error(
-            (*where, "metric"), f"{metric} on a property is not enforced by ml_assets; {hint}"
-        )
-    operator, bound = _operator(document, where, quality)
-    if (operator, bound) != ("mustBe", 0):
-        message = (
-            f"{metric} on a property is enforced as `mustBe: 0` only; write that, or limit the refused share"
-        )
-        raise document.error((*where, operator), f"{message} in the quality of the schema entry")
-    arguments = quality.get("arguments", {})
-    _check_arguments(document, where, arguments, {"validValues"} if metric == "invalidValues" else set())
-    if metric == "nullValues":
-        if column.required:
-            message = (
-                f"{column.name} is required already; remove nullValues here, or required and primaryKey there"
-            )
-            raise document.error(where, message)
-        return _required_rule(column, quality)
-    values = arguments.get("validValues")
-    if not isinstance(values, list) or not values:
-        message = "invalidValues needs arguments.validValues, a list; a pattern is logicalTypeOptions.pattern"
-        raise document.error(where, message)
-    return _values_rule(document, where, values, quality, column, scratch)
-
-
-def check_quality(document: Document, where: Where, quality: dict[str, Any]) -> str:
-    """The metric of a library rule; ContractError for another type, or an unknown severity or unit."""
-    kind = quality.get("type", "library")
-    if kind != "library":
-        message = f"quality of type {kind!r} is not enforced by ml_assets; remove it, or use a library metric"
-        raise document.error((*where, "type"), message)
-    if "metric" not in quality:
-        raise document.error(
-            where,
-            "a quality rule needs a metric; expected invalidValues, nullValues, rowCount or duplicateValues",
-        )
-    for key, known in (("severity", ("error", "warning")), ("unit", ("rows", "percent"))):
-        if key in quality and quality[key] not in known:
-            message = f"{key} is {quality[key]!r}{nearest(quality[key], known)}"
-            raise document.error((*where, key), message)
-    return str(quality["metric"])
-
-
-def find_operator(document: Document, where: Where, quality: dict[str, Any]) -> str:
-    """The one operator of a rule; ContractError for none or several."""
-    found = [operator for operator in OPERATORS if operator in quality]
-    if len(found) != 1:
-        message = f"a quality rule needs exactly one mustBe... operator; found {', '.join(found) or 'none'}"
-        raise document.error(where, message)
-    return found[0]
-
-
-def _operator(document: Document, where: Where, quality: dict[str, Any]) -> tuple[str, Bound]:
-    """The one operator of a rule and its number or pair of numbers."""
-    operator = find_operator(document, where, quality)
-    bound = quality[operator]
-    parts = bound if isinstance(bound, list) else [bound]
-    if not all(isinstance(part, int | float) and not isinstance(part, bool) for part in parts):
-        raise document.error((*where, operator), f"{operator} is {bound!r}; a number is expected")
-    if len(parts) == 2 and parts[0] > parts[1]:
-        raise document.error((*where, operator), f"{operator} is {bound}; the smaller number comes first")
-    return operator, cast("Bound", tuple(parts) if isinstance(bound, list) else bound)
-
-
-def _check_arguments(document: Document, where: Where, arguments: dict[str, Any], known: set[str]) -> None:
-    for key in arguments:
-        if key not in known:
-            hint = nearest(key, known) if known else "; remove it"
-            message = f"the argument {key!r} is not enforced by ml_assets here{hint}"
-            raise document.error((*where, "arguments", key), message)
-
-
-def _window_rule() -> RowRule:
-    return RowRule(
+def _time_rules(columns: tuple[Column, ...]) -> Iterator[RowRule]:
+    """The rules about times that every contract has."""
+    occurred = f"'occurred_at is ' || {_value('occurred_at')}"
+    yield RowRule(
         name=WINDOW_RULE,
         column="occurred_at",
         description="occurred_at lies on the landing date, or at most the source's late days before it.",
         dimension="timeliness",
         severity="error",
         violation="FALSE",
-        reason=f"'occurred_at is ' || {_value_of('occurred_at')} || ', another day expected'",
+        reason=f"{occurred} || ', another day expected'",
         kind="window",
     )
-
-
-def _value_of(name: str) -> str:
-    return f"CAST({sql.quote(name)} AS VARCHAR)"
+    yield RowRule(
+        name=CLOCK_RULE,
+        column="occurred_at",
+        description="An event doesn't happen more than 5 minutes after its file was first seen.",
+        dimension="timeliness",
+        severity="error",
+        violation="FALSE",
+        reason=(
+            f"{occurred} || ', but the file was first seen at ' || {_value('seen_at')} || "
+            "', an event of the past expected'"
+        ),
+        kind="clock",
+    )
+    if any(column.name == "available_at" for column in columns):
+        yield RowRule(
+            name=ORDER_RULE,
+            column="available_at",
+            description="available_at is not before occurred_at: nothing is known before it happens.",
+            dimension="consistency",
+            severity="error",
+            violation="coalesce(available_at < occurred_at, FALSE)",
+            reason=(
+                f"'available_at is ' || {_value('available_at')} || ', occurred_at (' || "
+                f"{_value('occurred_at')} || ') or later expected'"
+            ),
+        )
 
 
 def _unique_rules(
-    document: Document, columns: tuple[Column, ...], primary_key: tuple[str, ...]
-) -> Iterator[tuple[Where, RowRule]]:
-    schema = document.data["schema"][0]
-    names = [column.name for column in columns]
-    explicit: set[tuple[str, ...]] = set()
-    rules: list[tuple[Where, RowRule]] = []
-    for at, quality in enumerate(schema.get("quality", [])):
-        where: Where = ("schema", 0, "quality", at)
-        if check_quality(document, where, quality) != "duplicateValues":
-            continue
-        if _operator(document, where, quality) != ("mustBe", 0) or quality.get("unit", "rows") != "rows":
-            raise document.error(where, "duplicateValues is enforced as `mustBe: 0` rows only; write that")
-        arguments = quality.get("arguments", {})
-        _check_arguments(document, where, arguments, {"properties"})
-        keys = arguments.get("properties", list(primary_key))
-        if not isinstance(keys, list) or not keys:
-            message = "duplicateValues needs arguments.properties, a list, or a primary key"
-            raise document.error(where, message)
-        for key in keys:
-            if key not in names:
-                raise document.error(
-                    (*where, "arguments", "properties"), f"no property {key!r}{nearest(key, names)}"
-                )
-        explicit.add(tuple(keys))
-        rules.append((where, _unique_rule(tuple(keys), quality)))
-    if primary_key and not any(sorted(keys) == sorted(primary_key) for keys in explicit):
-        yield ("schema", 0), _unique_rule(primary_key, {})
+    columns: tuple[Column, ...], primary_key: tuple[str, ...], qualities: list[Quality]
+) -> Iterator[Placed]:
+    explicit = [
+        (quality, duplicate_keys(quality, columns, primary_key))
+        for quality in qualities
+        if quality.metric == "duplicateValues" and quality.refuses_rows
+    ]
+    if primary_key and not any(sorted(keys) == sorted(primary_key) for _, keys in explicit):
+        yield ("schema", 0), _unique_rule(columns, primary_key, None)
     for at, column in enumerate(columns):
         if column.unique and primary_key != (column.name,):
-            yield ("schema", 0, "properties", at, "unique"), _unique_rule((column.name,), {})
-    yield from rules
+            yield ("schema", 0, "properties", at, "unique"), _unique_rule(columns, (column.name,), None)
+    for quality, keys in explicit:
+        yield quality.where, _unique_rule(columns, keys, quality)
 
 
-def _unique_rule(keys: tuple[str, ...], quality: dict[str, Any]) -> RowRule:
+def duplicate_keys(
+    quality: Quality, columns: tuple[Column, ...], primary_key: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The columns that a duplicateValues rule is about."""
+    if quality.column is not None:
+        quality.arguments()
+        if quality.column.unique or primary_key == (quality.column.name,):
+            message = f"{quality.column.name} is unique already; remove duplicateValues here"
+            raise quality.error(f"{message}, or unique and primaryKey there")
+        return (quality.column.name,)
+    keys = quality.arguments("properties").get("properties", list(primary_key))
+    if not isinstance(keys, list) or not keys:
+        raise quality.error("duplicateValues needs arguments.properties, a list, or a primary key")
+    names = [column.name for column in columns]
+    for at, key in enumerate(keys):
+        if key not in names:
+            raise quality.error(f"no property {key!r}{nearest(key, names)}", "arguments", "properties")
+        if key in keys[:at]:
+            raise quality.error(f"{key!r} is listed twice; name it once", "arguments", "properties")
+    return tuple(keys)
+
+
+def _unique_rule(columns: tuple[Column, ...], keys: tuple[str, ...], quality: Quality | None) -> RowRule:
     shown = ", ".join(keys)
     partition = ", ".join(sql.quote(key) for key in keys)
-    values = " || ', ' || ".join(f"coalesce({_value_of(key)}, 'empty')" for key in keys)
+    if any(column.personal for column in columns if column.name in keys):
+        reason = sql.text(f"an earlier row has the same {shown} (personal, not shown)")
+    else:
+        values = " || ', ' || ".join(f"coalesce({_value(key)}, 'empty')" for key in keys)
+        reason = (
+            f"{sql.text(f'an earlier row has the same {shown}: ')} || left({values}, {2 * LONGEST_QUOTE})"
+        )
+    name, description = f"unique_{'_'.join(keys)}", f"No two rows of a day have the same {shown}."
     return RowRule(
-        name=rule_name(quality, f"unique_{'_'.join(keys)}"),
+        name=quality.name(name) if quality else name,
         column=keys[0] if len(keys) == 1 else None,
-        description=quality.get("description") or f"No two rows have the same {shown}.",
-        dimension=quality.get("dimension", "uniqueness"),
-        severity=quality.get("severity", "error"),
+        description=quality.text("description", description) if quality else description,
+        dimension=quality.text("dimension", "uniqueness") if quality else "uniqueness",
+        severity=quality.severity() if quality else "error",
         violation=f"row_number() OVER (PARTITION BY {partition}) > 1",
-        reason=f"{sql.text(f'an earlier row has the same {shown}: ')} || left({values}, {2 * LONGEST_QUOTE})",
+        reason=reason,
         kind="unique",
         keys=keys,
     )
-
-
-def build_day_rules(document: Document, taken: set[str]) -> tuple[DayRule, ...]:
-    """The rules of the schema entry that are judged per day."""
-    rules: list[DayRule] = []
-    for at, quality in enumerate(document.data["schema"][0].get("quality", [])):
-        where: Where = ("schema", 0, "quality", at)
-        metric = check_quality(document, where, quality)
-        if metric == "duplicateValues":
-            continue
-        if metric not in ("rowCount", "invalidValues"):
-            message = (
-                f"{metric} is not enforced by ml_assets here; use rowCount, invalidValues or duplicateValues"
-            )
-            raise document.error((*where, "metric"), message)
-        rule = _day_rule(document, where, quality, metric)
-        if rule.name in taken | {other.name for other in rules}:
-            raise document.error(
-                where, f"the rule name {rule.name!r} is taken; give this rule a name of its own"
-            )
-        rules.append(rule)
-    return tuple(rules)
-
-
-def _day_rule(document: Document, where: Where, quality: dict[str, Any], metric: str) -> DayRule:
-    _check_arguments(document, where, quality.get("arguments", {}), set())
-    operator, bound = _operator(document, where, quality)
-    unit = quality.get("unit", "rows")
-    subject, unit_word = "rows a day", ""
-    default = "row_count"
-    if metric == "rowCount":
-        if unit != "rows":
-            raise document.error((*where, "unit"), "rowCount counts rows; write `unit: rows` or nothing")
-    else:
-        upper = operator in ("mustBeLessThan", "mustBeLessOrEqualTo") or (operator, bound) == ("mustBe", 0)
-        if not upper:
-            message = (
-                f"{operator} is no upper limit of refused rows; use mustBeLessThan or mustBeLessOrEqualTo"
-            )
-            raise document.error((*where, operator), message)
-        subject, unit_word = "of a day's landed rows refused", " percent" if unit == "percent" else " rows"
-        default = "refused_share" if unit == "percent" else "refused_rows"
-    shown = " and ".join(str(part) for part in bound) if isinstance(bound, tuple) else str(bound)
-    return DayRule(
-        name=rule_name(quality, default),
-        metric=cast("Any", metric),
-        operator=operator,
-        bound=bound,
-        unit=unit,
-        severity=cast("Severity", quality.get("severity", "error")),
-        description=quality.get("description")
-        or f"{OPERATORS[operator].capitalize()} {shown}{unit_word} {subject}.",
-        dimension=quality.get("dimension", "completeness" if metric == "rowCount" else "conformity"),
-    )
-
-
-def rule_name(quality: dict[str, Any], default: str) -> str:
-    """The rule's own name made snake_case, else the default."""
-    return snake(quality["name"]) or snake(default) if quality.get("name") else snake(default)
-
-
-def snake(words: str) -> str:
-    """``Brand is known`` and ``brandIsKnown`` as ``brand_is_known``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
-    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")

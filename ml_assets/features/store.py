@@ -20,7 +20,9 @@ def write_tiles(
     reach: int,
     metadata: Mapping[str, str],
 ) -> int:
-    """Replace the tiles that became available on the days ``between``; return their number.
+    """Build the tiles that became available on the days ``between``; return their number.
+
+    Days whose tiles are as before are left untouched, so that no snapshot is built again for them.
 
     ``reach`` is how many days can lie between an event and its availability; one that lies further back
     raises FeatureError, as its tile would be lost.
@@ -39,7 +41,7 @@ def write_tiles(
         )
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
     rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
-    tiles.replace(rows, between=between, metadata=metadata)
+    tiles.update(con, rows, between=between, metadata=metadata)
     return count(rows)
 
 
@@ -52,11 +54,11 @@ def write_snapshots(
     reach: tuple[int, int],
     metadata: Mapping[str, str],
 ) -> int:
-    """Replace the snapshots of the days ``between``; return the number of rows."""
+    """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows."""
     first, last = between
     earliest = date.fromordinal(max(1, first.toordinal() + reach[0]))
     tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view("tiles", replace=True)
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last)}")
     rows = con.table("new_snapshot")
-    snapshot.replace(rows, between=between, metadata=metadata)
+    snapshot.update(con, rows, between=between, metadata=metadata)
     return count(rows)

@@ -5,10 +5,13 @@ some, by more. Writes go by column name. A write replaces exactly its partitions
 the table before it or after it, whatever is killed when.
 """
 
+import errno
+import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -34,6 +37,10 @@ class LakeError(Exception):
     """What was asked of a table can't be done; the message says why and what to do."""
 
 
+class Damaged(LakeError):
+    """A file that a table names is lost or can't be read."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """One version of a table: when it came to be and what made it."""
@@ -45,10 +52,15 @@ class Commit:
 
     @property
     def between(self) -> Between | None:
-        """The partitions this commit replaced, or None for a commit that replaced none."""
+        """The partitions this commit is about, or None for one that is about none in particular."""
         if "first" not in self.metadata:
             return None
         return date.fromisoformat(self.metadata["first"]), date.fromisoformat(self.metadata["last"])
+
+    @property
+    def left(self) -> frozenset[date]:
+        """The partitions of ``between`` that the commit left as they were."""
+        return frozenset(date.fromisoformat(day) for day in self.metadata.get("left", "").split())
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,8 @@ class Table:
         """The rows as a DuckDB relation, lazily: only the needed files and columns are read.
 
         ``between`` is a closed range of the leading partition column, ``version`` an older version.
-        Raises LakeError where the table, the version or a column doesn't exist.
+        Raises LakeError where the table, the version or a column doesn't exist, or a file is lost or damaged
+        (Damaged; damage further inside a file shows when the rows are read, as duckdb.Error).
         """
         delta = self._open(version)
         if delta is None:
@@ -126,19 +139,7 @@ class Table:
         pruning = None
         if between is not None:
             pruning = [(lead, ">=", between[0].isoformat()), (lead, "<=", between[1].isoformat())]
-        files = [self._path(uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
-        if files:
-            kinds = {
-                f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR")
-                for f in delta.schema().fields
-            }
-            types = ", ".join(f"'{column}': {kinds[column]}" for column in self.partition_by)
-            source = con.sql(
-                f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
-                f"hive_types = {{{types}}}, union_by_name = true)"
-            )
-        else:
-            source = con.from_arrow(_arrow_schema(delta).empty_table())
+        source = self._scan(con, delta, pruning)
         names = [f.name for f in delta.schema().fields]
         unknown = set(columns or ()) - set(names)
         if unknown:
@@ -152,32 +153,117 @@ class Table:
         )
 
     def replace(
-        self, rows: duckdb.DuckDBPyRelation, *, between: Between, metadata: Mapping[str, str], also: str = ""
+        self,
+        rows: duckdb.DuckDBPyRelation,
+        *,
+        between: Between,
+        metadata: Mapping[str, str],
+        leaving: Collection[date] = (),
+        also: str = "",
     ) -> int:
         """Make ``rows`` the only content of the partitions ``between``, in one commit; return the version.
 
         Rows are matched by column name; a new column is added to the table. ``metadata`` says what made
-        the rows (run, code version, input versions) and reads back from ``history``. ``also`` is a
-        condition on further partition columns that narrows what is replaced. A conflicting writer makes
-        this one try again on the new version. Raises LakeError if a row lies outside ``between``: nothing
-        is written.
+        the rows (run, code version, input versions) and reads back from ``history``. The partitions
+        ``leaving`` stay as they are, and the commit says so. ``also`` is a condition on further partition
+        columns that narrows what is replaced. A conflicting writer makes this one try again on the new
+        version. Raises LakeError if a row lies outside what is replaced: nothing is written.
         """
         lead, (first, last) = self.partition_by[0], between
-        predicate = f"{lead} >= '{first.isoformat()}' AND {lead} <= '{last.isoformat()}'" + (
-            f" AND {also}" if also else ""
-        )
-        commit = {**metadata, "first": first.isoformat(), "last": last.isoformat()}
+        predicate = f"{lead} >= '{first.isoformat()}' AND {lead} <= '{last.isoformat()}'"
+        if leaving:
+            predicate += f" AND {lead} NOT IN ({', '.join(repr(day.isoformat()) for day in leaving)})"
+        if also:
+            predicate += f" AND {also}"
+        commit = {**metadata, **_span(set(_days(between)) - set(leaving), between)}
         return self._write(rows, commit, mode="overwrite", predicate=predicate)
 
-    def append(self, rows: duckdb.DuckDBPyRelation, *, metadata: Mapping[str, str]) -> int:
-        """Add ``rows`` in one commit; return the version."""
-        return self._write(rows, dict(metadata), mode="append")
+    def update(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        rows: duckdb.DuckDBPyRelation,
+        *,
+        between: Between,
+        metadata: Mapping[str, str],
+        withhold: Collection[date] = (),
+    ) -> set[date]:
+        """Like ``replace``, but partitions that hold exactly these rows already stay untouched, as do ``withhold``.
+
+        What reads the table can so tell what has changed: returns the days that have. The commit is made even
+        if none has: it says that the whole range has been looked at.
+        """
+        same = self.unchanged(con, rows, between) | set(withhold)
+        listed = ", ".join(f"DATE '{day}'" for day in sorted(same))
+        others = rows.filter(f'"{self.partition_by[0]}" NOT IN ({listed})') if same else rows
+        self.replace(others, between=between, leaving=same, metadata=metadata)
+        return set(_days(between)) - same
+
+    def unchanged(
+        self, con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, between: Between
+    ) -> set[date]:
+        """The partitions ``between`` that hold exactly ``rows`` already, by a digest of all rows of a day.
+
+        A partition that is empty on both sides is unchanged if a commit was about it before: that it is empty
+        is a fact only then. ``rows`` is read once; every column counts, in any order of rows. A table that
+        lacks one of the columns is all changed, as are partitions of which a file is lost or damaged: building
+        them again is what mends them.
+        """
+        if not self.exists:
+            return set()
+        wanted = _digests(rows, rows.columns, self.partition_by[0])
+        try:
+            stored = self.read(con, between=between)
+            if set(stored.columns) != set(rows.columns):
+                return set()
+            found = _digests(stored, rows.columns, self.partition_by[0])
+        except (Damaged, duckdb.Error):
+            return set()
+        same = {day for day in _days(between) if wanted.get(day) == found.get(day)}
+        empty = same - set(found)
+        if empty:
+            known = [commit.between for commit in self.history() if commit.between]
+            same -= {day for day in empty if not any(first <= day <= last for first, last in known)}
+        return same
+
+    def append(
+        self, rows: duckdb.DuckDBPyRelation, *, metadata: Mapping[str, str], about: Collection[date] = ()
+    ) -> int:
+        """Add ``rows`` in one commit, which names the days it is ``about``; return the version."""
+        return self._write(rows, {**metadata, **(_span(about) if about else {})}, mode="append")
+
+    def _scan(
+        self, con: duckdb.DuckDBPyConnection, delta: DeltaTable, pruning: list[tuple[str, str, str]] | None
+    ) -> duckdb.DuckDBPyRelation:
+        """The rows of the files that ``pruning`` leaves, lazily.
+
+        DuckDB reads local files itself; what reads an object store would have to be downloaded as an extension,
+        so there Arrow reads and DuckDB hands filters and columns down to it.
+        """
+        if "://" in self.uri:
+            return con.from_arrow(delta.to_pyarrow_dataset(file_pruning_predicate=pruning))
+        files = [self._path(uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
+        if not files:
+            return con.from_arrow(_arrow_schema(delta).empty_table())
+        kinds = {
+            f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR") for f in delta.schema().fields
+        }
+        types = ", ".join(f"'{column}': {kinds[column]}" for column in self.partition_by)
+        try:
+            return con.sql(
+                f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
+                f"hive_types = {{{types}}}, union_by_name = true)"
+            )
+        except duckdb.Error as error:
+            raise Damaged(
+                f"Table {self.name}: a file that it names can't be read ({str(error).splitlines()[0]}). If it is "
+                "lost or damaged, restore it from a backup; or, where the table is built from others, "
+                "materialize the partitions in that file's path again."
+            ) from error
 
     def _path(self, uri: str) -> str:
-        """A file of the table as an SQL literal. Delta percent-encodes the folder above a local table."""
-        if "://" not in self.uri:
-            uri = "/".join([self.uri, *uri.split("/")[-len(self.partition_by) - 1 :]])
-        return "'" + uri.replace("'", "''") + "'"
+        """A file of a local table as an SQL literal. Delta percent-encodes the folder above the table."""
+        path = "/".join([self.uri, *uri.split("/")[-len(self.partition_by) - 1 :]])
+        return "'" + path.replace("'", "''") + "'"
 
     def history(self, limit: int | None = None) -> list[Commit]:
         """The commits, newest first; empty before the first write."""
@@ -195,7 +281,19 @@ class Table:
         ]
 
     def _write(self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any) -> int:
-        self._create(rows)
+        try:
+            self._create(rows)
+            return self._commit(rows, commit, **how)
+        except (DeltaError, OSError) as error:
+            cause = _cause(error)
+            if cause is None:
+                raise
+            raise LakeError(
+                f"Table {self.name}: can't write to {self.uri}: {cause}, and run it again. Nothing was committed, "
+                f"the table is as it was. ({_plain(error)})"
+            ) from error
+
+    def _commit(self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any) -> int:
         for attempt in range(1, ATTEMPTS + 1):
             delta = self._open()
             assert delta is not None
@@ -235,6 +333,55 @@ class Table:
                 configuration=CONFIGURATION,
                 storage_options=dict(self.lake.storage_options),
             )
+
+
+def _plain(error: Exception) -> str:
+    """What Rust says of an error, on one line and without colours."""
+    return " ".join(re.sub("\x1b\\[[0-9;]*m|↳", " ", str(error)).split())
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def _cause(error: Exception) -> str | None:
+    """What the operating system says of a write that failed, and what to do; None if it says nothing."""
+    said = re.search(r"os error (\d+)", str(error))
+    number = int(said[1]) if said else getattr(error, "errno", None)
+    if number is None:
+        return None
+    if number in FULL:
+        return f"there is no room left ({os.strerror(number)}); free some space"
+    if number in FORBIDDEN:
+        return f"it may not be written ({os.strerror(number)}); let the user who runs this write there"
+    return f"{os.strerror(number)}; see to the disk"
+
+
+def _days(between: Between) -> list[date]:
+    first, last = between
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _span(about: Collection[date], between: Between | None = None) -> dict[str, str]:
+    """What a commit says of the partitions it is about: the first, the last, and those in between left alone."""
+    first, last = between or (min(about), max(about))
+    left = sorted(set(_days((first, last))) - set(about))
+    return {
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "left": " ".join(day.isoformat() for day in left),
+    }
+
+
+def _digests(
+    rows: duckdb.DuckDBPyRelation, columns: Sequence[str], lead: str
+) -> dict[date, tuple[int, int, int]]:
+    """Per partition: how many rows, and two sums over hashes of the rows, in whatever order they come."""
+    listed = ", ".join(f'"{column}"' for column in columns)
+    found = rows.aggregate(
+        f'"{lead}", count(*), sum(hash({listed})::HUGEINT), sum(hash(1, {listed})::HUGEINT)', f'"{lead}"'
+    ).fetchall()
+    return {day: (number, first, second) for day, number, first, second in found}
 
 
 def _arrow_schema(delta: DeltaTable) -> "pa.Schema":

@@ -10,106 +10,126 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.sql import quote, text
 from ml_assets.landing.files import LandingFile
-from ml_assets.landing.parquet import another_schema, glob_escape, unreadable
+from ml_assets.landing.schema import columns_differ
+from ml_assets.landing.scratch import Scratch, glob_escape, unreadable
+from ml_assets.landing.text_file import AGAIN, Unsound, first_line, pieces, shown
 
-# A character that text files don't contain: a line read with it as delimiter stays one field.
-UNIT_SEPARATOR = "\x1f"
-AGAIN = "correct it and land it again"
-# Longest piece of a bad line that a reason quotes.
-QUOTED = 80
-
-
-def insert(
-    con: duckdb.DuckDBPyConnection,
-    table: str,
-    files: Sequence[tuple[LandingFile, str]],
-    contract: Contract,
-    delimiter: str,
-) -> dict[Path, str]:
-    """Insert the good files' rows into ``table``; returns why each bad one is refused."""
-    if len(delimiter) != 1:
-        raise ValueError(f"the delimiter {delimiter!r} isn't one character")
-    problems: dict[Path, str] = {}
-    for file, digest in files:
-        try:
-            problem = _insert_file(con, table, file, digest, contract, delimiter)
-        except duckdb.Error as error:
-            problem = _explain(error)
-        if problem is not None:
-            problems[file.path] = problem
-    return problems
-
-
-def _insert_file(
-    con: duckdb.DuckDBPyConnection,
-    table: str,
-    file: LandingFile,
-    digest: str,
-    contract: Contract,
-    delimiter: str,
-) -> str | None:
-    if file.path.exists() and file.path.stat().st_size == 0:
-        return "is empty (0 bytes); land it again"
-    header = _header(con, file.path, delimiter)
-    if not header:
-        return "is empty; a header and rows are expected"
-    problem = _judge(header, list(contract.source_columns))
-    if problem is not None:
-        return problem
-    columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
-    values = ", ".join(quote(name) for name in contract.source_columns)
-    [(rows,)] = con.execute(
-        f"INSERT INTO {table} SELECT {values}, DATE '{file.date}', {text(file.path.name)}, {text(digest)}, "
-        f"row_number() OVER () FROM read_csv({text(glob_escape(file.path))}, columns = {{{columns}}}, "
-        f"header = true, delim = {text(delimiter)}, {COMMON})"
-    ).fetchall()
-    return (
-        None if rows else "has a header and no rows; land a file with rows, or none for a day without events"
-    )
-
-
-COMMON = (
-    "quote = '\"', escape = '\"', nullstr = '', auto_detect = false, strict_mode = true, "
+CSV = "CSV"
+USUAL = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+STRICT = (
+    "header = true, quote = '\"', escape = '\"', nullstr = '', auto_detect = false, strict_mode = true, "
     "null_padding = false, hive_partitioning = false"
 )
 
 
-def _header(con: duckdb.DuckDBPyConnection, path: Path, delimiter: str) -> list[str]:
-    """The column names in the first line of a file, whatever its compression; [] if there is no line."""
-    lines = con.execute(
-        f"SELECT line FROM read_csv({text(glob_escape(path))}, columns = {{'line': 'VARCHAR'}}, "
-        f"header = false, delim = {text(UNIT_SEPARATOR)}, "
-        "quote = '', escape = '', auto_detect = false, strict_mode = false, "
-        "hive_partitioning = false) LIMIT 1"
-    ).fetchall()
-    first = (lines[0][0] or "") if lines else ""
-    return next(csv.reader([first.removeprefix("\ufeff")], delimiter=delimiter), [])
+def check_delimiter(delimiter: str) -> None:
+    """Raise ValueError for what can't part two fields."""
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ValueError(
+            f"the delimiter {delimiter!r} isn't one character, quotes and line ends apart; "
+            "write for example ',', ';', '|' or a tab"
+        )
 
 
-def _judge(header: Sequence[str], wanted: Sequence[str]) -> str | None:
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        return f"another schema: column {', '.join(repeated)} is there more than once"
-    missing = [name for name in wanted if name not in header]
-    unknown = [name for name in header if name not in wanted]
-    if missing or unknown:
-        return f"{another_schema(missing, unknown, wanted)} (the first line must name them)"
-    return None
+def insert(
+    scratch: Scratch, file: LandingFile, digest: str, contract: Contract, delimiter: str, table: str
+) -> None:
+    """Insert a file's rows into ``table``; raises Unsound, duckdb.Error or OSError if it can't be taken in."""
+    header = _header(first_line(file.path, CSV), contract.source_columns, delimiter)
+    columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
+    values = ", ".join(quote(name) for name in contract.source_columns)
+    query = (
+        f"SELECT {values}, DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number() OVER () "
+        f"FROM read_csv({text(glob_escape(file.path))}, columns = {{{columns}}}, "
+        f"delim = {text(delimiter)}, {STRICT})"
+    )
+    try:
+        scratch.hand_over(query, table)
+    except duckdb.Error as error:
+        raise Unsound(_explain(error, file.path)) from error
 
 
-def _explain(error: duckdb.Error) -> str:
+def _header(line: str, wanted: Sequence[str], delimiter: str) -> list[str]:
+    """The column names of the first line; Unsound if they aren't the contract's."""
+    if not line.strip():
+        raise Unsound(f"line 1 is blank, the names of the columns are expected there; {AGAIN}")
+    try:
+        [header] = csv.reader([line], delimiter=delimiter, strict=True)
+    except csv.Error as error:
+        raise Unsound(
+            f"line 1 can't be read as the names of the columns ({error}): {shown(line)}; {AGAIN}"
+        ) from error
+    problem = columns_differ(header, wanted)
+    if problem is None:
+        return header
+    other = _other_delimiter(line, header, wanted)
+    if other is not None:
+        raise Unsound(
+            f"line 1 is {shown(line)}, with {_named(other)} between the names where {_named(delimiter)} is "
+            "expected; land it with that, or correct `delimiter` in the landing"
+        )
+    if not set(header) & set(wanted):
+        raise Unsound(
+            f"line 1 is {shown(line)} and names no column of the contract ({', '.join(wanted)}); "
+            "write their names there and land it again"
+        )
+    raise Unsound(f"line 1 names {problem}")
+
+
+def _other_delimiter(line: str, header: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The delimiter that makes more of the line than the expected one does, or None."""
+    if len(wanted) < 2 or len(header) > 1:
+        return None
+    return next((other for other in USUAL if len(set(line.split(other)) & set(wanted)) > 1), None)
+
+
+def _named(delimiter: str) -> str:
+    return USUAL.get(delimiter, repr(delimiter))
+
+
+def _explain(error: duckdb.Error, path: Path) -> str:
     """DuckDB's complaint about a CSV file, for a person: which line, what is wrong with it."""
     message = str(error)
-    found = re.search(r"CSV Error on Line: (\d+)\nOriginal Line: (.*)", message)
+    if "invalid state" in message:
+        return _uneven_ends(path) or unreadable(error)
+    found = re.search(r"CSV Error on Line: (\d+)\nOriginal Line: ?(?:\r?\n)*(.*)", message)
     if found is None:
         return unreadable(error)
-    line, content = found[1], found[2][:QUOTED]
+    content = found[2]
+    line = _physical(path, int(found[1]), content)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if fields is not None:
-        found_fields, expected = fields[2], fields[1]
-        return f"line {line} has {found_fields} fields, {expected} expected: {content!r}; {AGAIN}"
-    if "unicode" in message:
-        return f"line {line} isn't UTF-8 text: {content!r}; save the file as UTF-8 and land it again"
+        return f"line {line} has {fields[2]} fields, {fields[1]} expected: {shown(content)}; {AGAIN}"
     if "unterminated quote" in message:
-        return f"line {line} opens a quote that is never closed: {content!r}; {AGAIN}"
-    return f"line {line} can't be read: {content!r}; {AGAIN}"
+        return (
+            f"line {line} opens a quote that isn't closed before a delimiter or a line end: {shown(content)}; "
+            f'write a quote within a quoted text twice (""), {AGAIN}'
+        )
+    if "aximum line size" in message:
+        return f"line {line} is longer than a row can be (2,097,152 bytes): {shown(content)}; {AGAIN}"
+    return f"line {line} can't be read: {shown(content)}; {AGAIN}"
+
+
+def _physical(path: Path, row: int, content: str) -> int:
+    """The number of the line that an editor shows: DuckDB counts a row with line ends in it as one line."""
+    for number, part in pieces(path, CSV):
+        lines = part.decode().split("\n")
+        for at in range(max(row - number, 0), len(lines)):
+            if lines[at].rstrip("\r") == content.rstrip("\r"):
+                return number + at
+    return row
+
+
+def _uneven_ends(path: Path) -> str | None:
+    """DuckDB reads either Windows' or Unix' line ends, in one file."""
+    usual = ""
+    for number, part in pieces(path, CSV):
+        for at, line in enumerate(part.decode().split("\n")[:-1]):
+            end = "CRLF" if line.endswith("\r") else "LF"
+            usual = usual or end
+            if end != usual:
+                return (
+                    f"line {number + at} ends in {end}, the lines before it in {usual}; "
+                    "end all lines alike and land it again"
+                )
+    return None

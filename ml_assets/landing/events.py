@@ -1,13 +1,35 @@
-"""From raw to events and quarantine: every row of the versions in force ends in exactly one of them."""
+"""From raw to events and quarantine: every row of the versions in force ends in exactly one of them.
+
+A day is written, judged and only then published: a day that breaks a rule of severity error stays out of
+``events``, as it was before, unless a waiver lets it through.
+"""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.contracts import Contract
-from ml_assets.lake import Between, count
-from ml_assets.landing.raw import SourceTables, rows_in_force
+from ml_assets.contracts import Contract, Rule, RuleResult
+from ml_assets.lake import Between
+from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
+from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the days of a range."""
+
+    accepted: Mapping[date, int]
+    """Rows in events, by day; days without any left out."""
+    refused: Mapping[date, int]
+    """Rows in quarantine, by day."""
+    withheld: Mapping[date, str]
+    """The days that were not published, with the reasons."""
+    broken: tuple[Breach, ...]
+    """Every broken rule of severity error, waived ones too."""
+    changed: frozenset[date]
+    """The days whose events are others than before."""
 
 
 def write_events(
@@ -18,27 +40,79 @@ def write_events(
     *,
     late_days: int,
     metadata: Mapping[str, str],
-) -> tuple[int, int]:
-    """Replace the events that happened, and the quarantine of what was landed, on the days ``between``.
+    key: bytes | None = None,
+    references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
+) -> Written:
+    """Build the events and the quarantine of the days ``between``, and publish those that keep the contract.
 
-    Reads the files that can hold rows of these days: those of the days themselves and of ``late_days``
-    around them. Returns the numbers of accepted and of refused rows.
+    Reads the files that can hold rows of these days: their own and those of ``late_days`` after them. Days
+    whose rows are as before are left untouched, so that nothing downstream is built again for them. The
+    commit of ``events`` comes last and says that the whole range has been read. ``key`` pseudonymises
+    personal columns, ``references`` are the events of the sources the contract refers to.
     """
     first, last = between
-    around = (first - timedelta(days=late_days), last + timedelta(days=late_days))
-    rows = rows_in_force(con, tables, around)
+    rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
     con.execute("DROP TABLE IF EXISTS classified")
-    contract.classify(con, rows, late_days=late_days).create("classified")
+    contract.classify(con, rows, late_days=late_days, key=key).filter(
+        f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
+    ).create("classified")
     columns = ", ".join(f'"{column.name}"' for column in contract.columns if column.name != "available_at")
     kept = con.sql(
         f"SELECT {columns}, available_at, landing_date, row_number, event_date FROM classified "
-        f"WHERE len(reasons) = 0 AND event_date BETWEEN DATE '{first}' AND DATE '{last}'"
+        "WHERE len(reasons) = 0"
     )
     refused = con.sql(
-        "SELECT file, row_number, content_hash, original, reasons, landing_date FROM classified "
-        f"WHERE len(reasons) > 0 AND landing_date BETWEEN DATE '{first}' AND DATE '{last}'"
+        "SELECT file, row_number, content_hash, original, reasons, landing_date, event_date FROM classified "
+        "WHERE len(reasons) > 0"
     )
-    counts = (count(kept), count(refused))
-    tables.quarantine.replace(refused, between=between, metadata=metadata)
-    tables.events.replace(kept, between=between, metadata=metadata)
-    return counts
+    seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
+    landed = [day for day, file in seen.items() if file.accepted]
+    results = contract.validate(con, kept, refused, landed, references)
+    broken = sorted((*_breaches(results), *_refused_files(seen)), key=lambda b: (b.day, b.rule))
+    held = unwaived(broken, waivers(con, tables))
+    tables.quarantine.update(con, refused, between=between, metadata=metadata)
+    record(con, tables, between, broken, {b.day for b in broken} - set(held), metadata)
+    changed = tables.events.update(con, kept, between=between, metadata=metadata, withhold=held)
+    return Written(
+        accepted={day: n for day, n in _by_day(con, "len(reasons) = 0").items() if day not in held},
+        refused=_by_day(con, "len(reasons) > 0"),
+        withheld=held,
+        broken=tuple(broken),
+        changed=frozenset(changed),
+    )
+
+
+def _breaches(results: list[RuleResult]) -> list[Breach]:
+    return [
+        Breach(
+            day,
+            result.rule.name,
+            f"{result.rule.name}: {_said(result.rule, found)}; {result.rule.description}",
+        )
+        for result in results
+        if not result.passed and result.rule.severity == "error"
+        for day, found in result.failing.items()
+    ]
+
+
+def _said(rule: Rule, found: int | float | str) -> str:
+    amount = (
+        f"{found:,.4g}" if isinstance(found, float) else f"{found:,}" if isinstance(found, int) else found
+    )
+    unit = getattr(rule, "unit", "rows") if getattr(rule, "kind", "") != "sql" else ""
+    return f"{amount} {unit} found".replace("  ", " ")
+
+
+def _refused_files(seen: Mapping[date, Seen]) -> list[Breach]:
+    return [
+        Breach(day, LANDED_WHOLE, f"{LANDED_WHOLE}: {file.reason}")
+        for day, file in seen.items()
+        if file.status == "refused"
+    ]
+
+
+def _by_day(con: duckdb.DuckDBPyConnection, condition: str) -> dict[date, int]:
+    found = con.execute(
+        f"SELECT event_date, count(*) FROM classified WHERE {condition} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    return dict(found)

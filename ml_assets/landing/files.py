@@ -1,79 +1,145 @@
-"""Which files have landed, and the identity of their bytes."""
+"""What has landed: a landing lists one file per day and fetches it; and the identity of a file's bytes."""
 
 import hashlib
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-SUFFIXES = (".parquet", *CSV_SUFFIXES)
+JSON_SUFFIXES = tuple(f".{name}{packed}" for name in ("jsonl", "ndjson") for packed in ("", ".gz", ".zst"))
+SUFFIXES = (".parquet", *CSV_SUFFIXES, *JSON_SUFFIXES)
 
 
 class NoLandingFiles(FileNotFoundError):
-    """Nothing has landed: the folder is missing, or no file in it has the expected name."""
+    """Nothing has landed: the place is missing, or nothing in it has the expected name."""
+
+
+class LandingUnavailable(OSError):
+    """The place can't be reached now: nothing is refused for it, the run fails and is tried again."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a landing says there is for a day.
+
+    ``size`` is in bytes, None where nobody knows before it is fetched. ``fingerprint`` changes when the
+    content may have changed.
+    """
+
+    date: date
+    name: str
+    size: int | None
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class LandingFile:
-    """A file of one landing date; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970."""
+    """A file of one landing date on this machine; ``size`` in bytes."""
 
     date: date
     path: Path
     size: int
-    mtime_ns: int
+
+
+class Landing(Protocol):
+    """Where a producer leaves one file per day, whatever that is."""
+
+    @property
+    def place(self) -> str:
+        """The place in words, for messages; without credentials."""
+        ...
+
+    @property
+    def delimiter(self) -> str:
+        """The character between two fields of a CSV file."""
+        ...
+
+    def listed(self) -> dict[date, Listed]:
+        """What there is, by date, in order. Raises NoLandingFiles if that is nothing, or LandingUnavailable."""
+        ...
+
+    def fetch(self, listed: Listed, into: Path) -> LandingFile:
+        """Bring a file to this machine: into the folder ``into``, unless it is here already."""
+        ...
 
 
 @dataclass(frozen=True)
 class LandingFolder:
     """A folder with one file per day, named by ``pattern``: ``{date}`` stands for YYYY-MM-DD.
 
-    Raises ValueError if the pattern isn't a file name with one ``{date}`` and a known suffix
-    (.parquet, .csv, .csv.gz, .csv.zst).
+    Raises ValueError if the pattern isn't a file name with one ``{date}`` and a known suffix.
     """
 
     path: Path
     pattern: str = "{date}.parquet"
+    delimiter: str = ","
 
     def __post_init__(self) -> None:
-        if self.pattern.count("{date}") != 1 or "/" in self.pattern or not self.pattern.endswith(SUFFIXES):
-            raise ValueError(
-                f"the landing pattern {self.pattern!r} isn't a file name with one {{date}} and a suffix of "
-                f"{', '.join(SUFFIXES)}; write for example '{{date}}.csv.gz'"
-            )
+        check_pattern(self.pattern)
 
-    def files(self) -> dict[date, LandingFile]:
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    def listed(self) -> dict[date, Listed]:
         """The files by date, in order; names that don't match are left alone, hidden and temporary ones too.
 
-        Raises NoLandingFiles if there is none.
+        Raises NoLandingFiles if there is none, and LandingUnavailable if the folder can't be read.
         """
-        if not self.path.is_dir():
-            raise NoLandingFiles(f"the landing folder {self.path} does not exist; {self._remedy()}")
-        before, after = (re.escape(part) for part in self.pattern.split("{date}"))
-        name = re.compile(rf"{before}(\d{{4}}-\d{{2}}-\d{{2}}){after}")
-        found: dict[date, LandingFile] = {}
-        seen = 0
-        for path in sorted(self.path.iterdir()):
-            if not path.is_file():
-                continue
-            seen += 1
-            match = name.fullmatch(path.name)
-            day = _date(match[1]) if match else None
-            if day is not None:
-                status = path.stat()
-                found[day] = LandingFile(day, path, status.st_size, status.st_mtime_ns)
+        try:
+            names = {path.name: path for path in self.path.iterdir() if path.is_file()}
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoLandingFiles(f"the landing folder {self.path} does not exist; {REMEDY}") from None
+        except OSError as error:
+            raise LandingUnavailable(
+                f"the landing folder {self.path} can't be read ({error.strerror}); see that it is there and may be "
+                "read, then run it again"
+            ) from error
+        found = by_date(self.pattern, names)
         if not found:
             raise NoLandingFiles(
-                f"the landing folder {self.path} has {seen} files, none named {self.pattern} "
-                f"(with {{date}} as YYYY-MM-DD); {self._remedy()}"
+                f"the landing folder {self.path} has {len(names)} files, none named {self.pattern} "
+                f"(with {{date}} as YYYY-MM-DD); {REMEDY}"
             )
-        return found
+        listed = {}
+        for day, name in found.items():
+            with suppress(FileNotFoundError):
+                status = names[name].stat()
+                listed[day] = Listed(day, name, status.st_size, f"{status.st_size}:{status.st_mtime_ns}")
+        return listed
 
-    def _remedy(self) -> str:
-        return (
-            "land files there (`ml-assets land completejourney` for the sample), "
-            "or correct `landing:` in defs.yaml"
+    def fetch(self, listed: Listed, into: Path) -> LandingFile:
+        """The file where it is. One that has gone since it was listed has size 0, and can't be read."""
+        path = self.path / listed.name
+        return LandingFile(listed.date, path, path.stat().st_size if path.exists() else 0)
+
+
+REMEDY = (
+    "land files there (`ml-assets land completejourney` for the sample), or correct `landing:` in defs.yaml"
+)
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError unless it is a file name with one ``{date}`` and a known suffix."""
+    if pattern.count("{date}") != 1 or "/" in pattern or not pattern.endswith(SUFFIXES):
+        raise ValueError(
+            f"the landing pattern {pattern!r} isn't a file name with one {{date}} and a suffix of "
+            f"{', '.join(SUFFIXES)}; write for example '{{date}}.csv.gz'"
         )
+
+
+def by_date(pattern: str, names: Iterable[str]) -> dict[date, str]:
+    """The names that match a pattern, by their date, in order of the dates."""
+    before, after = (re.escape(part) for part in pattern.split("{date}"))
+    name = re.compile(rf"{before}(\d{{4}}-\d{{2}}-\d{{2}}){after}")
+    matches = [match for match in map(name.fullmatch, names) if match]
+    found = {day: match[0] for match in matches if (day := _date(match[1])) is not None}
+    return dict(sorted(found.items()))
 
 
 def _date(text: str) -> date | None:

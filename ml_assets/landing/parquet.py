@@ -1,79 +1,123 @@
 """Parquet landing files: judged by their metadata, then read all at once."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.errors import nearest
+from ml_assets.contracts.changes import type_changed
 from ml_assets.contracts.sql import canonical, quote, text
 from ml_assets.landing.files import LandingFile
-from ml_assets.landing.types import WALL_CLOCK, lossless
+from ml_assets.landing.schema import columns_differ, types_differ
+from ml_assets.landing.scratch import Scratch, glob_escape, unreadable
+from ml_assets.landing.text_file import HEAD, looks_like
+from ml_assets.landing.types import NANOSECONDS, NESTED, UNREADABLE, WALL_CLOCK, lossless
 
 Hashed = tuple[LandingFile, str]
 Schema = tuple[tuple[str, str], ...]
+MAGIC = b"PAR1"
+SMALLEST = 12
+"""Bytes of a Parquet file with nothing in it: twice the magic, and the length of the footer."""
 
 
-def insert(
-    con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Hashed], contract: Contract
-) -> dict[Path, str]:
+def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table: str) -> dict[Path, str]:
     """Insert the good files' rows into ``table``; returns why each bad one is refused."""
-    schemas, problems = _schemas(con, files)
+    problems = {file.path: problem for file, _ in files if (problem := _not_parquet(file.path)) is not None}
+    footers = _footers(scratch, [file.path for file, _ in files if file.path not in problems], problems)
     groups: dict[Schema, list[Hashed]] = defaultdict(list)
     for file, digest in files:
         if file.path in problems:
             continue
-        problem = _judge(schemas[file.path], contract)
+        footer = footers[file.path]
+        problem = _judge(footer.schema, contract) or _rows_hidden(footer)
         if problem is None:
-            groups[schemas[file.path]].append((file, digest))
+            groups[footer.schema].append((file, digest))
         else:
             problems[file.path] = problem
     for schema, group in groups.items():
-        problems.update(_insert_group(con, table, group, schema, contract))
+        problems.update(_insert_group(scratch, table, group, schema, contract))
     return problems
 
 
-def _schemas(
-    con: duckdb.DuckDBPyConnection, files: Sequence[Hashed]
-) -> tuple[dict[Path, Schema], dict[Path, str]]:
-    """Column names and types of every file that has any rows; why not, for the others."""
-    problems = {file.path: "is empty (0 bytes); land it again" for file, _ in files if _is_empty(file.path)}
-    paths = [file.path for file, _ in files if file.path not in problems]
-    schemas: dict[Path, Schema] = {}
+def _not_parquet(path: Path) -> str | None:
+    """What a file is instead, by its first and last bytes; None if it has Parquet's."""
     try:
-        schemas = _metadata(con, paths)
-    except duckdb.Error:
-        for path in paths:
-            try:
-                schemas.update(_metadata(con, [path]))
-            except duckdb.Error as error:
-                problems[path] = unreadable(error)
-    for path, schema in schemas.items():
-        if schema is NO_ROWS:
-            problems[path] = "has no rows; land a file with rows, or none for a day without events"
-    return schemas, problems
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, 2)
+            file.seek(max(size - len(MAGIC), 0))
+            tail = file.read()
+    except OSError as error:
+        return f"can't be read ({error.strerror or error}); land it again"
+    if not size:
+        return "is empty (0 bytes) and may have been cut off; land it again"
+    if not head.startswith(MAGIC):
+        start = repr(head[:16].decode("latin-1"))
+        found = looks_like(head) or f"no Parquet file: it starts with {start}, not with PAR1"
+        return f"is {found}, Parquet is expected; land it as Parquet"
+    if tail != MAGIC or size < SMALLEST:
+        return "is cut off: a Parquet file ends with PAR1, this one doesn't; land it again"
+    return None
 
 
-NO_ROWS: Schema = ()
+@dataclass(frozen=True)
+class Footer:
+    """What a file says of itself: its columns, its rows, and how many values each column has."""
+
+    schema: Schema
+    rows: int
+    values: Mapping[str, int]
 
 
-def _is_empty(path: Path) -> bool:
-    return path.exists() and path.stat().st_size == 0
+def _footers(scratch: Scratch, paths: Sequence[Path], problems: dict[Path, str]) -> dict[Path, Footer]:
+    """The footer of every file that has a readable one; adds why not for the others."""
+    try:
+        return _read_footers(scratch.con, paths)
+    except (duckdb.Error, UnicodeDecodeError):
+        scratch.renew()
+    footers: dict[Path, Footer] = {}
+    for path in paths:
+        try:
+            footers.update(_read_footers(scratch.con, [path]))
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            problems[path] = unreadable(error)
+            scratch.renew()
+    return footers
 
 
-def _metadata(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, Schema]:
+def _read_footers(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, Footer]:
     if not paths:
         return {}
     names = [glob_escape(path) for path in paths]
-    counts = dict(con.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [names]).fetchall())
     elements: dict[str, list[tuple[str, str | None, int | None]]] = defaultdict(list)
     for file, name, kind, children in con.execute(
         "SELECT file_name, name, duckdb_type, num_children FROM parquet_schema(?)", [names]
     ).fetchall():
         elements[file].append((name, kind, children))
-    return {path: _top_level(elements[str(path)]) if counts[str(path)] else NO_ROWS for path in paths}
+    rows = dict(con.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [names]).fetchall())
+    values: dict[str, dict[str, int]] = defaultdict(dict)
+    for file, column, number in con.execute(
+        "SELECT file_name, path_in_schema, sum(num_values) FROM parquet_metadata(?) GROUP BY ALL", [names]
+    ).fetchall():
+        values[file][column] = int(number)
+    return {
+        path: Footer(_top_level(elements[str(path)]), rows[str(path)], values[str(path)]) for path in paths
+    }
+
+
+def _rows_hidden(footer: Footer) -> str | None:
+    """Why a file can't be trusted whose columns don't have a value for every row: DuckDB reads fewer rows."""
+    for name, _ in footer.schema:
+        values = footer.values.get(name, 0)
+        if values != footer.rows:
+            return (
+                f"is damaged: it says that it has {footer.rows:,} rows, and that its column {name!r} has "
+                f"{values:,} values; land it again"
+            )
+    return None
 
 
 def _top_level(elements: Sequence[tuple[str, str | None, int | None]]) -> Schema:
@@ -82,7 +126,7 @@ def _top_level(elements: Sequence[tuple[str, str | None, int | None]]) -> Schema
     open_children = 0
     for name, kind, children in elements[1:]:
         if open_children == 0:
-            columns.append((name, "NESTED" if children or kind is None else canonical(kind)))
+            columns.append((name, NESTED if children or kind is None else canonical(kind)))
         else:
             open_children -= 1
         open_children += children or 0
@@ -93,53 +137,40 @@ def _judge(schema: Schema, contract: Contract) -> str | None:
     """Why a file of this schema is refused, or None."""
     found = dict(schema)
     wanted = contract.raw_schema("parquet")
-    missing = [name for name in wanted if name not in found]
-    unknown = [name for name in found if name not in wanted]
-    if missing or unknown:
-        return another_schema(missing, unknown, list(wanted))
+    problem = columns_differ([name for name, _ in schema], list(wanted))
+    if problem is not None:
+        return problem
     wrong = [
-        f"column {name} is {found[name]}, {kind} expected"
+        type_changed(name, kind, found[name].lower() if found[name] == NESTED else found[name])
         for name, kind in wanted.items()
         if not _fits(found[name], kind, contract, name)
     ]
-    return f"another schema: {'; '.join(wrong)}" if wrong else None
-
-
-def another_schema(missing: Sequence[str], unknown: Sequence[str], wanted: Sequence[str]) -> str:
-    """A reason naming the columns that are missing and those that the contract doesn't know."""
-    parts = []
-    if missing:
-        parts.append(f"column {', '.join(missing)} is missing")
-    if unknown:
-        parts.append(
-            f"column {', '.join(unknown)} is unknown{nearest(unknown[0], missing) if missing else ''}"
-        )
-    return f"another schema: {'; '.join(parts)}; the contract's columns are {', '.join(wanted)}"
+    return types_differ(wrong, wanted) if wrong else None
 
 
 def _fits(found: str, wanted: str, contract: Contract, name: str) -> bool:
     only_transformed = not any(column.logic is None and name in column.sources for column in contract.columns)
-    return (only_transformed and found not in ("NESTED", "BLOB")) or lossless(found, wanted)
+    return (only_transformed and found not in UNREADABLE) or lossless(found, wanted)
 
 
 def _insert_group(
-    con: duckdb.DuckDBPyConnection, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
+    scratch: Scratch, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
 ) -> dict[Path, str]:
     """Insert files of one schema at once; if that fails, one by one to find out which is bad."""
-    query = _query(table, group, schema, contract)
     try:
-        con.execute(query)
-    except duckdb.Error as error:
+        scratch.hand_over(_query(group, schema, contract), table)
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        scratch.renew()
         if len(group) == 1:
             return {group[0][0].path: unreadable(error)}
         problems: dict[Path, str] = {}
         for one in group:
-            problems.update(_insert_group(con, table, [one], schema, contract))
+            problems.update(_insert_group(scratch, table, [one], schema, contract))
         return problems
     return {}
 
 
-def _query(table: str, group: Sequence[Hashed], schema: Schema, contract: Contract) -> str:
+def _query(group: Sequence[Hashed], schema: Schema, contract: Contract) -> str:
     found = dict(schema)
     values = [
         f"{_cast(name, found[name], kind, contract)} AS {quote(name)}"
@@ -151,31 +182,24 @@ def _query(table: str, group: Sequence[Hashed], schema: Schema, contract: Contra
     )
     names = ", ".join(text(glob_escape(file.path)) for file, _ in group)
     return (
-        f"INSERT INTO {table} SELECT {', '.join(values)}, known.landing_date, known.file, "
-        "known.content_hash, file_row_number + 1 "
-        f"FROM read_parquet([{names}], filename = '__landing_path', file_row_number = true, "
-        "hive_partitioning = false) AS landed "
+        f"SELECT {', '.join(values)}, known.landing_date, known.file, known.content_hash, "
+        f"file_row_number + 1 AS row_number FROM read_parquet([{names}], filename = '__landing_path', "
+        "file_row_number = true, hive_partitioning = false) AS landed "
         f"JOIN (VALUES {known}) AS known(path, landing_date, file, content_hash) "
         "ON landed.__landing_path = known.path"
     )
 
 
 def _cast(name: str, found: str, wanted: str, contract: Contract) -> str:
+    """SQL of a value as the contract's type; a cast of nanoseconds would round, into the next day even."""
     column = f"landed.{quote(name)}"
-    if found in WALL_CLOCK and wanted == "TIMESTAMPTZ":
+    if wanted == "TIMESTAMPTZ" and found in NANOSECONDS:
+        microseconds = f"(epoch_ns({column}) - (epoch_ns({column}) % 1000 + 1000) % 1000) // 1000"
+        made = "make_timestamp" if found in WALL_CLOCK else "make_timestamptz"
+        column = f"{made}({microseconds})"
+    if wanted == "TIMESTAMPTZ" and found in WALL_CLOCK:
         zone = next(
             column.timezone for column in contract.columns if column.logic is None and name in column.sources
         )
         return f"timezone({text(zone)}, CAST({column} AS TIMESTAMP))"
     return f"CAST({column} AS {wanted})"
-
-
-def glob_escape(path: Path) -> str:
-    """A path that DuckDB reads as itself, though it has the characters of a glob pattern."""
-    return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(path))
-
-
-def unreadable(error: duckdb.Error) -> str:
-    """DuckDB's complaint about a file as one sentence."""
-    first = str(error).splitlines()[0].partition("Error: ")[2] or str(error).splitlines()[0]
-    return f"isn't a readable file, it may be cut off or of another format ({first}); land it again"

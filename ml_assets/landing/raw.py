@@ -1,19 +1,25 @@
 """From landing to raw: an immutable copy of every version of every landing file, and a log of what came.
 
 The tables: ``raw`` holds the rows of accepted file versions, one partition per day and content hash;
-``files`` is the append-only log of every version that was seen, accepted or refused; ``refused`` keeps
-the bytes of refused versions, so that nothing is lost when a producer overwrites a file.
+``files`` is the append-only log of every version that was seen (accepted or refused) and of files that went
+(deleted); ``refused`` keeps the bytes of refused versions, so that nothing is lost when a producer
+overwrites a file. A file that goes takes no row with it: to take a day back, a producer lands a file
+without rows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.lake import Between, Lake, Table, records
-from ml_assets.landing.files import LandingFile, LandingFolder, content_hash
+from ml_assets.landing.files import Landing, LandingFile, content_hash
 from ml_assets.landing.reading import Refusal, read
 
 FILES_COLUMNS = {
@@ -44,6 +50,8 @@ class SourceTables:
     refused: Table
     events: Table
     quarantine: Table
+    withheld: Table
+    waivers: Table
 
     @classmethod
     def of(cls, lake: Lake, source: str) -> "SourceTables":
@@ -53,30 +61,36 @@ class SourceTables:
             files=lake.table(f"{source}/files", "month"),
             refused=lake.table(f"{source}/refused_files", "month"),
             events=lake.table(f"{source}/events", "event_date"),
-            quarantine=lake.table(f"{source}/quarantine", "landing_date"),
+            quarantine=lake.table(f"{source}/quarantine", "event_date"),
+            withheld=lake.table(f"{source}/withheld", "event_date"),
+            waivers=lake.table(f"{source}/waivers", "month"),
         )
 
 
 @dataclass(frozen=True)
 class Landed:
-    """What one look at the landing folder did."""
+    """What one look at the landing did."""
 
     accepted: Mapping[date, int]
     """Rows by day, of file versions that were new and are in raw now."""
     unchanged: tuple[date, ...]
     refused: tuple[Refusal, ...]
+    deleted: tuple[date, ...]
+    """Days whose file is gone since the last look."""
     absent: tuple[date, ...]
     """Days of the range without a file."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The newest versions of a day's file on record."""
+    """What is on record of a day's file."""
 
     accepted: str | None
     """Content hash of the version in force, if any."""
     last: str
     """Content hash of the version seen last, accepted or not."""
+    status: str
+    """Of the version seen last: ``accepted``, ``refused``, or ``deleted`` since."""
     reason: str | None
     """Why the version seen last was refused, or None."""
     file: str
@@ -90,11 +104,12 @@ def seen_files(con: duckdb.DuckDBPyConnection, files: Table) -> dict[date, Seen]
     files.read(con).create_view("seen_log", replace=True)
     rows = con.sql(
         "SELECT landing_date, arg_max(content_hash, seen_at) FILTER (WHERE status = 'accepted'), "
-        "arg_max(content_hash, seen_at), arg_max(coalesce(reason, ''), seen_at), arg_max(file, seen_at), count(*) "
-        "FROM seen_log GROUP BY landing_date ORDER BY landing_date"
+        "arg_max(content_hash, seen_at), arg_max(status, seen_at), arg_max(coalesce(reason, ''), seen_at), "
+        "arg_max(file, seen_at), count(*) FROM seen_log GROUP BY landing_date ORDER BY landing_date"
     ).fetchall()
     return {
-        day: Seen(accepted, last, reason or None, file, n) for day, accepted, last, reason, file, n in rows
+        day: Seen(accepted, last, status, reason or None, file, number)
+        for day, accepted, last, status, reason, file, number in rows
     }
 
 
@@ -106,57 +121,124 @@ def landed_through(con: duckdb.DuckDBPyConnection, files: Table) -> date | None:
 def land(
     con: duckdb.DuckDBPyConnection,
     tables: SourceTables,
-    folder: LandingFolder,
+    landing: Landing,
     contract: Contract,
     between: Between,
     metadata: Mapping[str, str],
 ) -> Landed:
-    """Copy the new and changed files of the days ``between`` into raw; log accepted and refused versions.
+    """Copy the new and changed files of the days ``between`` into raw; log what was accepted, refused, deleted.
 
     Doing it again does nothing; killed half way, the next call finishes it. Raises NoLandingFiles if the
-    folder holds no landing file at all.
+    landing holds no file at all, and LandingUnavailable if it can't be reached.
     """
-    found = {day: file for day, file in folder.files().items() if between[0] <= day <= between[1]}
+    listed = {day: item for day, item in landing.listed().items() if between[0] <= day <= between[1]}
     seen = seen_files(con, tables.files)
-    hashes = {day: content_hash(file.path) for day, file in found.items()}
-    new = [day for day, digest in hashes.items() if day not in seen or seen[day].accepted != digest]
-    back_in_force = [day for day in found if day not in new and seen[day].last != hashes[day]]
-    result = read(con, [(found[day], hashes[day]) for day in new], contract)
-    accepted = result.counts
-    if result.rows is not None and accepted:
-        digests = ", ".join(f"'{hashes[day]}'" for day in accepted)
-        tables.raw.replace(
-            result.rows,
-            between=(min(accepted), max(accepted)),
-            also=f"content_hash IN ({digests})",
-            metadata=metadata,
-        )
-    fresh = [r for r in result.refused if not _on_record(r, seen)]
-    _keep_bytes(con, tables.refused, fresh)
+    deleted = tuple(
+        day
+        for day, record in seen.items()
+        if between[0] <= day <= between[1] and day not in listed and record.status != "deleted"
+    )
+    with TemporaryDirectory(prefix="landing-") as scratch:
+        found = {day: landing.fetch(item, Path(scratch)) for day, item in listed.items()}
+        hashes = _hashes(found)
+        new = [
+            day for day in found if day not in seen or day not in hashes or seen[day].accepted != hashes[day]
+        ]
+        back = [
+            day
+            for day in found
+            if day not in new and (seen[day].last, seen[day].status) != (hashes[day], "accepted")
+        ]
+        files = [(found[day], hashes[day]) if day in hashes else found[day] for day in new]
+        result = read(con, files, contract, delimiter=landing.delimiter)
+        accepted = result.counts
+        if result.rows is not None:
+            _copy(con, tables, result.rows, {day: hashes[day] for day in accepted}, metadata)
+        fresh = [_as_it_is(r) for r in result.refused if not _on_record(r, seen)]
+        _keep_bytes(con, tables.refused, fresh)
     log = [
         *(_line(found[day], hashes[day], "accepted", rows, None) for day, rows in accepted.items()),
-        *(_line(found[day], hashes[day], "accepted", None, None) for day in back_in_force),
+        *(_line(found[day], hashes[day], "accepted", None, None) for day in back),
         *(_line(r.file, r.content_hash, "refused", None, r.reason) for r in fresh),
+        *(_line(LandingFile(d, Path(seen[d].file), 0), seen[d].last, "deleted", None, None) for d in deleted),
     ]
     if log:
-        tables.files.append(records(con, log, FILES_COLUMNS), metadata=metadata)
+        days = {*accepted, *back, *(r.file.date for r in fresh), *deleted}
+        tables.files.append(records(con, log, FILES_COLUMNS), metadata=metadata, about=days)
     absent = tuple(
         day
         for n in range((between[1] - between[0]).days + 1)
         if (day := date.fromordinal(between[0].toordinal() + n)) not in found
     )
-    return Landed(accepted, tuple(day for day in found if day not in new), tuple(result.refused), absent)
+    unchanged = tuple(day for day in found if day not in new)
+    return Landed(accepted, unchanged, tuple(result.refused), deleted, absent)
+
+
+@dataclass
+class _Batch:
+    """File versions whose partitions one condition on days and hashes names, and no others on record."""
+
+    versions: dict[date, str] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+    """Hashes of other versions of the same days."""
+
+    def takes(self, digest: str, others: set[str]) -> bool:
+        return digest not in self.others and others.isdisjoint(self.versions.values())
+
+
+def _copy(
+    con: duckdb.DuckDBPyConnection,
+    tables: SourceTables,
+    rows: duckdb.DuckDBPyRelation,
+    versions: Mapping[date, str],
+    metadata: Mapping[str, str],
+) -> None:
+    """Make ``rows`` the content of these file versions in raw: in one commit, unless days share their content."""
+    on_record: dict[date, set[str]] = {}
+    if tables.files.exists:
+        log = tables.files.read(con, columns=["landing_date", "content_hash"])
+        for day, digest in log.distinct().fetchall():
+            on_record.setdefault(day, set()).add(digest)
+    batches: list[_Batch] = []
+    for day, digest in versions.items():
+        others = on_record.get(day, set()) - {digest}
+        batch = next((batch for batch in batches if batch.takes(digest, others)), None)
+        if batch is None:
+            batches.append(batch := _Batch())
+        batch.versions[day] = digest
+        batch.others |= others
+    for batch in batches:
+        first, last = min(batch.versions), max(batch.versions)
+        inside = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+        listed = ", ".join(f"DATE '{day}'" for day in batch.versions)
+        digests = ", ".join(sorted({f"'{digest}'" for digest in batch.versions.values()}))
+        tables.raw.replace(
+            rows.filter(f"landing_date IN ({listed})"),
+            between=(first, last),
+            leaving=[day for day in inside if day not in batch.versions],
+            also=f"content_hash IN ({digests})",
+            metadata=metadata,
+        )
+
+
+def _hashes(found: Mapping[date, LandingFile]) -> dict[date, str]:
+    """The content hashes of the files that can be read; the reader says why the others can't."""
+    hashes = {}
+    for day, file in found.items():
+        with suppress(OSError):
+            hashes[day] = content_hash(file.path)
+    return hashes
 
 
 def _on_record(refusal: Refusal, seen: Mapping[date, Seen]) -> bool:
     last = seen.get(refusal.file.date)
-    return last is not None and (last.last, last.reason) == (refusal.content_hash, refusal.reason)
+    known = last and (last.last, last.status, last.reason)
+    return known == (refusal.content_hash, "refused", refusal.reason)
 
 
 def _line(
     file: LandingFile, digest: str, status: str, rows: int | None, reason: str | None
 ) -> dict[str, object]:
-    now = datetime.now(tz=UTC)
     return {
         "landing_date": file.date,
         "content_hash": digest,
@@ -165,9 +247,17 @@ def _line(
         "rows": rows,
         "status": status,
         "reason": reason,
-        "seen_at": now,
+        "seen_at": datetime.now(tz=UTC),
         "month": file.date.replace(day=1),
     }
+
+
+def _as_it_is(refusal: Refusal) -> Refusal:
+    """The refusal, without a content hash if the file isn't what was hashed any more: those bytes are gone."""
+    with suppress(OSError):
+        if content_hash(refusal.file.path) == refusal.content_hash:
+            return refusal
+    return replace(refusal, content_hash="")
 
 
 def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[Refusal]) -> None:
@@ -179,19 +269,28 @@ def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequen
             "month": refusal.file.date.replace(day=1),
         }
         for refusal in refusals
+        if refusal.content_hash
     ]
     if rows:
         refused.append(records(con, rows, REFUSED_COLUMNS), metadata={})
 
 
 def rows_in_force(
-    con: duckdb.DuckDBPyConnection, tables: SourceTables, between: Between
+    con: duckdb.DuckDBPyConnection, tables: SourceTables, contract: Contract, between: Between
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of raw that count: of each day, those of the version in force."""
+    """The rows of raw that count: of each day, those of the version in force, with when it was first seen.
+
+    There are none where no file has been accepted yet.
+    """
+    if not tables.raw.exists:
+        return records(con, [], {**contract.raw_schema("text"), **ROW_IDENTITY, **SEEN_AT})
     tables.raw.read(con, between=between).create_view("all_raw", replace=True)
     tables.files.read(con).create_view("seen_log", replace=True)
     return con.sql(
-        "SELECT all_raw.* FROM all_raw SEMI JOIN (SELECT landing_date, arg_max(content_hash, seen_at) AS content_hash "
-        "FROM seen_log WHERE status = 'accepted' GROUP BY landing_date) AS in_force "
-        "ON all_raw.landing_date = in_force.landing_date AND all_raw.content_hash = in_force.content_hash"
+        "WITH first_seen AS (SELECT landing_date, content_hash, min(seen_at) AS seen_at FROM seen_log "
+        "WHERE status = 'accepted' GROUP BY ALL), "
+        "in_force AS (SELECT landing_date, arg_max(content_hash, seen_at) AS content_hash FROM seen_log "
+        "WHERE status = 'accepted' GROUP BY landing_date) "
+        "SELECT all_raw.*, first_seen.seen_at FROM all_raw "
+        "JOIN in_force USING (landing_date, content_hash) JOIN first_seen USING (landing_date, content_hash)"
     )

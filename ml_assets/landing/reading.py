@@ -11,9 +11,18 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.sql import quote
-from ml_assets.landing import csv, parquet
-from ml_assets.landing.files import CSV_SUFFIXES, LandingFile, content_hash
+from ml_assets.landing import csv, json_lines, parquet
+from ml_assets.landing.files import CSV_SUFFIXES, JSON_SUFFIXES, LandingFile, content_hash
+from ml_assets.landing.scratch import Scratch, unreadable
+from ml_assets.landing.text_file import Unsound
 
+Format = Literal["parquet", "csv", "json"]
+Hashed = tuple[LandingFile, str]
+SUFFIXES_OF: dict[Format, tuple[str, ...]] = {
+    "parquet": (".parquet",),
+    "csv": CSV_SUFFIXES,
+    "json": JSON_SUFFIXES,
+}
 _numbers = itertools.count(1)
 
 
@@ -30,9 +39,10 @@ class Refusal:
 class ReadResult:
     """What came of some landing files.
 
-    ``rows`` is None if no file could be read; else it has the contract's source columns, ``landing_date``
-    DATE, ``file`` VARCHAR (the name), ``content_hash`` VARCHAR and ``row_number`` BIGINT (from 1, in the
-    order of the file). It is a temporary table of the connection. ``counts`` has the rows per landing date.
+    ``rows`` is None if no file was accepted; else it has the contract's source columns, ``landing_date``
+    DATE, ``file`` VARCHAR (the name), ``content_hash`` VARCHAR and ``row_number`` BIGINT (from 1: of a CSV or
+    Parquet file the number of the row, of JSON lines the number of the line). It is a temporary table of the
+    connection. ``counts`` has the rows per landing date of every accepted file: 0 for one without rows.
     """
 
     rows: duckdb.DuckDBPyRelation | None
@@ -42,47 +52,77 @@ class ReadResult:
 
 def read(
     con: duckdb.DuckDBPyConnection,
-    files: Sequence[LandingFile | tuple[LandingFile, str]],
+    files: Sequence[LandingFile | Hashed],
     contract: Contract,
     *,
     delimiter: str = ",",
 ) -> ReadResult:
     """Read landing files, each alone or with the ``content_hash`` it had when it was looked at before.
 
-    All files of a call are of one format: Parquet, or CSV (also .gz and .zst; UTF-8, a header, ``delimiter``
-    one character). A file that is unreadable, empty, of another schema, or that changes while it is read is
-    refused with a reason and costs no other file anything. Raises ValueError for mixed or unknown formats.
+    All files of a call are of one format: Parquet, CSV (a header, ``delimiter`` one character) or JSON lines
+    (.jsonl, .ndjson: one object a line, keys being the columns; a key left out is an empty value). CSV and
+    JSON lines are UTF-8 and may end in .gz or .zst. All their values are kept as the text that is written;
+    those of a Parquet file have the contract's types.
+
+    A file with the contract's columns and no rows is accepted: a day on which nothing happened. A file that
+    is empty, unreadable, of another schema, or that changes while it is read is refused with a reason and
+    costs no other file anything. Raises ValueError for mixed or unknown formats and for a delimiter that is
+    none.
     """
+    csv.check_delimiter(delimiter)
     hashed, refused = _hashed(files)
     kind = _format([file for file, _ in hashed])
     if kind is None:
         return ReadResult(None, refused)
     table = f"landing_rows_{next(_numbers)}"
-    schema = contract.raw_schema(kind)
+    schema = contract.raw_schema("parquet" if kind == "parquet" else "text")
     columns = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in schema.items())
     con.execute(
         f"CREATE TEMP TABLE {table} ({columns}, landing_date DATE, file VARCHAR, content_hash VARCHAR, "
         "row_number BIGINT)"
     )
-    if kind == "parquet":
-        problems = parquet.insert(con, table, hashed, contract)
-    else:
-        problems = csv.insert(con, table, hashed, contract, delimiter)
+    with Scratch(con) as scratch:
+        if kind == "parquet":
+            problems = parquet.insert(scratch, hashed, contract, table)
+        else:
+            problems = _insert_text(scratch, kind, hashed, contract, delimiter, table)
     unsound = []
     for file, digest in hashed:
         reason = _changed(file.path, digest) or problems.get(file.path)
         if reason is not None:
             unsound.append(Refusal(file, digest, f"{file.path.name}: {reason}"))
     _drop(con, table, unsound)
-    counts = con.execute(f"SELECT landing_date, count(*) FROM {table} GROUP BY 1 ORDER BY 1").fetchall()
-    return ReadResult(con.table(table) if counts else None, refused + unsound, dict(counts))
+    bad = {refusal.file.path for refusal in unsound}
+    found = dict(con.execute(f"SELECT landing_date, count(*) FROM {table} GROUP BY 1").fetchall())
+    counts = {file.date: found.get(file.date, 0) for file, _ in hashed if file.path not in bad}
+    return ReadResult(con.table(table) if counts else None, refused + unsound, dict(sorted(counts.items())))
 
 
-def _hashed(
-    files: Sequence[LandingFile | tuple[LandingFile, str]],
-) -> tuple[list[tuple[LandingFile, str]], list[Refusal]]:
+def _insert_text(
+    scratch: Scratch, kind: Format, files: Sequence[Hashed], contract: Contract, delimiter: str, table: str
+) -> dict[Path, str]:
+    """Insert files one by one; returns why each bad one is refused, whatever has been inserted of it."""
+    problems: dict[Path, str] = {}
+    for file, digest in files:
+        try:
+            if kind == "csv":
+                csv.insert(scratch, file, digest, contract, delimiter, table)
+            else:
+                json_lines.insert(scratch, file, digest, contract, table)
+        except Unsound as error:
+            problems[file.path] = str(error)
+            scratch.renew()
+        except duckdb.Error as error:
+            problems[file.path] = unreadable(error)
+            scratch.renew()
+        except OSError as error:
+            problems[file.path] = _gone(error)
+    return problems
+
+
+def _hashed(files: Sequence[LandingFile | Hashed]) -> tuple[list[Hashed], list[Refusal]]:
     """Every file with its hash; a file that can't even be hashed is refused, with an empty hash."""
-    hashed: list[tuple[LandingFile, str]] = []
+    hashed: list[Hashed] = []
     refused: list[Refusal] = []
     for item in files:
         if isinstance(item, tuple):
@@ -96,22 +136,26 @@ def _hashed(
 
 
 def _gone(error: OSError) -> str:
-    return f"can't be read ({error.strerror}); land it again"
+    return f"can't be read ({error.strerror or error}); see that it is a file anybody may read, and land it again"
 
 
-def _format(files: Sequence[LandingFile]) -> Literal["csv", "parquet"] | None:
-    kinds: set[Literal["csv", "parquet"]] = set()
+def _format(files: Sequence[LandingFile]) -> Format | None:
+    kinds: set[Format] = set()
     for file in files:
-        if file.path.name.endswith(".parquet"):
-            kinds.add("parquet")
-        elif file.path.name.endswith(CSV_SUFFIXES):
-            kinds.add("csv")
-        else:
+        kind = next(
+            (kind for kind, suffixes in SUFFIXES_OF.items() if file.path.name.endswith(suffixes)), None
+        )
+        if kind is None:
+            known = ", ".join(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
             raise ValueError(
-                f"{file.path.name} is neither Parquet nor CSV; a suffix of .parquet or .csv is expected"
+                f"{file.path.name} is neither Parquet nor CSV nor JSON lines by its name; it must end in one of {known}"
             )
+        kinds.add(kind)
     if len(kinds) > 1:
-        raise ValueError("Parquet and CSV files can't be read in one call; a source has one format")
+        raise ValueError(
+            f"files of several formats ({', '.join(sorted(kinds))}) can't be read in one call; "
+            "a source has one format"
+        )
     return kinds.pop() if kinds else None
 
 

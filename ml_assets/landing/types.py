@@ -20,6 +20,11 @@ WIDER = {
     "DOUBLE": {"FLOAT", "TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER"},
 }
 WALL_CLOCK = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
+NANOSECONDS = {"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}
+NOTHING = '"NULL"'
+"""The type of a column in which no row has a value, as pandas writes it."""
+NESTED = "NESTED"
+UNREADABLE = {NESTED, "BLOB"}
 
 
 def lossless(found: str, wanted: str) -> bool:
@@ -27,10 +32,10 @@ def lossless(found: str, wanted: str) -> bool:
 
     A wall-clock timestamp counts as a TIMESTAMPTZ, its zone being the contract's; nanoseconds are cut.
     """
-    if found == wanted or found in WIDER.get(wanted, ()):
+    if found in (wanted, NOTHING) or found in WIDER.get(wanted, ()):
         return True
     if wanted == "TIMESTAMPTZ":
-        return found in WALL_CLOCK
+        return found in WALL_CLOCK | NANOSECONDS
     into = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", wanted)
     if into is None:
         return False

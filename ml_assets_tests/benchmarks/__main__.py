@@ -1,7 +1,8 @@
 """Run all benchmarks: ``make bench``."""
 
-from ml_assets_tests.benchmarks import code_location, year
+from ml_assets_tests.benchmarks import code_location, contract, year
 
 if __name__ == "__main__":
     code_location.main()
+    contract.main()
     year.main()

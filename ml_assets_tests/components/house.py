@@ -30,7 +30,7 @@ SOURCE = ("visits/raw", "visits/events", "visits/quarantine")
 FEATURES = ("visitor_features/tiles", "visitor_features/snapshot")
 TABLES: dict[str, tuple[str, list[str]]] = {
     "visits/events": ("event_date", ["event_date", "visit_id", "row_number"]),
-    "visits/quarantine": ("landing_date", ["landing_date", "row_number", "content_hash"]),
+    "visits/quarantine": ("event_date", ["event_date", "landing_date", "row_number", "content_hash"]),
     "visitor_features/tiles": ("available_date", ["available_date", "event_date", "visitor_id"]),
     "visitor_features/snapshot": ("as_of", ["as_of", "visitor_id"]),
     "churn/labels": ("as_of", ["as_of", "visitor_id"]),

@@ -39,11 +39,14 @@ def contract() -> Contract:
 def landed(
     con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], *, landing_date: str = DAY
 ) -> duckdb.DuckDBPyRelation:
-    """Raw text rows as they come from CSV: the good row with some values replaced, tickets made unique."""
+    """Raw text rows as they come from CSV: the good row with some values replaced, tickets made unique.
+
+    A file is seen 3 days after the start of its day unless ``seen_at`` says otherwise.
+    """
     columns = ", ".join(f'"{name}" VARCHAR' for name in GOOD)
     con.execute(
         f"CREATE OR REPLACE TABLE landed ({columns}, landing_date DATE, file VARCHAR, content_hash VARCHAR, "
-        "row_number BIGINT)"
+        "row_number BIGINT, seen_at TIMESTAMPTZ)"
     )
     for number, row in enumerate(rows, start=1):
         day = row.get("landing_date", landing_date)
@@ -51,7 +54,8 @@ def landed(
         values = [full[name] for name in GOOD]
         marks = ", ".join("?" for _ in values)
         con.execute(
-            f"INSERT INTO landed VALUES ({marks}, ?, ?, 'hash', ?)", [*values, day, f"{day}.csv", number]
+            f"INSERT INTO landed VALUES ({marks}, ?, ?, 'hash', ?, coalesce(?, CAST(? AS DATE) + INTERVAL 3 DAY))",
+            [*values, day, f"{day}.csv", number, row.get("seen_at"), day],
         )
     return con.table("landed")
 

@@ -1,6 +1,7 @@
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,34 @@ def test_late_events_are_accepted_within_late_days(
         contract.classify(con, landed(con, []), late_days=-1)
 
 
+def test_a_row_counts_for_the_day_it_happened_or_else_for_the_day_it_landed(
+    contract: Contract, con: duckdb.DuckDBPyConnection
+) -> None:
+    times = ["2017-01-04 23:30:00", "2017-01-03 12:00:00", "2017-01-06 00:00:00", "soon", None]
+    result = classified(contract, con, [{"occurred_at": time} for time in times], late_days=1)
+    assert [(row["event_date"].day, bool(row["reasons"])) for row in result] == [
+        (4, False),
+        (5, True),
+        (5, True),
+        (5, True),
+        (5, True),
+    ]
+    [refused] = classified(contract, con, [{"occurred_at": times[0], "amount": "-1"}], late_days=1)
+    assert refused["event_date"] == date(2017, 1, 4)
+
+
+def test_nothing_happens_after_it_was_seen(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
+    seen = datetime(2017, 1, 5, 9, 55, tzinfo=UTC)
+    just, ahead = classified(
+        contract, con, [{"seen_at": seen}, {"seen_at": seen, "occurred_at": "2017-01-05 10:00:01"}]
+    )
+    assert just["reasons"] == []
+    [reason] = ahead["reasons"]
+    assert reason.startswith("occurred_before_seen: ")
+    assert "2017-01-05 10:00:01" in reason
+    assert "2017-01-05 09:55:00" in reason
+
+
 def test_a_late_event_was_not_known_before_its_file(
     contract: Contract, con: duckdb.DuckDBPyConnection
 ) -> None:
@@ -160,6 +189,14 @@ def test_the_first_of_repeated_rows_is_kept(contract: Contract, con: duckdb.Duck
     assert result[1]["reasons"] == [
         "unique_shop_basket_id: an earlier row has the same shop, basket_id: north, 1"
     ]
+
+
+def test_rows_of_two_days_do_not_repeat_each_other(
+    contract: Contract, con: duckdb.DuckDBPyConnection
+) -> None:
+    rows = [{"Basket": "1", "occurred_at": f"2017-01-0{day} 12:00:00"} for day in (4, 5, 4)]
+    result = classified(contract, con, rows, late_days=1)
+    assert [bool(row["reasons"]) for row in result] == [False, False, True]
 
 
 def test_a_refused_row_makes_no_other_a_repeat(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
@@ -191,7 +228,7 @@ def test_typed_rows_give_what_text_rows_give(contract: Contract, con: duckdb.Duc
     casts = ", ".join(
         f'CAST({_naive(name)} AS {kind}) AS "{name}"' for name, kind in contract.raw_schema("parquet").items()
     )
-    typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number FROM landed")
+    typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number, seen_at FROM landed")
     relation = contract.classify(con, typed).order("row_number")
     columns = [name for name in relation.columns if name != "original"]
     from_types = relation.project(", ".join(f'"{name}"' for name in columns)).fetchall()
@@ -212,9 +249,10 @@ def test_no_rows_are_no_problem(contract: Contract, con: duckdb.DuckDBPyConnecti
 
 
 def test_a_missing_landing_column_is_named(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
-    rows = landed(con, [{}]).project("* EXCLUDE (brand)")
-    with pytest.raises(ContractError, match="no column 'brand'"):
-        contract.classify(con, rows)
+    for name in ("brand", "seen_at"):
+        rows = landed(con, [{}]).project(f"* EXCLUDE ({name})")
+        with pytest.raises(ContractError, match=f"no column '{name}'"):
+            contract.classify(con, rows)
 
 
 def test_a_declared_available_at_is_taken_but_not_before_the_file(
@@ -230,7 +268,7 @@ def test_a_declared_available_at_is_taken_but_not_before_the_file(
     contract = Contract.load(path)
     rows = con.sql(
         "SELECT '2017-01-04 10:00' AS occurred_at, known AS available_at, DATE '2017-01-05' AS landing_date, "
-        "'f' AS file, 'h' AS content_hash, 1::BIGINT AS row_number "
+        "'f' AS file, 'h' AS content_hash, 1::BIGINT AS row_number, TIMESTAMPTZ '2017-01-08 00:00+00' AS seen_at "
         "FROM (VALUES ('2017-01-04 11:00'), ('2017-01-07 12:00')) AS v(known)"
     )
     result = contract.classify(con, rows, late_days=1)
@@ -281,7 +319,102 @@ def test_transforms_that_share_a_failing_part_do_not_fail_the_query(
     contract = Contract.load(path)
     rows = con.sql(
         "SELECT '2017-01-05 10:00' AS occurred_at, n, DATE '2017-01-05' AS landing_date, 'f' AS file, "
-        "'h' AS content_hash, row_number() OVER () AS row_number FROM (VALUES ('3'), ('x'), ('99999')) AS v(n)"
+        "'h' AS content_hash, row_number() OVER () AS row_number, TIMESTAMPTZ '2017-01-06 00:00+00' AS seen_at "
+        "FROM (VALUES ('3'), ('x'), ('99999')) AS v(n)"
     )
     result = contract.classify(con, rows).order("row_number").project("square, again, rough, len(reasons)")
     assert result.fetchall() == [(9, 9, 13.5, 0), (None, None, None, 3), (None, None, 14999700001.5, 2)]
+
+
+CALLS = """
+apiVersion: v3.2.0
+kind: DataContract
+id: calls
+version: 1.0.0
+schema:
+  - name: calls
+    properties:
+      - {name: line, logicalType: integer, primaryKey: true}
+      - {name: caller, logicalType: integer, unique: true}
+      - {name: seconds, logicalType: integer, required: true, logicalTypeOptions: {minimum: 0}}
+      - {name: occurred_at, logicalType: timestamp, required: true}
+"""
+FIRST, DAYS = date(2017, 1, 5), 5
+few = st.sampled_from(["1", "2", "3"])
+calls = st.fixed_dictionaries(
+    {
+        "landed": st.integers(0, DAYS - 1),
+        "before": st.sampled_from([0, 0, 1, 1, 2, 3, 4, -1, None]),
+        "line": few,
+        "caller": st.one_of(st.none(), few),
+        "seconds": st.sampled_from(["5", "5", "5", "-1", "x"]),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def calls_contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    path = tmp_path_factory.mktemp("calls") / "contract.yaml"
+    path.write_text(CALLS)
+    return Contract.load(path)
+
+
+def land_calls(con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
+    """The table ``landed``: one file a day, its rows in the order given."""
+    con.execute(
+        "CREATE OR REPLACE TABLE landed (line VARCHAR, caller VARCHAR, seconds VARCHAR, occurred_at VARCHAR, "
+        "landing_date DATE, file VARCHAR, content_hash VARCHAR, row_number BIGINT, seen_at TIMESTAMPTZ)"
+    )
+    for number, row in enumerate(rows):
+        day = FIRST + timedelta(days=row["landed"])
+        time = "soon" if row["before"] is None else f"{day - timedelta(days=row['before'])} 12:00:00"
+        con.execute(
+            "INSERT INTO landed VALUES (?, ?, ?, ?, ?, ?, 'hash', ?, ?)",
+            [
+                row["line"],
+                row["caller"],
+                row["seconds"],
+                time,
+                day,
+                f"{day}.csv",
+                number,
+                "2017-02-01 00:00+00",
+            ],
+        )
+
+
+def judged(
+    contract: Contract, con: duckdb.DuckDBPyConnection, between: tuple[date, date], late_days: int
+) -> list[tuple[Any, ...]]:
+    """The accepted and refused rows of some days, from the files that can hold rows of them."""
+    last = between[1] + timedelta(days=late_days)
+    rows = con.sql(f"SELECT * FROM landed WHERE landing_date BETWEEN DATE '{between[0]}' AND DATE '{last}'")
+    days = f"event_date BETWEEN DATE '{between[0]}' AND DATE '{between[1]}'"
+    return contract.classify(con, rows, late_days=late_days).filter(days).fetchall()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(calls, max_size=25),
+    late_days=st.integers(0, 3),
+    cuts=st.sets(st.integers(1, DAYS + 2)),
+    order=st.randoms(use_true_random=False),
+)
+def test_any_chunking_of_the_days_gives_what_one_pass_gives(
+    calls_contract: Contract,
+    con: duckdb.DuckDBPyConnection,
+    rows: list[dict[str, Any]],
+    late_days: int,
+    cuts: set[int],
+    order: Any,
+) -> None:
+    """Days from the earliest an event can have to the last that landed, in chunks, in any order."""
+    land_calls(con, rows)
+    whole = calls_contract.classify(con, con.table("landed"), late_days=late_days).fetchall()
+    days = [FIRST + timedelta(days=n) for n in range(-late_days, DAYS)]
+    edges = sorted({0, len(days), *(cut for cut in cuts if cut < len(days))})
+    chunks = [(days[start], days[end - 1]) for start, end in pairwise(edges)]
+    order.shuffle(chunks)
+    found = [row for chunk in chunks for row in judged(calls_contract, con, chunk, late_days)]
+    assert len(whole) == len(rows)
+    assert sorted(found, key=repr) == sorted(whole, key=repr)

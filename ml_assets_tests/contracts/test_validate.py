@@ -50,7 +50,7 @@ def test_good_events_keep_every_rule(contract: Contract, con: duckdb.DuckDBPyCon
         ("UPDATE events SET day = DATE '2010-01-01'", "day_minimum"),
         ("UPDATE events SET weight = 200", "weight_maximum"),
         ("INSERT INTO events SELECT * FROM events", "unique_shop_basket_id"),
-        ("UPDATE events SET ticket = 1", "unique_ticket"),
+        ("INSERT INTO events SELECT * REPLACE (shop || 2 AS shop) FROM events", "unique_ticket"),
         ("ALTER TABLE events ALTER gift TYPE VARCHAR", "gift_type"),
     ],
 )
@@ -60,15 +60,15 @@ def test_broken_events_are_found(
     result = judge(contract, con, [FIVE, SIX], tamper=tamper)[broken]
     assert not result.passed
     assert result.violations > 0
-    assert set(result.observed) <= {"2017-01-05", "2017-01-06"}
-    assert result.observed
+    assert set(result.failing) <= set(DAYS)
+    assert result.failing
 
 
 def test_the_message_names_days_numbers_and_what_to_do(
     contract: Contract, con: duckdb.DuckDBPyConnection
 ) -> None:
     result = judge(contract, con, [FIVE, FIVE, SIX], tamper="UPDATE events SET amount = -1")["amount_minimum"]
-    assert result.observed == {"2017-01-05": 2, "2017-01-06": 1}
+    assert result.failing == {DAYS[0]: 2, DAYS[1]: 1}
     assert result.message == (
         "amount_minimum: 3 events on 2 days break it (2017-01-05: 2, 2017-01-06: 1); amount is at least 0. "
         "Build these days of events again under contract version 1.2.0, or correct it."
@@ -92,7 +92,7 @@ def test_refused_rows_are_counted_by_rule(contract: Contract, con: duckdb.DuckDB
 def test_a_day_without_rows_counts_as_none(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
     result = judge(contract, con, [FIVE])["row_count"]
     assert not result.passed
-    assert result.observed == {"2017-01-06": 0}
+    assert result.failing == {DAYS[1]: 0}
     assert "between 1 and 1000 rows a day expected; 1 of 2 days fail (2017-01-06: 0)" in result.message
     assert judge(contract, con, [FIVE], days=DAYS[:1])["row_count"].passed
 
@@ -102,12 +102,10 @@ def test_the_refused_share_is_judged_per_day(contract: Contract, con: duckdb.Duc
     results = judge(contract, con, [FIVE, FIVE, FIVE | bad, SIX, SIX | bad])
     share = results["refused_share"]
     assert not share.passed
-    assert share.observed == {"2017-01-06": 50.0}
+    assert share.failing == {DAYS[1]: 50.0}
     assert share.refused == 2
     assert judge(contract, con, [FIVE, FIVE, FIVE | bad], days=DAYS[:1])["refused_share"].passed
-    assert judge(contract, con, [FIVE | bad], days=DAYS[:1])["refused_share"].observed == {
-        "2017-01-05": 100.0
-    }
+    assert judge(contract, con, [FIVE | bad], days=DAYS[:1])["refused_share"].failing == {DAYS[0]: 100.0}
 
 
 def test_nothing_at_all_can_be_validated(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
@@ -116,10 +114,12 @@ def test_nothing_at_all_can_be_validated(contract: Contract, con: duckdb.DuckDBP
     assert all(result.passed for name, result in results.items() if name != "row_count")
 
 
-def test_at_most_twenty_days_are_listed(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
+def test_all_failing_days_are_given_and_five_named(
+    contract: Contract, con: duckdb.DuckDBPyConnection
+) -> None:
     days = [date.fromordinal(date(2017, 2, 1).toordinal() + n) for n in range(30)]
     result = judge(contract, con, [], days=days)["row_count"]
-    assert (result.violations, len(result.observed)) == (30, 20)
+    assert (result.violations, list(result.failing)) == (30, days)
     assert "and 25 more days" in result.message
 
 
@@ -155,7 +155,7 @@ def test_row_count_knows_every_operator(
         f"    quality:\n      - {{metric: rowCount, {operator}, severity: warning}}\n"
     )
     contract = Contract.load(path)
-    quarantine = con.sql("SELECT NULL::DATE AS landing_date, NULL::VARCHAR[] AS reasons WHERE FALSE")
+    quarantine = con.sql("SELECT NULL::DATE AS event_date, NULL::VARCHAR[] AS reasons WHERE FALSE")
     for rows, passed in outcomes.items():
         events = con.sql(
             "SELECT TIMESTAMPTZ '2017-01-05 10:00:00+00' AS occurred_at, DATE '2017-01-05' AS event_date "

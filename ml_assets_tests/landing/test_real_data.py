@@ -25,11 +25,11 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge(con: duckdb.DuckDBPyConnection, contract: Contract, folder: LandingFolder) -> dict[str, int]:
     """Rows landed, and refused rows by rule, having checked that nothing fails."""
-    files = folder.files()
+    files = {day: folder.fetch(item, folder.path) for day, item in folder.listed().items()}
     result = read(con, [(file, content_hash(file.path)) for file in files.values()], contract)
     assert result.refused == []
     assert result.rows is not None
-    contract.classify(con, result.rows).create("judged")
+    contract.classify(con, result.rows.select("*, now() AS seen_at")).create("judged")
     events = con.sql("SELECT * FROM judged WHERE len(reasons) = 0")
     quarantine = con.sql("SELECT * FROM judged WHERE len(reasons) > 0")
     results = contract.validate(con, events, quarantine, list(files))

@@ -1,0 +1,97 @@
+"""A source as the other components see it, and which of their days it keeps from being built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from ml_assets.contracts import Contract
+from ml_assets.lake import Between, Lake
+from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.withholding import withheld
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as the other components see it."""
+
+    name: str
+    contract: Contract
+    partitions: dg.DailyPartitionsDefinition
+    late_days: int
+
+    @property
+    def reach(self) -> int:
+        """How many days can lie between an event's day and the day it became available."""
+        latency = self.contract.latency
+        return self.late_days + latency.days + (1 if latency.seconds or latency.microseconds else 0)
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of the source's assets."""
+        return dg.AssetKey([self.name, asset])
+
+    def tables(self, lake: Lake) -> SourceTables:
+        """The tables of the source."""
+        return SourceTables.of(lake, self.name)
+
+    def references(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, duckdb.DuckDBPyRelation]:
+        """The events of the sources the contract refers to, as far as there are any."""
+        tables = {name: SourceTables.of(lake, name).events for name in self.contract.references}
+        return {name: table.read(con) for name, table in tables.items() if table.exists}
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Column -> DuckDB type of ``events``."""
+        declared = {column.name: column.stored_type for column in self.contract.columns}
+        return declared | {"available_at": "TIMESTAMPTZ", "event_date": "DATE"}
+
+    def refused(
+        self, con: duckdb.DuckDBPyConnection, lake: Lake, between: Between, reach: tuple[int, int]
+    ) -> dict[date, str]:
+        """The days ``between`` of a table that can't be built because they read withheld days, with the reasons.
+
+        Day D of the table reads the days D + reach[0] to D + reach[1] of events.
+        """
+        first, last = between
+        start = date.fromordinal(max(1, first.toordinal() + reach[0]))
+        held = withheld(con, self.tables(lake), (start, last + timedelta(days=reach[1])))
+        refused: dict[date, str] = {}
+        for day, why in held.items():
+            for n in range((last - first).days + 1):
+                asked = first + timedelta(days=n)
+                if reach[0] <= (day - asked).days <= reach[1]:
+                    refused.setdefault(asked, f"it reads {self.name} of {day}, withheld: {why}")
+        return dict(sorted(refused.items()))
+
+
+def name_days(reasons: Mapping[date, str], most: int = 5) -> str:
+    """The first few days with their reasons, as one line."""
+    named = "; ".join(f"{day}: {why}" for day, why in list(reasons.items())[:most])
+    return f"{named}; and {len(reasons) - most} more" if len(reasons) > most else named
+
+
+def finish(
+    context: dg.AssetExecutionContext,
+    refused: Mapping[date, str],
+    built: Sequence[date],
+    metadata: Mapping[str, Any],
+) -> dg.MaterializeResult:
+    """The result of a run over days of which some may be ``refused``, because they read withheld days.
+
+    Then Dagster is told of the days that were built, and the run fails with the names of those that weren't.
+    """
+    if not refused:
+        return dg.MaterializeResult(metadata=metadata)
+    key = context.asset_key
+    for day in built:
+        context.log_event(dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata))
+    raise dg.Failure(
+        f"{len(refused)} partitions of {key.to_user_string()} read days that break their contract and were not "
+        f"built; {len(built)} were. {name_days(refused)}. Mend or waive the withheld days first.",
+        metadata={"refused": dg.MetadataValue.json({str(day): why for day, why in refused.items()})},
+        allow_retries=False,
+    )

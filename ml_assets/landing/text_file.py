@@ -1,0 +1,194 @@
+"""Text landing files as lines: unpacked, and known to be whole, of the right kind and UTF-8 before they are read."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+PIECE = 32 * 2**20
+HEAD = 512
+LONGEST_LINE = 2 * 2**20
+"""In bytes; DuckDB's own limit for CSV."""
+SHOWN = 80
+"""Longest part of a bad line that a reason quotes."""
+AGAIN = "correct it and land it again"
+UTF_8_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+GZIP, ZSTD = "compressed with gzip", "compressed with zstd"
+PACKED = {".gz": GZIP, ".zst": ZSTD}
+MAGIC = {
+    b"\x1f\x8b": GZIP,
+    b"\x28\xb5\x2f\xfd": ZSTD,
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ\x00": "compressed with xz",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet or document",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF",
+    b"SQLite format 3\x00": "an SQLite database",
+}
+MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
+
+
+class Unsound(Exception):
+    """Why a file can't be taken in: what was found, where, what was expected, what to do."""
+
+
+def shown(content: str) -> str:
+    """A bad line as a reason quotes it, cut where it is long."""
+    return repr(content[:SHOWN]) + ("..." if len(content) > SHOWN else "")
+
+
+def looks_like(head: bytes) -> str | None:
+    """What the first bytes of a file say that it is, where that is no plain text."""
+    for magic, what in MAGIC.items():
+        if head.startswith(magic):
+            return what
+    if head.removeprefix(UTF_8_MARK).lstrip().lower().startswith(MARKUP):
+        return "a web page or XML, perhaps an error message of the server it came from"
+    return None
+
+
+def pieces(path: Path, kind: str) -> Iterator[tuple[int, bytes]]:
+    """The UTF-8 text of a file in pieces of whole lines, each with the number of its first line (from 1).
+
+    ``kind`` is what the file should be, in words: ``CSV``. A byte order mark is left out. Raises Unsound for
+    a file that is cut off, damaged, empty, not what its name says, or no UTF-8 text, and OSError for one that
+    can't be read. Memory stays within a few pieces, however far a file unpacks.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        _check_name(path, head, kind)
+        file.seek(0)
+        for number, content in _whole_lines(_checked(_unpacked(file, path.suffix), path, kind)):
+            _check_text(number, content)
+            yield number, content.removeprefix(UTF_8_MARK) if number == 1 else content
+
+
+def first_line(path: Path, kind: str) -> str:
+    """The first line of a file, once all of it has been found sound; Unsound or OSError otherwise."""
+    first = b""
+    for number, content in pieces(path, kind):
+        if number == 1:
+            first = content.partition(b"\n")[0].partition(b"\r")[0]
+    return first.decode()
+
+
+def _check_name(path: Path, head: bytes, kind: str) -> None:
+    """Hold the first bytes of a file against the compression its name speaks of."""
+    if not head:
+        raise Unsound("is empty (0 bytes) and may have been cut off; land it again")
+    found, named = looks_like(head), PACKED.get(path.suffix)
+    if named and found != named:
+        found = found or "not compressed at all"
+        raise Unsound(
+            f"is {found}, by its name it should be {named}; land it as its name says, or under another name"
+        )
+    if found in PACKED.values() and not named:
+        raise Unsound(
+            f"is {found}, by its name it should be plain {kind}; unpack it, or let its name and the "
+            "landing's pattern say that it is packed"
+        )
+
+
+def _checked(blocks: Iterator[bytes], path: Path, kind: str) -> Iterator[bytes]:
+    """The blocks of a file as they are, once its content starts like ``kind``."""
+    first = True
+    for block in blocks:
+        if first:
+            _check_start(block[:HEAD], kind, packed=path.suffix in PACKED)
+        first = False
+        yield block
+    if first:
+        raise Unsound("is empty once it is unpacked and may have been cut off; land it again")
+
+
+def _check_start(head: bytes, kind: str, *, packed: bool) -> None:
+    found = looks_like(head)
+    if found in PACKED.values() and packed:
+        raise Unsound(f"is {found} once more inside, {kind} is expected there; compress it once only")
+    if found is not None:
+        raise Unsound(f"is {found}, {kind} is expected; land it as {kind}")
+    if head.startswith(UTF_16_MARKS) or head.count(0) * 3 > len(head):
+        raise Unsound(
+            f"is UTF-16 text or no text at all, {kind} in UTF-8 is expected; save it as UTF-8 and land it again"
+        )
+    if head == UTF_8_MARK:
+        raise Unsound(f"holds nothing but a byte order mark, {kind} is expected; land it again")
+
+
+def _unpacked(file: IO[bytes], suffix: str) -> Iterator[bytes]:
+    """The bytes of a file, unpacked; Unsound where the packing is cut off or damaged."""
+    if suffix == ".zst":
+        return _unpacked_zstd(file)
+    return _unpacked_gzip(file) if suffix == ".gz" else iter(lambda: file.read(PIECE), b"")
+
+
+def _unpacked_gzip(file: IO[bytes]) -> Iterator[bytes]:
+    """DuckDB unpacks gzip too, but doesn't look at its checksum."""
+    try:
+        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+            while block := stream.read(PIECE):
+                yield block
+    except EOFError as error:
+        raise Unsound(CUT_OFF) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise Unsound(_damaged(error)) from error
+
+
+def _unpacked_zstd(file: IO[bytes]) -> Iterator[bytes]:
+    """DuckDB unpacks zstd too, but takes what is left of a file that was cut off for all of it."""
+    import pyarrow as pa
+
+    stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    while True:
+        try:
+            block = stream.read(PIECE)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise Unsound(CUT_OFF if "Truncated" in str(error) else _damaged(error)) from error
+        if not block:
+            return
+        yield block
+
+
+CUT_OFF = "is cut off, the end of the compressed data is missing; land it again"
+
+
+def _damaged(error: Exception) -> str:
+    return f"is damaged, the compressed data can't be unpacked ({error}); land it again"
+
+
+def _whole_lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Blocks cut after line ends, with the number of the first line; Unsound for NUL and for endless lines."""
+    number = 1
+    rest = b""
+    for block in blocks:
+        zero = block.find(b"\x00")
+        if zero >= 0:
+            line = number + block.count(b"\n", 0, zero)
+            raise Unsound(f"line {line} has a NUL byte, text is expected; {AGAIN}")
+        whole, end, rest = (rest + block).rpartition(b"\n")
+        if end:
+            yield number, whole + end
+            number += whole.count(b"\n") + 1
+        if len(rest) > LONGEST_LINE:
+            raise Unsound(f"line {number} is longer than {LONGEST_LINE:,} bytes; {AGAIN}")
+    if rest:
+        yield number, rest
+
+
+def _check_text(number: int, content: bytes) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line = number + before.count(b"\n")
+        start = before.rpartition(b"\n")[2]
+        said = content[error.start - len(start) :].partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+        raise Unsound(
+            f"line {line} isn't UTF-8 text (byte {len(start) + 1} of the line is 0x{content[error.start]:02X}): "
+            f"{shown(said)}; save the file as UTF-8 and land it again"
+        ) from error
