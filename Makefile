@@ -14,7 +14,7 @@ CUTOFFS ?=
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help env up land materialize ui down check test lint validate bench lock clean
+.PHONY: help env up land materialize ui down check test proofs lint validate bench lock clean
 
 help: ## list the targets
 	@echo "make up is all you need. The targets:"
@@ -49,8 +49,11 @@ down: env ## end what `make up` started
 check: env ## run all asset checks; fails if one fails
 	@$(BIN)/ml-assets check
 
-test: env ## all tests
+test: env ## all tests but the proofs
 	@$(BIN)/pytest $(PYTEST)
+
+proofs: env ## the tests that take minutes: kills of the whole command, a year's backfill of three sources
+	@$(BIN)/pytest -m proof $(PYTEST)
 
 lint: env ## ruff, formatting, types
 	$(BIN)/ruff check .

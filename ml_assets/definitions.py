@@ -7,6 +7,7 @@ from importlib import import_module
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from ml_assets.components import maintenance
 from ml_assets.components.alerts import run_failures
 from ml_assets.components.resources import LakeResource, MlflowResource
 from ml_assets.home import CHECKOUT, data
@@ -33,6 +34,7 @@ def build(module: str = "ml_assets.defs") -> dg.Definitions:
     tree = dg.ComponentTree.from_module(import_module(module), CHECKOUT)
     return dg.Definitions.merge(
         tree.build_defs(),
+        maintenance.definitions(),
         dg.Definitions(resources=resources(), sensors=[run_failures], executor=dg.in_process_executor),
     )
 

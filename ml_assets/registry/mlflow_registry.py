@@ -147,6 +147,16 @@ class Registry:
             ) from error
         return Version(model, int(found.version), str(found.run_id), dict(found.tags))
 
+    def versions(self) -> list[Version]:
+        """Every version of every registered model."""
+        client, found, token = self.client(), [], None
+        while True:
+            page = client.search_model_versions(max_results=1000, page_token=token)
+            found += [Version(v.name, int(v.version), str(v.run_id), dict(v.tags)) for v in page]
+            token = page.token
+            if not token:
+                return found
+
     def champion(self, model: str) -> Version | None:
         """The version with the alias ``champion``, or None."""
         from mlflow.exceptions import MlflowException

@@ -16,7 +16,7 @@ from ml_assets.landing.raw import SourceTables
 from ml_assets_tests.components import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(900)]
 
 FIRST = date(2024, 1, 1)
 DAYS = [FIRST + timedelta(days=n) for n in range(366)]
@@ -136,7 +136,7 @@ def test_a_year_of_three_sources_as_one_backfill(home: Home, url: str) -> None:
     }
     launched = ask(url, LAUNCH, {"backfillParams": params})["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
-    ended = watch(url, launched["backfillId"], 480)
+    ended = watch(url, launched["backfillId"], 780)
     assert ended["status"] == "COMPLETED_FAILED", ended
     counts = {
         "/".join(status["assetKey"]["path"]): (
