@@ -30,6 +30,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
+from sqlalchemy.pool import NullPool, QueuePool
 
 KEPT_OPEN = 8
 """Databases that stay open in one process: the index, and the runs used last."""
@@ -103,16 +104,14 @@ class SqliteEventLog(SqliteEventLogStorage):
         if opened:
             self._close(shard)
             self._initialized_dbs.discard(shard)
-        engine = create_engine(
-            self.conn_string_for_shard(shard),
-            pool_size=1,
-            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-        )
+        url = self.conn_string_for_shard(shard)
+        options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+        if shard not in self._initialized_dbs:
+            self._initdb(create_engine(url, poolclass=NullPool, connect_args=options))
+            self._initialized_dbs.add(shard)
+        engine = create_engine(url, poolclass=QueuePool, pool_size=1, connect_args=options)
         if shard != INDEX_SHARD_NAME:
             listen(engine, "connect", _sync_at_checkpoints)
-        if shard not in self._initialized_dbs:
-            self._initdb(engine)
-            self._initialized_dbs.add(shard)
         self._opened[shard] = _Opened(engine, os.getpid(), _file(path))
         while len(self._opened) > KEPT_OPEN:
             self._close(next(iter(self._opened)))

@@ -86,8 +86,9 @@ def stale_days(
 
     Downstream day D reads the upstream days D + reach[0] to D + reach[1]. A commit's metadata names the
     days it is about, those of them it left as they were, and the upstream version it read: an upstream day
-    that was left has not changed, a downstream day that was left has been read. Only days of ``partitions``
-    are named, from the first that any upstream day allows to the last whose nearest upstream day there is.
+    that was left has not changed; a downstream day that was left has been read, unless another writer changed it
+    after it was compared. Only days of ``partitions`` are named, from the first that any upstream day allows to
+    the last whose nearest upstream day there is.
     """
     changed: dict[date, int] = {}
     for commit in sorted(upstream, key=lambda c: c.version):
@@ -97,9 +98,15 @@ def stale_days(
     if not changed:
         return set()
     read: dict[date, int] = {}
+    written: dict[date, int] = {}
     for commit in sorted(downstream, key=lambda c: c.version):
         version = int(json.loads(commit.metadata.get("inputs", "{}")).get(upstream_name, -1))
+        compared = int(commit.metadata.get("compared", commit.version))
         for day in _days_of(commit):
+            if day not in commit.left:
+                written[day] = commit.version
+            elif written.get(day, -1) > compared:
+                continue
             read[day] = version
     stale = set()
     nearest = max(reach[0], min(reach[1], 0))

@@ -18,10 +18,10 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.partitions import as_ranges, days
 from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Between, Lake, Table
+from ml_assets.lake import Between, Lake, Table, connect
 from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
-from ml_assets.landing.withholding import waiting
+from ml_assets.landing.withholding import breaches, waiting
 
 BRIDGED = timedelta(days=7)
 """Ranges with at most this much between them become one run: a closed day is no reason for two."""
@@ -127,10 +127,20 @@ def touched_by(landing_date: date, late_days: int, partitions: dg.DailyPartition
 
 
 def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartitionsDefinition) -> set[date]:
-    """The days of events that have not read what landed last: a run that ended between the two leaves them."""
-    return stale_days(
-        tables.files.history(), tables.events.history(), tables.files.name, (0, late_days), partitions
-    )
+    """The days of events that have not read what landed last: a run that ended between the two leaves them.
+
+    Of two runs over a day at once the slower one may write what has been put right meanwhile: so also the days
+    of which the quarantine, or what is on record of their breaches, hasn't.
+    """
+    landed = tables.files.history()
+
+    def unread_by(table: Table) -> set[date]:
+        return stale_days(landed, table.history(), tables.files.name, (0, late_days), partitions)
+
+    unread = unread_by(tables.events) | unread_by(tables.quarantine)
+    with connect() as con:
+        broken = {breach.day for breach in breaches(con, tables)}
+    return unread | (broken & unread_by(tables.withheld) if broken else set())
 
 
 def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:

@@ -258,8 +258,8 @@ def _narrower(key: str, old: Any, new: Any) -> bool:
         return new is not None
     if key == "pattern" or isinstance(old, str) != isinstance(new, str):
         return True
-    was, now = (0, _order(old, new)) if key in LOWER else (_order(old, new), 0)
-    return now > was
+    moved = _order(old, new)
+    return moved > 0 if key in LOWER else moved < 0
 
 
 def _order(old: Any, new: Any) -> int:

@@ -59,7 +59,7 @@ def _head(found: Findings) -> Iterator[str]:
         return
     parts = ["path: ...", f'pattern: "{known(pattern)}"']
     if sample.delimiter != "," and sample.format == "csv":
-        parts.append(f"delimiter: {scalar(sample.delimiter, flow=True)}")
+        parts.append(f"delimiter: {_in_quotes(sample.delimiter)}")
     if found.late_days:
         parts.append(f"late_days: {found.late_days}")
     yield from _comment(f"In defs.yaml: landing: {{{', '.join(parts)}}}")
@@ -116,10 +116,12 @@ def _seen(found: Findings, prop: Property) -> str:
         said = f"{prop.distinct:,} different values, not shown"
     elif prop.distinct == 1:
         said = f"always {known(prop.low)}"
+    elif prop.texts:
+        said = f"{prop.distinct:,} different values"
     elif prop.reading.logical == "string":
         examples = ", ".join(repr(known(text)) for text in prop.examples)
-        such = f" such as {examples}," if examples and not prop.texts else ""
-        said = f"{prop.distinct:,} different values{such} up to {prop.longest} characters"
+        such = f" such as {examples}" if examples else ""
+        said = f"{prop.distinct:,} different values{such}, up to {prop.longest} characters"
     else:
         said = f"{prop.distinct:,} different values, {known(prop.low)} to {known(prop.high)}"
     empty = rows - prop.filled
@@ -279,4 +281,9 @@ def scalar(value: Any, *, flow: bool = False) -> str:
                 return str(value)
         except yaml.YAMLError:
             pass
-    return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
+    return _in_quotes(str(value))
+
+
+def _in_quotes(value: str) -> str:
+    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf"))
+    return quoted.rstrip("\n")

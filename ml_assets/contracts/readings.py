@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -234,15 +235,16 @@ def _decimals(column: Landed) -> Iterator[Reading]:
     whole, decimals = _sizes(column)
     kind = _decimal_type(whole, decimals)
     if kind and decimals <= LARGEST_SCALE:
-        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(whole, decimals),))
+        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(decimals),))
         return
     yield from _doubles_in_text(column)
     if kind:
-        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(whole, decimals),))
+        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(decimals),))
 
 
-def _room(whole: int, decimals: int) -> str:
-    return f"up to {whole} digits before the point and {decimals} behind it, and room for more before it"
+def _room(decimals: int) -> str:
+    scale = max(decimals, 2)
+    return f"no more than {scale} decimals; there is room for numbers a thousand times as large"
 
 
 def _doubles_in_text(column: Landed) -> Iterator[Reading]:
@@ -295,7 +297,7 @@ def _decimal_commas(column: Landed) -> Iterator[Reading]:
         kind,
         lambda of: f"replace(regexp_extract({of}, '{pattern}'), ',', '.')",
         "With a decimal comma",
-        _room(whole, decimals),
+        _room(decimals),
     )
 
 
@@ -383,19 +385,35 @@ def _times_in_text(column: Landed) -> Iterator[Reading]:
 
 def _fitting(column: Landed, formats: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The formats that read every value, those first by which most rows are of their file's own day."""
-    if not all(re.search("[0-9]", value) for value in column.few):
-        return []
-    reads = [f"bool_and({_plausible('value', written, kind)})" for written, kind in formats]
-    query = f"SELECT {', '.join(reads)} FROM (SELECT unnest(CAST(? AS VARCHAR[])) AS value)"
-    [few] = column.con.execute(query, [column.few]).fetchall()
-    found = [pair for pair, fits in zip(formats, few, strict=True) if fits]
-    found = [
-        (written, kind) for written, kind in found if column.holds(_plausible(column.text, written, kind))
+    shaped = [
+        pair for pair in formats if all(_shape(pair[0]).fullmatch(value.strip()) for value in column.few)
     ]
+    found = [pair for pair in shaped if column.holds(_plausible(column.text, *pair))]
     days = column.sample.days
     if days is None or len(found) < 2:
         return found
     return sorted(found, key=lambda pair: -_of_own_day(column, pair[0], pair[1], days))
+
+
+@cache
+def _shape(written: str) -> re.Pattern[str]:
+    """Roughly what a text in a format looks like: to ask DuckDB for every format would take a second a column."""
+    shapes = {
+        "yyyy": "[0-9]{4}",
+        "MMM": "[A-Za-z]+",
+        "MMMM": "[A-Za-z]+",
+        "SSSSSS": "[0-9]+",
+        "a": "[AaPp][Mm]",
+    }
+    shapes["XXX"] = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+    shaped = ""
+    for match in re.finditer(r"'([^']*)'|(([A-Za-z])\3*)|.", written):
+        quoted, letters = match[1], match[2]
+        if letters:
+            shaped += shapes.get(letters, "[0-9]{1,2}")
+        else:
+            shaped += re.escape(quoted if quoted is not None else match[0])
+    return re.compile(shaped)
 
 
 def _plausible(value: str, written: str, kind: str) -> str:

@@ -190,12 +190,14 @@ class Table:
         """Like ``replace``, but partitions that hold exactly these rows already stay untouched, as do ``withhold``.
 
         What reads the table can so tell what has changed: returns the days that have. The commit is made even
-        if none has: it says that the whole range has been looked at.
+        if none has: it says that the whole range has been looked at, and with which version it was ``compared``.
         """
+        compared = self.version
         same = self.unchanged(con, rows, between) | set(withhold)
         listed = ", ".join(f"DATE '{day}'" for day in sorted(same))
         others = rows.filter(f'"{self.partition_by[0]}" NOT IN ({listed})') if same else rows
-        self.replace(others, between=between, leaving=same, metadata=metadata)
+        seen = {"compared": str(-1 if compared is None else compared)}
+        self.replace(others, between=between, leaving=same, metadata={**metadata, **seen})
         return set(_days(between)) - same
 
     def unchanged(

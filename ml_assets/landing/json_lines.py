@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from json import JSONDecodeError, JSONDecoder
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import duckdb
+
 from ml_assets.contracts import Contract
 from ml_assets.contracts.sql import quote, text
 from ml_assets.landing.files import LandingFile
 from ml_assets.landing.schema import column_unknown, columns_differ
-from ml_assets.landing.scratch import Scratch
 from ml_assets.landing.text_file import AGAIN, Unsound, pieces, shown
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _SPACE = r"[ \t\r\n]*"
 _MEMBER = f"{_SPACE}{_STRING}{_SPACE}:{_SPACE}(?:{_STRING}|{_NUMBER}|true|false|null){_SPACE}"
 PLAIN = f"{_SPACE}[{{](?:{_MEMBER}(?:,{_MEMBER})*|{_SPACE})[}}]{_SPACE}"
 """A line that is a JSON object (RFC 8259) without nested values."""
+IS_PLAIN = f"regexp_full_match(line, {text(PLAIN)})"
 REWRITTEN = (
     "[.][0-9]*0(?:[^0-9]|$)|[.]0000|[.][0-9]{11}|[0-9]{12}[.]|[0-9]{6}[.][0-9]{5}|[0-9][eE]|-0(?:[^.0-9]|$)"
 )
@@ -47,7 +49,9 @@ NUMBERS = r'((?:[^"0-9-]|"(?:[^"\\]|\\.)*")*)(-?[0-9][0-9.eE+-]*|$)'
 _blank = re.compile(_SPACE)
 
 
-def insert(scratch: Scratch, file: LandingFile, digest: str, contract: Contract, table: str) -> None:
+def insert(
+    con: duckdb.DuckDBPyConnection, file: LandingFile, digest: str, contract: Contract, table: str
+) -> None:
     """Insert a file's rows into ``table``; raises Unsound, duckdb.Error or OSError if it can't be taken in.
 
     Rows may have been inserted before an error is raised.
@@ -57,21 +61,24 @@ def insert(scratch: Scratch, file: LandingFile, digest: str, contract: Contract,
     origin = f"DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number"
     found: set[str] = set()
     empty = True
-    for first, content in pieces(file.path, JSON_LINES):
-        scratch.con.register("landing_lines", _lines(first, content))
-        scratch.con.execute(
-            "CREATE OR REPLACE TEMP TABLE landed AS SELECT line, row_number, "
-            f"regexp_full_match(line, {text(PLAIN)}) AS plain FROM landing_lines"
-        )
-        scratch.con.unregister("landing_lines")
-        other_keys, other = _other_rows(scratch, wanted)
-        for number, keys in sorted([*_plain_keys(scratch), *other_keys]):
-            _check_keys(number, keys, wanted)
-            found.update(keys)
-            empty = False
-        scratch.hand_over(f"SELECT {columns}, {origin} FROM ({_plain_rows(wanted)})", table)
-        scratch.con.register("other_rows", other)
-        scratch.hand_over(f"SELECT {columns}, {origin} FROM other_rows", table)
+    try:
+        for first, content in pieces(file.path, JSON_LINES):
+            con.register("landing_lines", _lines(first, content))
+            keys, all_plain = _plain_keys(con)
+            if not all_plain:
+                other_keys, other = _other_rows(con, wanted)
+                keys = sorted([*keys, *other_keys])
+            for number, names in keys:
+                _check_keys(number, names, wanted)
+                found.update(names)
+                empty = False
+            plain = _plain_rows(wanted, "TRUE" if all_plain else IS_PLAIN)
+            con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM ({plain})")
+            if not all_plain:
+                con.register("landing_lines", other)
+                con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM landing_lines")
+    finally:
+        con.unregister("landing_lines")
     problem = columns_differ([name for name in wanted if name in found], wanted)
     if problem is not None and not empty:
         raise Unsound(f"has, in all its lines, {problem}")
@@ -92,11 +99,14 @@ def _lines(first: int, content: bytes) -> "pa.Table":
     return pa.Table.from_batches(table.to_batches(BATCH), schema=table.schema)
 
 
-def _plain_keys(scratch: Scratch) -> list[Keys]:
-    """Every order of keys that there is in the plain lines, with the first line that has it."""
-    return scratch.con.execute(
-        "SELECT min(row_number) AS first, json_keys(line) AS keys FROM landed WHERE plain GROUP BY keys ORDER BY first"
+def _plain_keys(con: duckdb.DuckDBPyConnection) -> tuple[list[Keys], bool]:
+    """Every order of keys that the plain lines have, with the first such line; and whether all lines are plain."""
+    found = con.execute(
+        "SELECT min(row_number) AS first, CASE WHEN plain THEN json_keys(line) END AS keys "
+        f"FROM (SELECT *, {IS_PLAIN} AS plain FROM landing_lines) GROUP BY keys ORDER BY first"
     ).fetchall()
+    keys = [(number, names) for number, names in found if names is not None]
+    return keys, len(keys) == len(found)
 
 
 def _check_keys(number: int, keys: Sequence[str], wanted: Sequence[str]) -> None:
@@ -110,15 +120,15 @@ def _check_keys(number: int, keys: Sequence[str], wanted: Sequence[str]) -> None
         seen.add(key)
 
 
-def _plain_rows(wanted: Sequence[str]) -> str:
-    """The query that takes the plain lines apart."""
+def _plain_rows(wanted: Sequence[str], condition: str) -> str:
+    """The query that takes the lines apart that are plain, which is where the condition holds."""
     structure = text(json.dumps(dict.fromkeys(wanted, "VARCHAR")))
     quoted = rf"""rtrim(regexp_replace(line, {text(NUMBERS)}, '\1"\2"', 'g'), '"')"""
     values = f"CASE WHEN regexp_matches(line, {text(REWRITTEN)}) THEN {quoted} ELSE line END"
-    return f"SELECT unnest(from_json({values}, {structure})), row_number FROM landed WHERE plain"
+    return f"SELECT unnest(from_json({values}, {structure})), row_number FROM landing_lines WHERE {condition}"
 
 
-def _other_rows(scratch: Scratch, wanted: Sequence[str]) -> tuple[list[Keys], "pa.Table"]:
+def _other_rows(con: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> tuple[list[Keys], "pa.Table"]:
     """The lines that are neither plain nor blank: their keys, as of ``_plain_keys``, and their values.
 
     Unsound for the first line that is bad. No row is kept as such: Python's garbage collector would look at
@@ -129,7 +139,7 @@ def _other_rows(scratch: Scratch, wanted: Sequence[str]) -> tuple[list[Keys], "p
     first: dict[tuple[str, ...], int] = {}
     columns: dict[str, list[str | None]] = {name: [] for name in wanted}
     numbers: list[int] = []
-    odd = scratch.con.execute("SELECT row_number, line FROM landed WHERE NOT plain ORDER BY row_number")
+    odd = con.execute(f"SELECT row_number, line FROM landing_lines WHERE NOT {IS_PLAIN} ORDER BY row_number")
     while lines := odd.fetchmany(BATCH):
         for number, line in lines:
             if not _blank.fullmatch(line):

@@ -59,7 +59,7 @@ def _not_parquet(path: Path) -> str | None:
         found = looks_like(head) or f"no Parquet file: it starts with {start}, not with PAR1"
         return f"is {found}, Parquet is expected; land it as Parquet"
     if tail != MAGIC or size < SMALLEST:
-        return "is cut off: a Parquet file ends with PAR1, this one doesn't; land it again"
+        return "is cut off: the end of a Parquet file, a footer and PAR1, is missing; land it again"
     return None
 
 

@@ -108,7 +108,7 @@ def _insert_text(
             if kind == "csv":
                 csv.insert(scratch, file, digest, contract, delimiter, table)
             else:
-                json_lines.insert(scratch, file, digest, contract, table)
+                json_lines.insert(scratch.target, file, digest, contract, table)
         except Unsound as error:
             problems[file.path] = str(error)
             scratch.renew()

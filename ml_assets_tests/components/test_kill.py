@@ -15,7 +15,7 @@ from ml_assets.lake import connect
 from ml_assets_tests.components import visits
 from ml_assets_tests.components.house import MINI, TABLES, opened
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 KILLS = 8
 SEED = 20240101
 LAST = 56

@@ -47,17 +47,24 @@ slaProperties:
 Differ = Callable[..., list[Change]]
 
 
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The contract that changes."""
+    path = tmp_path_factory.mktemp("old") / "old.yaml"
+    path.write_text(BASE)
+    return path
+
+
 @pytest.fixture
-def changed(tmp_path: Path) -> Differ:
+def changed(old: Path, tmp_path: Path) -> Differ:
     """The changes that replacing some text of the contract makes; a new major version unless it says otherwise."""
 
     def differ(*replaced: tuple[str, str], version: str = "2.0.0") -> list[Change]:
-        old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+        new = tmp_path / "new.yaml"
         text = BASE.replace("version: 1.2.0", f"version: {version}")
         for before, after in replaced:
             assert before in text
             text = text.replace(before, after)
-        old.write_text(BASE)
         new.write_text(text)
         return [change for change in diff(old, new) if change.where != "version"]
 
@@ -319,12 +326,10 @@ def test_one_change_is_named_and_judged(changed: Differ, before: str, after: str
 
 @pytest.mark.parametrize(("before", "after", "wanted"), CASES, ids=[wanted[:60] for _, _, wanted in CASES])
 def test_the_other_way_round_is_a_change_at_the_same_place(
-    changed: Differ, tmp_path: Path, before: str, after: str, wanted: str
+    changed: Differ, old: Path, tmp_path: Path, before: str, after: str, wanted: str
 ) -> None:
     [there] = changed((before, after))
-    back = [
-        change for change in diff(tmp_path / "new.yaml", tmp_path / "old.yaml") if change.where != "version"
-    ]
+    back = [change for change in diff(tmp_path / "new.yaml", old) if change.where != "version"]
     assert len(back) == 1
     assert back[0].where.rpartition(".")[0] == there.where.rpartition(".")[0]
 
@@ -350,9 +355,11 @@ def test_the_order_of_columns_is_safe(changed: Differ) -> None:
     assert [(change.kind, change.where) for change in moved] == [("safe", "properties")]
 
 
-def test_breaking_changes_come_first_and_need_a_new_major_version(tmp_path: Path, changed: Differ) -> None:
+def test_breaking_changes_come_first_and_need_a_new_major_version(
+    old: Path, tmp_path: Path, changed: Differ
+) -> None:
     changed(("status: active", "status: retired"), ("maxLength: 10", "maxLength: 9"), version="1.3.0")
-    changes = diff(tmp_path / "old.yaml", tmp_path / "new.yaml")
+    changes = diff(old, tmp_path / "new.yaml")
     assert [(change.kind, change.where) for change in changes] == [
         ("breaking", "properties.code.logicalTypeOptions.maxLength"),
         ("breaking", "version"),
@@ -360,11 +367,9 @@ def test_breaking_changes_come_first_and_need_a_new_major_version(tmp_path: Path
     ]
     assert changes[1].text == "1.2.0 -> 1.3.0; a breaking change needs a new major version: write 2.0.0"
     changed(("maxLength: 10", "maxLength: 9"))
-    assert diff(tmp_path / "old.yaml", tmp_path / "new.yaml")[-1] == Change(
-        "safe", "version", "1.2.0 -> 2.0.0"
-    )
+    assert diff(old, tmp_path / "new.yaml")[-1] == Change("safe", "version", "1.2.0 -> 2.0.0")
     changed(("maxLength: 10", "maxLength: 11"), version="1.3.0")
-    assert {change.kind for change in diff(tmp_path / "old.yaml", tmp_path / "new.yaml")} == {"safe"}
+    assert {change.kind for change in diff(old, tmp_path / "new.yaml")} == {"safe"}
 
 
 def test_a_renamed_column_is_recognised(changed: Differ) -> None:
@@ -375,10 +380,10 @@ def test_a_renamed_column_is_recognised(changed: Differ) -> None:
     ]
 
 
-def test_a_contract_that_is_none_is_refused(tmp_path: Path, changed: Differ) -> None:
+def test_a_contract_that_is_none_is_refused(old: Path, tmp_path: Path, changed: Differ) -> None:
     changed()
     with pytest.raises(ContractError, match=re.escape("can't be read")):
-        diff(tmp_path / "old.yaml", tmp_path / "none.yaml")
+        diff(old, tmp_path / "none.yaml")
 
 
 def test_files_are_compared_in_the_same_words() -> None:

@@ -1,0 +1,277 @@
+"""A small source in a scratch folder, from landing to snapshots, built as the sensors would have it, without Dagster.
+
+What it does and in which order is what the assets ``raw``, ``events``, ``tiles`` and ``snapshot`` do in a run, with
+the same metadata in the commits; what is asked for is what the sensors ask for.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+
+from ml_assets.components.feature_group import Group
+from ml_assets.components.partitions import as_ranges, daily
+from ml_assets.components.sensors import (
+    BRIDGED,
+    Edge,
+    buildable_days,
+    new_files,
+    touched_by,
+    unread_days,
+)
+from ml_assets.components.source import Source
+from ml_assets.contracts import Contract
+from ml_assets.features import Feature, FeatureSet
+from ml_assets.features.store import write_snapshots, write_tiles
+from ml_assets.lake import Between, Lake, Table, connect
+from ml_assets.landing import LandingFolder
+from ml_assets.landing.events import write_events
+from ml_assets.landing.raw import SourceTables, land, seen_files
+from ml_assets.landing.withholding import waiting
+
+START, DAYS, LATE = date(2024, 2, 27), 5, 1
+CONTRACT = """
+apiVersion: v3.2.0
+kind: DataContract
+id: taps
+version: 1.0.0
+status: active
+schema:
+  - name: taps
+    properties:
+      - {name: tap_id, logicalType: integer, primaryKey: true}
+      - {name: who, logicalType: integer, required: true}
+      - {name: amount, logicalType: number, physicalType: "DECIMAL(10,2)", required: true,
+         logicalTypeOptions: {minimum: 0}}
+      - {name: note, logicalType: string}
+      - {name: occurred_at, logicalType: timestamp, required: true}
+    quality:
+      - {name: refused_share, metric: invalidValues, unit: percent, mustBeLessOrEqualTo: 60}
+"""
+HEADER = "tap_id,who,amount,note,occurred_at"
+STAGES = ("raw", "refused_files", "files", "quarantine", "withheld", "events", "tiles", "snapshot")
+"""The tables in the order in which a run writes them."""
+MOMENTS = {"at", "seen_at"}
+"""Columns that say when something was done, which no two builds have in common."""
+
+
+def day(number: int) -> date:
+    """The day with that number; 0 is the first."""
+    return START + timedelta(days=number)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A landing folder and a lake below ``folder``, for ``number`` days."""
+
+    folder: Path
+    number: int = DAYS
+    suffix: str = "csv"
+    landing_name: str = "landing"
+
+    @property
+    def landing(self) -> LandingFolder:
+        return LandingFolder(self.folder / self.landing_name, f"{{date}}.{self.suffix}")
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(str(self.folder / "lake"))
+
+    @cached_property
+    def source(self) -> Source:
+        path = self.folder / "contract.yaml"
+        path.write_text(CONTRACT)
+        return Source("taps", Contract.load(path), daily(START, day(self.number - 1)), LATE)
+
+    @cached_property
+    def group(self) -> Group:
+        features = (
+            Feature.model_validate({"name": "taps", "count": "*", "windows": ["2d", "4d"]}),
+            Feature.model_validate({"name": "spend", "sum": "amount", "windows": ["4d"]}),
+        )
+        return Group("by_who", self.source, FeatureSet("who", features, self.source.columns), {})
+
+    @property
+    def tables(self) -> SourceTables:
+        return self.source.tables(self.lake)
+
+    @property
+    def stages(self) -> dict[str, Table]:
+        """Every table by the name of its stage."""
+        own = self.tables
+        return {
+            "raw": own.raw,
+            "refused_files": own.refused,
+            "files": own.files,
+            "quarantine": own.quarantine,
+            "withheld": own.withheld,
+            "events": own.events,
+            "tiles": self.group.tiles(self.lake),
+            "snapshot": self.group.snapshot(self.lake),
+        }
+
+    def path(self, number: int) -> Path:
+        """The landing file of a day."""
+        return self.folder / self.landing_name / f"{day(number)}.{self.suffix}"
+
+    def drop(self, number: int, *, version: int = 1, rows: int = 30, refused: int = 2, late: int = 3) -> None:
+        """What the producer does: write the file of a day, or write it anew as another version of it.
+
+        Of the ``rows``, ``refused`` break a rule and ``late`` are of the day before.
+        """
+        lines = [HEADER]
+        for n in range(rows):
+            amount = "-1.00" if n < refused else f"{n}.{version:02d}"
+            on = day(number) - timedelta(days=n >= rows - late)
+            note = hashlib.sha256(f"{number} {n} {version}".encode()).hexdigest()
+            lines.append(f"{number * 10_000 + n},{n % 7},{amount},{note},{on} 08:00:{n % 60:02d}")
+        self._write(number, "\n".join(lines) + "\n")
+
+    def drop_unsound(self, number: int) -> None:
+        """A file that is refused as a whole."""
+        self._write(number, "tap_id;who\n1;2\n")
+
+    def _write(self, number: int, content: str) -> None:
+        path = self.path(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.suffix == "csv":
+            path.write_text(content)
+        else:
+            _as_parquet(content, path)
+
+    def run_source(self, between: Between) -> None:
+        """One run over ``raw``, ``events`` and ``quarantine`` of a range."""
+        with connect() as con:
+            land(con, self.tables, self.landing, self.source.contract, between, {"run": "raw"})
+        self.run_events(between)
+
+    def run_events(self, between: Between) -> None:
+        """One run over ``events`` and ``quarantine`` of a range."""
+        tables = self.tables
+        with connect() as con:
+            read = _inputs(tables.raw, tables.files)
+            write_events(
+                con, tables, self.source.contract, between, late_days=LATE, metadata={"run": "events"} | read
+            )
+
+    def wanted(self) -> list[Between]:
+        """The ranges of days to land and build anew, for the facts that the landing sensor goes by."""
+        tables, partitions = self.tables, self.source.partitions
+        listed = self.landing.listed()
+        with connect() as con:
+            facts = new_files(self.landing, listed, seen_files(con, tables.files), set(listed))
+            found = waiting(con, tables) | unread_days(tables, LATE, partitions)
+        found |= {touched for landed in facts for touched in touched_by(landed, LATE, partitions)}
+        return as_ranges(found, BRIDGED)
+
+    def work(self) -> int:
+        """Everything the sensors ask for, once; returns the number of runs."""
+        runs = 0
+        for between in self.wanted():
+            self.run_source(between)
+            runs += 1
+        return runs + self.run_features()
+
+    def run_days(self, between: Between) -> None:
+        """Runs over a range of days from landing to snapshots, asked for by a person: whether they are stale or not."""
+        self.run_source(between)
+        for edge, part in zip(self.group.edges(self.lake), (between, _shifted(between)), strict=True):
+            self._build(edge, [part])
+
+    def _build(self, edge: Edge, parts: Sequence[Between]) -> None:
+        write, reach = (
+            (write_tiles, self.source.reach)
+            if edge.downstream.name.endswith("tiles")
+            else (write_snapshots, edge.reach)
+        )
+        made = {"run": "features"} | _inputs(edge.upstream)
+        with connect() as con:
+            for part in parts:
+                write(con, self.group.features, edge.upstream, edge.downstream, part, reach, made)
+
+    def run_features(self) -> int:
+        """Tiles, then snapshots, as far as they are stale; returns the number of runs."""
+        runs = 0
+        for edge in self.group.edges(self.lake):
+            with connect() as con:
+                stale, _ = buildable_days(con, self.lake, edge, self.group.refused)
+            parts = as_ranges(stale)
+            self._build(edge, parts)
+            runs += len(parts)
+        return runs
+
+    def settle(self) -> int:
+        """Work until nothing is asked for any more; returns the number of runs that took."""
+        for turn in range(5):
+            before = sum(table.version or 0 for table in self.stages.values())
+            runs = self.work()
+            if not runs:
+                return turn
+            assert sum(table.version or 0 for table in self.stages.values()) > before
+        raise AssertionError("the sensors ask for ever more")
+
+    def contents(self) -> dict[tuple[str, str], str]:
+        """A digest of the rows of every (table, partition) there is; every file of every table is read.
+
+        Moments are left out; of ``files`` and ``refused_files``, whose rows are appended, every row counts as
+        a partition of its own.
+        """
+        found = {}
+        with connect() as con:
+            for stage, table in self.stages.items():
+                if table.exists:
+                    for part, digest in _digests(con, stage, table):
+                        found[stage, part] = digest
+        return found
+
+    def check_whole(self) -> None:
+        """Every table opens at its newest version, and every file that it names is there, of the size it says."""
+        for table in self.stages.values():
+            if table.exists:
+                delta = DeltaTable(table.uri)
+                named = delta.get_add_actions(flatten=True)
+                for path, size in zip(
+                    named["path"].to_pylist(), named["size_bytes"].to_pylist(), strict=True
+                ):
+                    assert (Path(table.uri) / path).stat().st_size == size, path
+
+
+def _shifted(between: Between) -> Between:
+    """The as_ofs that see the tiles of these days first."""
+    return between[0] + timedelta(days=1), between[1] + timedelta(days=1)
+
+
+def _as_parquet(content: str, path: Path) -> None:
+    with connect() as con:
+        rows = con.read_csv(StringIO(content)).select(
+            "tap_id, who, amount::DECIMAL(10,2) AS amount, note, occurred_at::TIMESTAMPTZ AS occurred_at"
+        )
+        rows.write_parquet(str(path))
+
+
+def _inputs(*tables: Table) -> dict[str, str]:
+    """What a commit says of the tables that it read."""
+    return {"inputs": json.dumps({table.name: table.version for table in tables if table.exists})}
+
+
+def _digests(con: duckdb.DuckDBPyConnection, stage: str, table: Table) -> Iterator[tuple[str, str]]:
+    rows = table.read(con)
+    kept = [column for column in rows.columns if column not in MOMENTS]
+    lead = {
+        "raw": "landing_date || ' ' || content_hash",
+        "files": "landing_date || ' ' || content_hash || ' ' || status",
+        "refused_files": "content_hash",
+    }.get(stage, f"{table.partition_by[0]}::VARCHAR")
+    rows.select(*kept).create_view("digested", replace=True)
+    distinct = "DISTINCT" if stage in ("files", "refused_files") else ""
+    yield from con.execute(
+        f"SELECT part, count(*) || ' ' || md5(string_agg(line, chr(10) ORDER BY line)) FROM "
+        f"(SELECT {distinct} {lead} AS part, to_json(digested)::VARCHAR AS line FROM digested) GROUP BY part"
+    ).fetchall()
