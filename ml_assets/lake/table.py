@@ -348,7 +348,7 @@ FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 def _cause(error: Exception) -> str | None:
     """What the operating system says of a write that failed, and what to do; None if it says nothing."""
-    said = re.search(r"os error (\d+)", str(error))
+    said = re.search(r"(?:os error|code:) (\d+)", str(error))
     number = int(said[1]) if said else getattr(error, "errno", None)
     if number is None:
         return None

@@ -12,6 +12,14 @@ BATCH = 1_000_000
 """Rows that are handed over at once; with this many the way through Arrow costs next to nothing."""
 
 
+NO_ROOM = ("failed to offload data block", "could not allocate block", "No space left on device")
+"""What DuckDB says where memory and the disk it spills to are full."""
+
+
+class OutOfRoom(Exception):
+    """This machine can't hold a landing file's rows: no fault of the file, so it isn't refused for that."""
+
+
 class Scratch:
     """An in-memory DuckDB that reads files, and hands their rows to the connection ``con``.
 
@@ -53,7 +61,12 @@ def glob_escape(path: Path) -> str:
 
 
 def unreadable(error: Exception) -> str:
-    """DuckDB's complaint about a file as one sentence."""
+    """DuckDB's complaint about a file as one sentence; raises OutOfRoom where the file isn't to blame."""
     first = (str(error).splitlines() or [""])[0]
+    if any(said in str(error) for said in NO_ROOM):
+        raise OutOfRoom(
+            f"there is no room left for the rows of the landing files, in memory or where DuckDB spills to ({first}); "
+            "free some, or land fewer days in one run, and run it again. No file is refused for it"
+        ) from error
     said = first.partition("Error: ")[2] or first
     return f"isn't readable, it may be cut off, damaged or of another format ({said}); land it again"

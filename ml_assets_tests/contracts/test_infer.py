@@ -223,6 +223,18 @@ def test_the_smallest_key_is_found_per_day(con: duckdb.DuckDBPyConnection, tmp_p
     assert refused(con, contract, *files) == []
 
 
+def test_a_key_holds_on_every_day(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    busy = [{"till_id": at, "at": f"2024-03-04 10:00:{at:02}"} for at in range(9)]
+    other = [{"till_id": 1, "at": "2024-03-05 10:00:00"}, {"till_id": 1, "at": "2024-03-05 11:00:00"}]
+    files = [
+        land(tmp_path, rows, f"{day}.csv") for day, rows in (("2024-03-04", busy), ("2024-03-05", other))
+    ]
+    contract, text = inferred(con, tmp_path, *files)
+    assert contract.primary_key == ()
+    assert "Set primaryKey: true on what identifies a row" in re.sub(r"\s*\n\s*#\s*", " ", text)
+    assert refused(con, contract, *files) == []
+
+
 def test_repeated_rows_are_warned_of_and_not_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     rows = [{"article": at % 7, "amount": "2.00", "at": TIMES[at % 7]} for at in range(21)]
     path = land(tmp_path, rows)
