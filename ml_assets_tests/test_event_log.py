@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -73,10 +74,13 @@ def opened(folder: Path, settings: dict[str, Any] = OURS) -> dg.DagsterInstance:
     return dg.DagsterInstance.local_temp(str(folder), overrides=settings)
 
 
-def run(instance: dg.DagsterInstance, first: str, last: str) -> dg.ExecuteInProcessResult:
+def run(
+    instance: dg.DagsterInstance, first: str, last: str, run_id: str | None = None
+) -> dg.ExecuteInProcessResult:
     """A range of days through raw, its check and events."""
     return DEFS.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
+        run_id=run_id,
         asset_selection=[RAW, EVENTS],
         run_config=QUIET,
         raise_on_error=False,
@@ -91,7 +95,7 @@ def run_note(instance: dg.DagsterInstance, key: str) -> None:
     )
 
 
-def run_in(folder: str, first: str, last: str, stored: str | None = None) -> None:
+def run_in(folder: str, first: str, last: str, run_id: str | None = None, stored: str | None = None) -> None:
     """The range in a process of its own; every event that is stored adds its type to the file ``stored``."""
     with opened(Path(folder)) as instance:
         if stored:
@@ -105,7 +109,7 @@ def run_in(folder: str, first: str, last: str, stored: str | None = None) -> Non
                 os.write(log, f"{event.dagster_event_type and event.dagster_event_type.value}\n".encode())
 
             instance.event_log_storage.store_event = store_and_tell  # type: ignore[method-assign]
-        run(instance, first, last)
+        run(instance, first, last, run_id)
 
 
 def databases(folder: Path) -> dict[str, dict[str, list[tuple[object, ...]]]]:
@@ -282,7 +286,7 @@ def test_either_storage_goes_on_where_the_other_stopped(tmp_path: Path) -> None:
 def test_a_killed_run_loses_no_event_that_was_stored(tmp_path: Path) -> None:
     stored = tmp_path / "stored"
     process = SPAWN.Process(
-        target=run_in, args=(str(tmp_path / "home"), "2024-06-02", "2024-12-31", str(stored))
+        target=run_in, args=(str(tmp_path / "home"), "2024-06-02", "2024-12-31", None, str(stored))
     )
     process.start()
     until(lambda: stored.exists() and stored.read_text().count("\nASSET_MATERIALIZATION\n") > 100)
@@ -308,23 +312,20 @@ def test_a_killed_run_loses_no_event_that_was_stored(tmp_path: Path) -> None:
 
 
 def test_two_runs_at_once_are_watched_while_they_run(tmp_path: Path) -> None:
+    runs = {str(uuid4()): ("2024-01-01", "2024-02-29"), str(uuid4()): ("2024-07-01", "2024-08-31")}
+    seen: dict[str, list[tuple[str, str]]] = {run_id: [] for run_id in runs}
     with opened(tmp_path) as reader:
-        first, second = (
-            SPAWN.Process(target=run_in, args=(str(tmp_path), *days))
-            for days in (("2024-01-01", "2024-02-29"), ("2024-07-01", "2024-08-31"))
-        )
-        first.start()
-        second.start()
-        until(lambda: len(reader.get_run_records()) == 2)
-        seen: dict[str, list[tuple[str, str]]] = {}
-        for record in reader.get_run_records():
-            run_id = record.dagster_run.run_id
-            seen[run_id] = []
+        for run_id, of in seen.items():
 
-            def tell(event: EventLogEntry, cursor: str, of: list[tuple[str, str]] = seen[run_id]) -> None:
+            def tell(event: EventLogEntry, cursor: str, of: list[tuple[str, str]] = of) -> None:
                 of.append((cursor, str(event.dagster_event and event.dagster_event.event_type_value)))
 
             reader.watch_event_logs(run_id, None, tell)
+        first, second = (
+            SPAWN.Process(target=run_in, args=(str(tmp_path), *days, run_id)) for run_id, days in runs.items()
+        )
+        first.start()
+        second.start()
         until(
             lambda: all(sum(kind == "ASSET_MATERIALIZATION" for _, kind in of) > 20 for of in seen.values())
         )

@@ -50,12 +50,13 @@ def landing_sensor(
             return dg.SkipReason(str(error))
         known = json.loads(context.cursor) if context.cursor else {}
         prints = {str(day): item.fingerprint for day, item in listed.items()}
-        looked_at = [day for day in listed if known.get(str(day)) != prints[str(day)]]
         tables = SourceTables.of(lake.lake, source)
         with connection(duckdb) as con:
             seen = seen_files(con, tables.files)
             waived = waiting(con, tables)
-        facts = new_files(landing, listed, seen, set(looked_at))
+        read = {day for day, record in seen.items() if record.last}
+        looked_at = {day for day in listed if day not in read or known.get(str(day)) != prints[str(day)]}
+        facts = new_files(landing, listed, seen, looked_at)
         outside = {day for day in facts if not partitions.has_partition_key(day.isoformat())}
         context.update_cursor(
             json.dumps({day: p for day, p in prints.items() if date.fromisoformat(day) not in facts})

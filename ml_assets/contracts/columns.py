@@ -1,12 +1,11 @@
 """The typed columns of a contract, and the landing columns they read."""
 
 import difflib
-import json
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 
-from ml_assets.contracts import sql
+from ml_assets.contracts import sql, syntax
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.contracts.document import Document, Where
 from ml_assets.contracts.errors import nearest
@@ -14,8 +13,6 @@ from ml_assets.contracts.model import Column
 
 PROPERTIES: Where = ("schema", 0, "properties")
 ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"
-# SQL words that DuckDB parses like columns but that give another answer on another day.
-CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 PERSONAL = "personal"
 TIMES = ("occurred_at", "available_at")
 
@@ -197,33 +194,26 @@ def _read_by(
 ) -> tuple[str, ...]:
     """The landing columns a transformLogic names, in order of appearance."""
     place: Where = (*where, "transformLogic")
-    [(serialized,)] = scratch.execute("SELECT json_serialize_sql(?)", [f"SELECT ({logic})"]).fetchall()
-    tree = json.loads(serialized)
-    if tree.get("error"):
-        message = f"transformLogic isn't a DuckDB expression: {tree.get('error_message')}"
-        raise document.error(place, message)
-    names: dict[str, str] = {}
-    unstable = {
-        row[0]
-        for row in scratch.execute(
-            "SELECT function_name FROM duckdb_functions() "
-            "WHERE stability <> 'CONSISTENT' OR function_type = 'aggregate'"
-        ).fetchall()
-    }
-    statements = tree["statements"]
-    query = statements[0]["node"]
-    if len(statements) != 1 or len(query["select_list"]) != 1 or query["from_table"]["type"] != "EMPTY":
+    try:
+        selects = syntax.statements(f"SELECT ({logic})", scratch)
+    except ValueError as error:
+        raise document.error(place, f"transformLogic isn't a DuckDB expression: {error}") from error
+    query = selects[0]["node"]
+    if len(selects) != 1 or len(query["select_list"]) != 1 or query["from_table"]["type"] != "EMPTY":
         raise document.error(place, "transformLogic must be one DuckDB expression")
-    for node in _nodes(query["select_list"]):
-        kind = node.get("class")
+    names: dict[str, str] = {}
+    unstable, aggregates = syntax.unstable(scratch), syntax.aggregates(scratch)
+    for node in syntax.nodes(query["select_list"]):
         function = node.get("function_name")
-        if kind in ("SUBQUERY", "WINDOW") or (kind == "FUNCTION" and function in unstable):
-            found = "a subquery" if kind == "SUBQUERY" else f"{function}()"
+        found = syntax.offence(node, unstable)
+        if node.get("class") == "SUBQUERY":
+            found = "a subquery"
+        elif node.get("class") == "WINDOW" or function in aggregates:
+            found = f"{function}()"
+        if found:
             raise document.error(place, f"transformLogic uses {found}; {ONLY_OWN}")
-        if kind == "COLUMN_REF":
+        if node.get("class") == "COLUMN_REF":
             name = str(node["column_names"][-1])
-            if name.lower() in CLOCKS:
-                raise document.error(place, f"transformLogic uses {name}; {ONLY_OWN}")
             names.setdefault(name.lower(), spelling.setdefault(name.lower(), name))
     if not names:
         raise document.error(place, "transformLogic names no landing column; expected at least one")
@@ -234,16 +224,6 @@ def _read_by(
         )
         raise document.error((*where, "physicalName"), message)
     return tuple(names.values())
-
-
-def _nodes(tree: Any) -> list[dict[str, Any]]:
-    """All nodes of a parsed expression that have a class, parents first, in the order they are written."""
-    if isinstance(tree, list):
-        return [node for item in tree for node in _nodes(item)]
-    if not isinstance(tree, dict):
-        return []
-    inner = [node for value in tree.values() for node in _nodes(value)]
-    return [cast("dict[str, Any]", tree), *inner] if "class" in tree else inner
 
 
 def source_columns(document: Document, columns: tuple[Column, ...]) -> dict[str, str]:

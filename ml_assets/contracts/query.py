@@ -1,7 +1,6 @@
 """Rules of type ``sql``: one number from the events of a day, checked when the contract is loaded."""
 
 import difflib
-import json
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -9,8 +8,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts import sql
-from ml_assets.contracts.columns import CLOCKS
+from ml_assets.contracts import sql, syntax
 from ml_assets.contracts.contract import Contract
 from ml_assets.contracts.model import Column, DayRule
 from ml_assets.contracts.outcomes import Seen, plain
@@ -20,16 +18,6 @@ TABLE = "_contract_day"
 TABLE_WORDS = ("table", "object")
 COLUMN_WORDS = ("column", "property")
 PLACEHOLDER = re.compile(r"\$?\{([A-Za-z_]+)\}")
-# Table functions that read nothing but their arguments.
-PURE_TABLES = {"unnest", "range", "generate_series"}
-# What gives another answer another day although DuckDB lists it as consistent, or hides it in a macro.
-UNSTABLE = {
-    "ago",
-    "current_localtime",
-    "current_localtimestamp",
-    "pg_conf_load_time",
-    "pg_postmaster_start_time",
-}
 NUMBERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE")
 
 
@@ -91,14 +79,13 @@ def _filled(quality: Quality, query: str) -> str:
 
 def _check_tree(quality: Quality, query: str) -> None:
     """Refuse several statements, other tables, files, samples, clocks and chance."""
-    [(serialized,)] = quality.scratch.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
-    parsed = json.loads(serialized)
-    if parsed.get("error"):
-        message = f"the query isn't a DuckDB SELECT: {parsed.get('error_message')}"
-        raise quality.error(message, "query")
-    if len(parsed["statements"]) != 1:
-        raise quality.error(f"the query has {len(parsed['statements'])} statements; write one", "query")
-    nodes = list(_nodes(parsed["statements"]))
+    try:
+        selects = syntax.statements(query, quality.scratch)
+    except ValueError as error:
+        raise quality.error(f"the query isn't a DuckDB SELECT: {error}", "query") from error
+    if len(selects) != 1:
+        raise quality.error(f"the query has {len(selects)} statements; write one", "query")
+    nodes = syntax.nodes(selects)
     own = {str(name).lower() for node in nodes for name in _defined(node)}
     tables = {_table(node) for node in nodes if node.get("type") == "BASE_TABLE"}
     others = sorted(tables - own - {TABLE})
@@ -107,22 +94,14 @@ def _check_tree(quality: Quality, query: str) -> None:
         raise quality.error(message, "query")
     if TABLE not in tables:
         raise quality.error("the query reads no events; write FROM {table}", "query")
-    unstable = _unstable(quality.scratch)
+    unstable = syntax.unstable(quality.scratch)
     for node in nodes:
-        found = _offence(node, unstable)
+        found = syntax.offence(node, unstable)
         if found:
             message = (
                 f"the query uses {found}; only what follows from the day's events is reproducible: remove it"
             )
             raise quality.error(message, "query")
-
-
-def _nodes(tree: Any) -> list[dict[str, Any]]:
-    if isinstance(tree, list):
-        return [node for item in tree for node in _nodes(item)]
-    if not isinstance(tree, dict):
-        return []
-    return [tree, *(node for value in tree.values() for node in _nodes(value))]
 
 
 def _defined(node: dict[str, Any]) -> list[str]:
@@ -136,41 +115,10 @@ def _table(node: dict[str, Any]) -> str:
     return ".".join(str(part) for part in parts if part).lower()
 
 
-def _unstable(scratch: duckdb.DuckDBPyConnection) -> set[str]:
-    """The functions that don't give the same result for the same arguments, and macros that use one."""
-    rows = scratch.execute(
-        "SELECT DISTINCT function_name, coalesce(macro_definition, '') FROM duckdb_functions() "
-        "WHERE stability <> 'CONSISTENT' OR function_type = 'macro'"
-    ).fetchall()
-    names = {name for name, definition in rows if not definition} | CLOCKS | UNSTABLE
-    word = re.compile(rf"\b({'|'.join(sorted(names))})\b")
-    return names | {name for name, definition in rows if definition and word.search(definition)}
-
-
-def _offence(node: dict[str, Any], unstable: set[str]) -> str | None:
-    """What in a node makes the query's answer hang on more than the events; None if nothing."""
-    if "sample" in node and node["sample"] is not None:
-        return "a sample"
-    if node.get("type") == "SHOW_REF":
-        return "a description of a table"
-    if node.get("type") == "TABLE_FUNCTION":
-        name = str(node.get("function", {}).get("function_name"))
-        return None if name in PURE_TABLES else f"{name}()"
-    if node.get("class") == "FUNCTION":
-        name = str(node.get("function_name"))
-        alone = name == "age" and len(node.get("arguments", [])) == 1
-        return f"{name}()" if name in unstable or alone else None
-    if node.get("class") == "COLUMN_REF":
-        name = str(node["column_names"][-1]).lower()
-        return name if name in CLOCKS else None
-    return None
-
-
 def columns_read(query: str, names: list[str], con: duckdb.DuckDBPyConnection) -> list[str]:
     """Those of ``names`` that a checked query may read; all where it takes columns without naming them."""
     runnable = query.replace("{table}", sql.quote(TABLE))
-    [(serialized,)] = con.execute("SELECT json_serialize_sql(?)", [runnable]).fetchall()
-    nodes = _nodes(json.loads(serialized)["statements"])
+    nodes = syntax.nodes(syntax.statements(runnable, con))
     aliases = {TABLE, *(str(node.get("alias", "")).lower() for node in nodes if "class" not in node)}
     for node in nodes:
         whole_row = node.get("class") == "COLUMN_REF" and str(node["column_names"][0]).lower() in aliases

@@ -53,7 +53,9 @@ JAVA_FORMATS = {
 }
 _TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)"
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-_OFFSET = " ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
+_OFFSET = " ?(Z|z|UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
+# No clock is more than fourteen hours from UTC; DuckDB reads +99:00 all the same.
+_NO_OFFSET = "[+-]((1[5-9]|[2-9][0-9])(:?[0-9]{2})?|[0-9]{2}:?[6-9][0-9])$"
 
 
 def quote(name: str) -> str:
@@ -162,7 +164,9 @@ def _timestamp(value: str, timezone: str, time_format: str | None, offset_requir
     if time_format:
         java = strptime_format(time_format)
         parsed = f"try_strptime({value}, {text(java)})"
-        return parsed if "%z" in java else f"timezone({text(timezone)}, {parsed})"
+        if "%z" not in java:
+            return f"timezone({text(timezone)}, {parsed})"
+        return f"CASE WHEN NOT regexp_matches({value}, {text(_NO_OFFSET)}) THEN {parsed} END"
     has_offset = f"regexp_full_match({value}, {text(_DAY + _TIME + _OFFSET)})"
     absolute = f"WHEN {has_offset} THEN TRY_CAST({value} AS TIMESTAMPTZ)"
     if offset_required:
@@ -201,7 +205,11 @@ def expected(sql_type: str, time_format: str | None = None, offset_required: boo
         return "an integer" if sql_type == "BIGINT" else f"an integer ({sql_type})"
     if sql_type.startswith("DECIMAL"):
         decimals = scale(sql_type)
-        return f"a number with at most {decimals} decimals" if decimals else "a whole number"
+        return (
+            f"a number with at most {decimals} decimals ({sql_type})"
+            if decimals
+            else f"a whole number ({sql_type})"
+        )
     if sql_type == "DATE":
         return f"a date as {time_format or 'YYYY-MM-DD'}"
     if sql_type == "TIMESTAMPTZ":

@@ -105,6 +105,15 @@ class Table:
                 "Materialize again what asks for that version."
             ) from error
 
+    def _check_partitioned(self, delta: DeltaTable) -> None:
+        partitioned = tuple(delta.metadata().partition_columns)
+        if partitioned != self.partition_by:
+            raise LakeError(
+                f"Table {self.name} in {self.lake.root} is partitioned by {', '.join(partitioned)}; "
+                f"{', '.join(self.partition_by)} expected. Another version of ml_assets made it: put its folder "
+                "away, and materialize the asset again."
+            )
+
     @property
     def exists(self) -> bool:
         """Whether anything has been written."""
@@ -127,14 +136,16 @@ class Table:
         """The rows as a DuckDB relation, lazily: only the needed files and columns are read.
 
         ``between`` is a closed range of the leading partition column, ``version`` an older version.
-        Raises LakeError where the table, the version or a column doesn't exist, or a file is lost or damaged
-        (Damaged; damage further inside a file shows when the rows are read, as duckdb.Error).
+        Raises LakeError where the table, the version or a column doesn't exist, the table has other partition
+        columns, or a file is lost or damaged (Damaged; damage further inside a file shows when the rows are
+        read, as duckdb.Error).
         """
         delta = self._open(version)
         if delta is None:
             raise LakeError(
                 f"Table {self.name} doesn't exist yet in {self.lake.root}. Materialize the asset that writes it first."
             )
+        self._check_partitioned(delta)
         lead = self.partition_by[0]
         pruning = None
         if between is not None:
@@ -299,6 +310,7 @@ class Table:
         for attempt in range(1, ATTEMPTS + 1):
             delta = self._open()
             assert delta is not None
+            self._check_partitioned(delta)
             try:
                 write_deltalake(
                     delta,

@@ -140,8 +140,14 @@ class LandingQuery:
                 "the URL has more than one @; put the password in a variable and write ${ITS_NAME}"
             )
         file = url.database or ""
-        if url.get_backend_name() == "sqlite" and not (file.startswith("file:") or Path(file).is_file()):
-            raise ValueError(f"there is no file {file}")
+        if url.get_backend_name() == "sqlite" and not file.startswith("file:"):
+            if not Path(file).is_absolute():
+                raise ValueError(
+                    f"the path {file!r} is relative, and each process has a folder of its own; write "
+                    "sqlite://// and the absolute path"
+                )
+            if not Path(file).is_file():
+                raise ValueError(f"there is no file {file}")
         return url
 
 

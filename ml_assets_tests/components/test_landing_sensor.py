@@ -6,7 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_assets.components import sensors
 from ml_assets.components.requests import REQUEST
+from ml_assets.landing import content_hash, raw, reading
 from ml_assets_tests.components import visits
 from ml_assets_tests.components.house import FEATURES, SOURCE, House, between_of, opened, span
 
@@ -215,3 +217,23 @@ def test_the_features_have_a_sensor_of_their_own(house: House) -> None:
     house.land(0, 0)
     asked = {key.to_user_string() for key in house.tick(SENSOR).only.asset_selection or ()}
     assert not asked & set(FEATURES)
+
+
+def test_a_file_that_could_not_be_read_is_asked_for_once_it_can(two_days: House) -> None:
+    """That it may be read now changes neither its size nor its time stamp."""
+
+    def denied(path: Path) -> str:
+        if path == two_days.path(2):
+            raise PermissionError(13, "Permission denied")
+        return content_hash(path)
+
+    two_days.land(2, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sensors, raw, reading):
+            patch.setattr(module, "content_hash", denied)
+        two_days.launch(two_days.tick(SENSOR).only)
+        quiet = two_days.tick(SENSOR)
+        assert not quiet.requests
+        quiet = two_days.tick(SENSOR, quiet.cursor)
+        assert not quiet.requests
+    assert between_of(two_days.tick(SENSOR, quiet.cursor).only) == span(2, 2)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts import Contract, ContractError, sql
 from ml_assets_tests.contracts.conftest import DAY, GOOD, classified, landed
 
 
@@ -33,7 +33,11 @@ BAD_VALUES = [
     ("quantity", "-1", ["quantity_minimum: quantity is -1, at least 0 expected"]),
     ("quantity", "1000", ["quantity_exclusive_maximum: quantity is 1000, less than 1000 expected"]),
     ("amount", "-3.00", ["amount_minimum: amount is -3.00, at least 0 expected"]),
-    ("amount", "2.555", ["amount_type: amount is '2.555', a number with at most 2 decimals expected"]),
+    (
+        "amount",
+        "2.555",
+        ["amount_type: amount is '2.555', a number with at most 2 decimals (DECIMAL(10,2)) expected"],
+    ),
     ("amount", "1e3", ["amount_type"]),
     ("amount", None, ["amount_required: amount is empty, a value expected"]),
     ("amount", "  ", ["amount_required"]),
@@ -51,6 +55,8 @@ BAD_VALUES = [
     ("shop", None, ["shop_required"]),
     ("occurred_at", "soon", ["occurred_at_type: occurred_at is 'soon', a time as"]),
     ("occurred_at", "epoch", ["occurred_at_type"]),
+    ("occurred_at", "2017-01-06 10:00:00+99:00", ["occurred_at_type"]),
+    ("occurred_at", "2017-01-06 10:00:00+01:75", ["occurred_at_type"]),
     ("occurred_at", "infinity", ["occurred_at_type"]),
     ("occurred_at", None, ["occurred_at_required"]),
     ("occurred_at", "2017-01-06 00:00:00", ["event_date_in_window"]),
@@ -109,7 +115,7 @@ def test_a_transform_that_fails_differs_from_one_that_gives_nothing(
     assert (nothing["reasons"], nothing["unit_price"]) == ([], None)
     assert (
         "unit_price_type: unit_price can't be worked out from amount '3.00', quantity 'x', "
-        "a number with at most 2 decimals expected"
+        "a number with at most 2 decimals (DECIMAL(10,2)) expected"
     ) in failed["reasons"]
 
 
@@ -129,6 +135,24 @@ def test_wall_clock_times_are_the_zones_and_offsets_count(
     [row] = classified(contract, con, [{"occurred_at": text}], landing_date="2017-07-05")
     assert row["occurred_at"] == utc
     assert row["reasons"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("05.07.2017 10:00 +02:00", "2017-07-05 08:00:00+00"),
+        ("05.07.2017 10:00 +99:00", None),
+        ("05.07.2017 10:00 +01:75", None),
+        ("05.07.2017 10:00", None),
+    ],
+)
+def test_an_offset_in_a_format_is_one_that_clocks_have(
+    con: duckdb.DuckDBPyConnection, text: str, read: str | None
+) -> None:
+    value = sql.from_text("TIMESTAMPTZ", "text", time_format="dd.MM.yyyy HH:mm XXX")
+    assert con.execute(f"SELECT CAST({value} AS VARCHAR) FROM (SELECT ? AS text)", [text]).fetchone() == (
+        read,
+    )
 
 
 def test_late_events_are_accepted_within_late_days(

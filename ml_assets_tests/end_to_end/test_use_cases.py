@@ -103,7 +103,7 @@ def test_online_retail_is_yaml_alone(tmp_path: Path) -> None:
             lake.table("retail_orders/events", "event_date").read(con).aggregate("count(*)").fetchall()
         )
         (refused,) = (
-            lake.table("retail_orders/quarantine", "landing_date").read(con).aggregate("count(*)").fetchall()
+            lake.table("retail_orders/quarantine", "event_date").read(con).aggregate("count(*)").fetchall()
         )
         (predicted,) = (
             lake.table("customer_lapse/predictions", "as_of", "model_version")

@@ -367,10 +367,11 @@ def test_a_file_is_not_refused_for_want_of_room_on_this_machine(tmp_path: Path, 
     shop.drop(0)
     shop.drop(1, rows=60_000)
     days = (day(0), day(1))
-    with connect() as con, pytest.raises(OutOfRoom, match="there is no room left for the rows"):
+    with connect() as con:
         con.execute(f"SET threads = 1; SET temp_directory = '{tmp_path}/spilled'")
         con.execute("SET memory_limit = '6MB'; SET max_temp_directory_size = '100kB'")
-        land(con, shop.tables, shop.landing, shop.source.contract, days, {})
+        with pytest.raises(OutOfRoom, match="there is no room left for the rows"):
+            land(con, shop.tables, shop.landing, shop.source.contract, days, {})
     assert not shop.tables.files.exists
     with connect() as con:
         assert set(land(con, shop.tables, shop.landing, shop.source.contract, days, {}).accepted) == set(days)

@@ -186,6 +186,18 @@ def test_a_version_that_never_was(written: Table, con: duckdb.DuckDBPyConnection
         written.read(con, version=99)
 
 
+def test_a_table_of_other_partitions_is_neither_read_nor_written(
+    written: Table, con: duckdb.DuckDBPyConnection
+) -> None:
+    other = written.lake.table(written.name, "landing_date")
+    message = "is partitioned by day; landing_date expected. Another version of ml_assets made it"
+    with pytest.raises(LakeError, match=message):
+        other.read(con)
+    with pytest.raises(LakeError, match=message):
+        other.append(con.sql("SELECT DATE '2024-01-01' AS landing_date"), metadata={})
+    assert written.version == 1
+
+
 @pytest.mark.parametrize("between", [None, (D4, D4)])
 def test_an_unknown_column(
     written: Table, con: duckdb.DuckDBPyConnection, between: tuple[date, date] | None

@@ -221,6 +221,10 @@ def test_a_day_that_is_not_over_is_not_listed(tmp_path: Path) -> None:
         (LandingQuery("sqlite:///{db}", QUERY, "note"), "the watermark 'Grüße 5' isn't a date or a time"),
         (LandingQuery("sqlite:///{db}", QUERY, "No Such"), "no such column: landing_query.No Such"),
         (LandingQuery("mystery://shop", QUERY, "written_at"), "mystery"),
+        (
+            LandingQuery("sqlite:///data/shop.db", QUERY, "written_at"),
+            "the path 'data/shop.db' is relative, and each process has a folder of its own",
+        ),
         (LandingQuery("sqlite:///${NO_SUCH_NAME}", QUERY, "written_at"), "NO_SUCH_NAME is not set"),
         (LandingQuery("postgresql+psycopg://me:pw@127.0.0.1:1/x", QUERY, "written_at"), "connection"),
         (LandingQuery("postgresql+psycopg://me:t@pw@127.0.0.1:1/x", QUERY, "written_at"), "more than one @"),
