@@ -49,8 +49,8 @@ down: env ## end what `make up` started
 check: env ## run all asset checks; fails if one fails
 	@$(BIN)/ml-assets check
 
-test: env ## all tests but the proofs
-	@$(BIN)/pytest $(PYTEST)
+test: env ## all tests but the proofs, in two processes
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 proofs: env ## the tests that take minutes: kills of the whole command, a year's backfill of three sources
 	@$(BIN)/pytest -m proof $(PYTEST)

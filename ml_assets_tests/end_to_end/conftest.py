@@ -7,8 +7,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from ml_assets.lake import Lake, connect
+from ml_assets_tests.end_to_end.browser import ARGUMENTS, ROOM_FOR_DETAILS, WAIT_MS, chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 CLI = Path(sys.executable).parent / "ml-assets"
 
@@ -36,6 +43,17 @@ def make_home(root: Path, **environment: str) -> Home:
     root.mkdir(parents=True, exist_ok=True)
     own = {"ML_ASSETS_HOME": str(root), "DAGSTER_HOME": str(root / ".dagster")}
     return Home(root, own | environment)
+
+
+def metrics(home: Home, model: str) -> dict[str, list[tuple[float, float]]]:
+    """Role -> (AUC, average precision) by cutoff, oldest first."""
+    with connect() as con:
+        rows = Lake(str(home.root / "data" / "lake")).table(f"{model}/evaluation", "cutoff").read(con)
+        found = rows.order("cutoff").to_arrow_table().to_pylist()
+    return {
+        role: [(r["auc"], r["average_precision"]) for r in found if r["role"] == role]
+        for role in ("candidate", "champion", "baseline")
+    }
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +91,18 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+@pytest.fixture
+def page() -> "Iterator[Page]":
+    executable = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        try:
+            shown = browser.new_page(viewport=ROOM_FOR_DETAILS)
+            shown.set_default_timeout(WAIT_MS)
+            yield shown
+        finally:
+            browser.close()

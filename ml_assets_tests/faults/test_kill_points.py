@@ -16,7 +16,7 @@ import pytest
 from ml_assets_tests.faults.shop import STAGES, Shop
 from ml_assets_tests.faults.workers import NUMBER, Worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(400)]
 SEED = 20240227
 WRITING, BETWEEN, FILES, SECONDS = 2, 1, 6, 5
 """Points within each write of a table (and one at its end), between two writes, by the number of files, and by the clock."""

@@ -1,38 +1,57 @@
-"""Both use cases from landing files to a champion, through the same components and the command line."""
+"""The default project, from landing files to a champion, through the command line and in the UI.
+
+``shop`` is the materialized project, ``served`` the base URL of its web server.
+"""
 
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ml_assets.home import CHECKOUT
 from ml_assets.lake import Lake, connect
-from ml_assets_tests.end_to_end.conftest import Home, make_home
+from ml_assets_tests.end_to_end.browser import (
+    ASSETS,
+    PICTURE,
+    complaints,
+    open_graph,
+    wait_for_nodes,
+    wait_for_states,
+)
+from ml_assets_tests.end_to_end.conftest import Home, make_home, metrics
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def online_retail_files() -> Path:
-    """The folder of the online retail data; where it is absent the test skips, in CI it fails."""
-    named = os.environ.get("ML_ASSETS_ONLINE_RETAIL")
-    folder = Path(named) if named else CHECKOUT.parent / "shared" / "data" / "online_retail"
-    if not (folder / "landing").is_dir():
-        message = f"no online retail data in {folder}; name its folder in ML_ASSETS_ONLINE_RETAIL"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return folder
+@pytest.mark.browser
+def test_every_asset_is_shown_as_materialized(served: str, page: "Page", tmp_path: Path) -> None:
+    open_graph(page, served)
+    shown = wait_for_states(page)
+    assert shown.keys() == ASSETS
+    assert {name: found for name, node in shown.items() if (found := complaints(node))} == {}
+
+    page.set_viewport_size(PICTURE)
+    page.reload()
+    wait_for_nodes(page)
+    page.wait_for_timeout(2000)
+    picture = Path(os.environ.get("ML_ASSETS_PICTURE") or tmp_path / "asset-graph.png")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 20_000
 
 
-def metrics(home: Home, model: str) -> dict[str, list[tuple[float, float]]]:
-    """Role -> (AUC, average precision) by cutoff, oldest first."""
-    with connect() as con:
-        rows = Lake(str(home.root / "data" / "lake")).table(f"{model}/evaluation", "cutoff").read(con)
-        found = rows.order("cutoff").to_arrow_table().to_pylist()
-    return {
-        role: [(r["auc"], r["average_precision"]) for r in found if r["role"] == role]
-        for role in ("candidate", "champion", "baseline")
-    }
+@pytest.mark.browser
+def test_the_checks_tab_shows_a_passed_check(served: str, page: "Page") -> None:
+    page.set_viewport_size(PICTURE)
+    page.goto(f"{served}/assets/transactions/events")
+    page.get_by_role("tab", name="Checks").click()
+    page.get_by_text(re.compile(r"Checks \(\d+\)")).first.wait_for()
+    page.get_by_text(re.compile("^(Succeeded|Passed)$")).first.wait_for()
+    assert "view=checks" in page.url
 
 
 def test_the_year_of_transactions_ends_in_a_champion(shop: Home) -> None:
@@ -84,36 +103,6 @@ def test_rollback_is_one_command_and_is_not_undone_by_itself(shop: Home) -> None
     assert moves[-1] == ("rollback", 3, 2)
     forward = shop.run("rollback", "lapse", "--to", "3", "--why", "back to where it was")
     assert "version 2 -> version 3" in forward.stdout
-
-
-def test_online_retail_is_yaml_alone(tmp_path: Path) -> None:
-    home = make_home(
-        tmp_path,
-        ML_ASSETS_ONLINE_RETAIL=str(online_retail_files()),
-        ML_ASSETS_DEFS="ml_assets_tests.use_cases.online_retail.defs",
-    )
-    done = home.run("materialize", "--cutoffs", "3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    by_role = metrics(home, "customer_lapse")
-    for (auc, _), (baseline, _) in zip(by_role["candidate"], by_role["baseline"], strict=True):
-        assert auc > baseline + 0.05
-    with connect() as con:
-        lake = Lake(str(tmp_path / "data" / "lake"))
-        (accepted,) = (
-            lake.table("retail_orders/events", "event_date").read(con).aggregate("count(*)").fetchall()
-        )
-        (refused,) = (
-            lake.table("retail_orders/quarantine", "event_date").read(con).aggregate("count(*)").fetchall()
-        )
-        (predicted,) = (
-            lake.table("customer_lapse/predictions", "as_of", "model_version")
-            .read(con)
-            .aggregate("count(*)")
-            .fetchall()
-        )
-    assert accepted[0] + refused[0] == 541_909
-    assert refused[0] == 5_268 + 2, "the exact repeats, and two bad-debt lines with a negative price"
-    assert predicted[0] > 0
 
 
 def test_no_landing_files_says_what_to_do(tmp_path: Path) -> None:
