@@ -151,9 +151,8 @@ def main() -> None:
         f"  ratio to bare plus one process start    {ours.seconds / (bare.seconds + start.seconds):6.2f}   (budget 1.30)"
     )
     print(f"  ratio to bare plus the empty range      {ours.seconds / (bare.seconds + empty.seconds):6.2f}")
-    print(
-        f"  ratio of the two event logs             {(stock_empty.seconds - start.seconds) / (empty.seconds - start.seconds):6.2f}"
-    )
+    logs = (stock_empty.seconds - start.seconds) / (empty.seconds - start.seconds)
+    print(f"  ratio of Dagster's own event log to ours{logs:6.2f}")
 
 
 if __name__ == "__main__":
