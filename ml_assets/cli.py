@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import cli_sources, home
+from ml_assets import cli_features, cli_sources, home
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--to", type=int, help="the version to go to")
     rollback.add_argument("--why", required=True, help="the reason, for the promotion log")
     cli_sources.add_to(commands)
+    cli_features.add_to(commands)
     return parser
 
 

@@ -101,7 +101,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
 
     def bind(self, folder: Path, source: Source) -> Group:
         """The group declared in ``folder``. Raises FeatureError naming the feature that can't be computed."""
-        from ml_assets.features.compiler import snapshot_schema
+        from ml_assets.features.schema import snapshot_schema
 
         features = FeatureSet(self.entity, tuple(self.features), source.columns)
         return Group(folder.name, source, features, snapshot_schema(features))

@@ -95,6 +95,11 @@ class Feature(BaseModel):
         return next(k for k in (*AGGREGATIONS, "sql") if getattr(self, k) is not None)
 
     @property
+    def is_carried(self) -> bool:
+        """Whether it looks back without a limit."""
+        return self.kind in UNWINDOWED
+
+    @property
     def expression(self) -> str:
         """The SQL expression that is aggregated or computed."""
         expression: str = getattr(self, self.kind)

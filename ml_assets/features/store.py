@@ -5,9 +5,10 @@ from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.features.compiler import snapshot_query, tiles_query
 from ml_assets.features.errors import FeatureError
+from ml_assets.features.snapshots import snapshot_query
 from ml_assets.features.spec import FeatureSet
+from ml_assets.features.tiles import AVAILABLE_DATE, tiles_query
 from ml_assets.lake import Between, Table, count
 
 
@@ -31,7 +32,7 @@ def write_tiles(
     read = events.read(con, between=(first - timedelta(days=reach), last))
     read.create_view("events", replace=True)
     ((late,),) = con.execute(
-        "SELECT max(CAST(available_at AS DATE) - event_date) FROM events WHERE CAST(available_at AS DATE) <= ?",
+        f"SELECT max({AVAILABLE_DATE} - event_date) FROM events WHERE {AVAILABLE_DATE} <= ?",
         [last],
     ).fetchall()
     if late is not None and late > reach:

@@ -75,7 +75,8 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
     import duckdb
 
     from ml_assets.components.project import Project
-    from ml_assets.features.compiler import snapshot_query, tiles_query
+    from ml_assets.features.snapshots import snapshot_query
+    from ml_assets.features.tiles import tiles_query
 
     project = Project("ml_assets.defs")
     source, group = project.sources["transactions"][0], project.groups["household_features"]

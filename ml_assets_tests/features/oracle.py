@@ -1,7 +1,6 @@
 """The features of an entity computed the slow and obvious way, straight from the definition.
 
-An event counts at ``as_of`` (00:00 UTC of a day) over a window if as_of - window <= occurred_at < as_of and
-the day it became available lies before as_of.
+An event counts at ``as_of`` over a window if as_of - window <= occurred_at < as_of and available_at <= as_of.
 """
 
 from collections import Counter
@@ -94,17 +93,19 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
-def expected(events: Sequence[Event], as_of: date) -> dict[int, dict[str, Any]]:
-    """Entity -> column -> value, for every entity known before as_of."""
-    known = [
-        e for e in events if e.household_id is not None and e.available_at.astimezone(UTC).date() < as_of
-    ]
-    entities = {e.household_id for e in known if e.household_id is not None}
-    return {entity: _of([e for e in known if e.household_id == entity], as_of) for entity in entities}
+def expected(events: Sequence[Event], as_of: datetime) -> dict[int, dict[str, Any]]:
+    """Entity -> column -> value, for every entity with an event that counts at as_of."""
+    entities = {e.household_id for e in _known(events, as_of) if e.household_id is not None}
+    return {entity: features_of(entity, events, as_of) for entity in entities}
 
 
-def _of(known: Sequence[Event], as_of: date) -> dict[str, Any]:
-    now = midnight(as_of)
+def _known(events: Sequence[Event], as_of: datetime) -> list[Event]:
+    return [e for e in events if e.occurred_at < as_of and e.available_at <= as_of]
+
+
+def features_of(entity: int | None, events: Sequence[Event], now: datetime) -> dict[str, Any]:
+    """Column -> value of one entity, which need not have any event."""
+    known = [e for e in _known(events, now) if entity is not None and e.household_id == entity]
 
     def within(days: int, where: Callable[[Event], bool] = lambda e: True) -> list[Event]:
         return [e for e in known if now - timedelta(days=days) <= e.occurred_at < now and where(e)]
@@ -148,9 +149,9 @@ def _of(known: Sequence[Event], as_of: date) -> dict[str, Any]:
         "has_favourite": most_frequent(five) is not None,
         "last_department": max(lasting)[1] if lasting else None,
         "last_paid": max(paid)[1] if paid else None,
-        "recency": days_since(max(e.occurred_at for e in known)),
+        "recency": days_since(max(e.occurred_at for e in known)) if known else None,
         "recency_of_a": days_since(max(in_a)) if in_a else None,
-        "age": days_since(min(e.occurred_at for e in known)),
+        "age": days_since(min(e.occurred_at for e in known)) if known else None,
     }
 
 

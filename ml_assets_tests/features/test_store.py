@@ -15,6 +15,7 @@ from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, expecte
 FIRST, DAYS, REACH = date(2020, 2, 24), 12, 3
 LAST = FIRST + timedelta(days=DAYS - 1)
 EVERYTHING = (-36_500, -1)
+MICROSECOND = timedelta(microseconds=1)
 SNAPSHOT_KEY = ["as_of", "household_id"]
 TILE_KEY = ["available_date", "event_date", "household_id"]
 
@@ -118,7 +119,7 @@ def test_the_tables_hold_what_the_definition_says(store: Store) -> None:
     wanted = {
         (day, entity): values["spend_5d"]
         for day, _ in days()
-        for entity, values in expected(history(), day).items()
+        for entity, values in expected(history(), midnight(day)).items()
     }
     rows = store.snapshot.read(store.con, columns=["as_of", "household_id", "spend_5d"]).fetchall()
     assert {(day, entity): spend for day, entity, spend in rows} == wanted
@@ -143,7 +144,7 @@ def test_late_data_changes_only_the_tiles_of_the_day_it_became_known(store: Stor
 
     before, known_on = by_day(), FIRST + timedelta(days=6)
     occurred_at = midnight(known_on) - timedelta(days=2)
-    late = Event(1, 99, Decimal("3.00"), "a", occurred_at, midnight(known_on))
+    late = Event(1, 99, Decimal("3.00"), "a", occurred_at, midnight(known_on) + MICROSECOND)
     store.land([*history(), late])
     store.make_tiles((FIRST, LAST))
     after = by_day()
@@ -158,7 +159,7 @@ def test_the_future_changes_no_snapshot(store: Store) -> None:
     future = [
         Event(1, 99, Decimal("500.00"), "z", now, now),
         Event(9, 99, Decimal("500.00"), "z", now + timedelta(hours=5), now + timedelta(hours=5)),
-        Event(1, 99, Decimal("500.00"), "z", now - timedelta(days=1), now),
+        Event(1, 99, Decimal("500.00"), "z", now - timedelta(days=1), now + MICROSECOND),
         Event(2, 99, Decimal("500.00"), "z", now - timedelta(days=2), now + timedelta(hours=3)),
     ]
     store.land([*history(), *future])
@@ -173,7 +174,8 @@ def test_the_future_changes_no_snapshot(store: Store) -> None:
 def test_an_event_later_than_declared_is_refused(store: Store) -> None:
     before = store.make_tiles((FIRST, LAST))
     occurred_at = midnight(FIRST + timedelta(days=5))
-    store.land([*history(), Event(1, 1, None, None, occurred_at, occurred_at + timedelta(days=REACH + 1))])
+    known_at = occurred_at + timedelta(days=REACH + 1) + MICROSECOND
+    store.land([*history(), Event(1, 1, None, None, occurred_at, known_at)])
     with pytest.raises(FeatureError) as refused:
         store.make_tiles((FIRST, LAST))
     assert str(refused.value) == (

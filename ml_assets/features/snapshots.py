@@ -1,92 +1,13 @@
-"""The feature compiler: from declared features to the SQL of tiles and snapshots.
+"""Snapshots: all features of all entities at 00:00 UTC of a day, summed from tiles.
 
-A tile holds partial aggregates of one entity over one day of events, keyed by the day they happened and
-the day they became available. A snapshot sums tiles: at ``as_of`` (00:00 UTC of a day) it takes the tiles
-with available day < as_of and as_of - window <= event day < as_of, so an event at or after as_of, or one
-that was not yet known, never counts. Queries are DuckDB SQL that sqlglot can carry to other engines: no
-ASOF joins, no function without an equal there.
+A snapshot takes the tiles with available day < as_of and as_of - window <= event day < as_of, so an event at or
+after as_of, or one that was not yet known, never counts.
 """
 
 from datetime import date
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import UNWINDOWED, Feature, FeatureSet
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-
-def tiles_query(features: FeatureSet) -> str:
-    """The query that turns the relation ``events`` into tiles.
-
-    Columns: the entity, ``event_date``, ``available_date`` (both UTC days) and the partial aggregates,
-    named ``<feature>__<part>``. Events without an entity don't make tiles.
-    """
-    keys = f"{features.entity}, event_date, available_date"
-    modes = [f for f in features.features if f.kind == "mode"]
-    partials = [
-        partial for f in features.features if f.kind not in ("mode", "sql") for partial in _partials(f)
-    ]
-    counts = "".join(f", {_counts(f, keys)}" for f in modes)
-    joins = "".join(f" LEFT JOIN {f.name}__tile USING ({keys})" for f in modes)
-    columns = ", ".join(["any_tile.*", *(f"{f.name}__counts" for f in modes)])
-    return (
-        f"WITH known AS (SELECT *, CAST(available_at AS DATE) AS available_date FROM events "
-        f"WHERE {features.entity} IS NOT NULL), "
-        f"any_tile AS (SELECT {', '.join([keys, *partials])} FROM known GROUP BY {keys}){counts} "
-        f"SELECT {columns} FROM any_tile{joins}"
-    )
-
-
-def _filter(feature: Feature, needs_value: bool = True) -> str:
-    conditions = [f"({feature.where})"] if feature.where else []
-    if needs_value:
-        conditions.append(f"({feature.expression}) IS NOT NULL")
-    return f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
-
-
-def _partials(feature: Feature) -> list[str]:
-    name, x = feature.name, feature.expression
-    match feature.kind:
-        case "count" if x == "*":
-            return [f"COUNT(*){_filter(feature, needs_value=False)} AS {name}__n"]
-        case "count":
-            return [f"COUNT({x}){_filter(feature)} AS {name}__n"]
-        case "count_distinct":
-            return [f"LIST_SORT(LIST(DISTINCT {x}){_filter(feature)}) AS {name}__values"]
-        case "sum":
-            return [f"{_exact_sum(feature)} AS {name}__sum"]
-        case "mean":
-            return [
-                f"{_exact_sum(feature)} AS {name}__sum",
-                f"COUNT({x}){_filter(feature)} AS {name}__n",
-            ]
-        case "min" | "max":
-            return [f"{feature.kind}({x}){_filter(feature)} AS {name}__{feature.kind}"]
-        case "last":
-            return [f"MAX(STRUCT_PACK(at := occurred_at, value := {x})){_filter(feature)} AS {name}__last"]
-        case "time_since_last":
-            return [f"MAX(occurred_at){_filter(feature, needs_value=False)} AS {name}__at"]
-        case "time_since_first":
-            return [f"MIN(occurred_at){_filter(feature, needs_value=False)} AS {name}__at"]
-    raise AssertionError(feature.kind)
-
-
-def _exact_sum(feature: Feature) -> str:
-    return f"CAST(SUM({feature.expression}){_filter(feature)} AS DECIMAL(38, 6))"
-
-
-def _counts(feature: Feature, keys: str) -> str:
-    """A common table expression with how often each value occurs in each tile."""
-    where = f"({feature.expression}) IS NOT NULL" + (f" AND ({feature.where})" if feature.where else "")
-    return (
-        f"{feature.name}__tile AS (SELECT {keys}, "
-        f"LIST(STRUCT_PACK(value := value, n := n) ORDER BY value) AS {feature.name}__counts "
-        f"FROM (SELECT {keys}, CAST({feature.expression} AS TEXT) AS value, COUNT(*) AS n "
-        f"FROM known WHERE {where} GROUP BY {keys}, value) AS counted GROUP BY {keys})"
-    )
+from ml_assets.features.tiles import over
 
 
 def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
@@ -201,7 +122,7 @@ def _distinct_changes(
 def _windowed(features: FeatureSet) -> str:
     """What is summed, counted or compared over a window of tiles."""
     columns = [
-        f"{_over(feature, days)} AS {column}"
+        f"{over(feature, f'event_date >= as_of - {days}')} AS {column}"
         for feature in features.features
         for column, days in feature.columns.items()
         if days is not None and feature.kind not in ("mode", "count_distinct")
@@ -210,21 +131,6 @@ def _windowed(features: FeatureSet) -> str:
     return (
         f"windowed AS (SELECT {', '.join([*keys, *columns])} FROM recent GROUP BY {features.entity}, as_of)"
     )
-
-
-def _over(feature: Feature, days: int) -> str:
-    name = feature.name
-    inside = f"FILTER (WHERE event_date >= as_of - {days})"
-    match feature.kind:
-        case "count":
-            return f"CAST(SUM({name}__n) {inside} AS BIGINT)"
-        case "sum":
-            return f"SUM({name}__sum) {inside}"
-        case "mean":
-            return f"CAST(SUM({name}__sum) {inside} AS DOUBLE) / NULLIF(SUM({name}__n) {inside}, 0)"
-        case "min" | "max":
-            return f"{feature.kind}({name}__{feature.kind}) {inside}"
-    raise AssertionError(feature.kind)
 
 
 def _most_frequent(
@@ -252,72 +158,3 @@ def _most_frequent(
         f"FROM {column}__levels JOIN as_ofs ON as_of >= since AND as_of < until WHERE n > 0 "
         f"GROUP BY {entity}, as_of)",
     ]
-
-
-@lru_cache(maxsize=32)
-def _schema(
-    entity: str, features: tuple[Feature, ...], source: tuple[tuple[str, str], ...]
-) -> dict[str, str]:
-    import duckdb
-
-    declared = FeatureSet(entity, features, dict(source))
-    day = date(2000, 1, 1)
-    with duckdb.connect(":memory:") as con:
-        columns = ", ".join(f'NULL::{sql_type} AS "{name}"' for name, sql_type in source)
-        con.execute(f"CREATE TABLE events AS SELECT {columns} LIMIT 0")
-        _check_expressions(con, declared)
-        con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
-        _check_sql(con, declared)
-        rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day)}").fetchall()
-    return {row[0]: row[1] for row in rows}
-
-
-def snapshot_schema(features: FeatureSet) -> dict[str, str]:
-    """Column -> DuckDB type of the snapshot; checks every expression by asking DuckDB on empty tables.
-
-    Raises FeatureError naming the feature whose expression DuckDB refuses, or whose sum isn't exact.
-    """
-    return _schema(features.entity, features.features, tuple(features.source_columns.items()))
-
-
-def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
-    for feature in features.features:
-        if feature.kind == "sql":
-            continue
-        unread = feature.kind.startswith("time_since") or feature.expression == "*"
-        expression = "1" if unread else feature.expression
-        where = f"WHERE {feature.where}" if feature.where else ""
-        sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM events {where}")
-        if feature.kind in ("sum", "mean") and sql_type in ("DOUBLE", "FLOAT"):
-            raise FeatureError(
-                f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
-                "Declare the column as DECIMAL in the contract, or cast the expression: "
-                f"CAST({expression} AS DECIMAL(18, 4))",
-                feature.name,
-            )
-        if feature.kind != "mode":
-            for partial in _partials(feature):
-                _type_of(con, feature, f"SELECT {partial} FROM events")
-
-
-def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
-    """Ask DuckDB about the ``sql`` features one by one, on an empty table of the columns they may read."""
-    day = date(2000, 1, 1)
-    aggregated = tuple(f for f in features.features if f.kind != "sql")
-    rest = snapshot_query(FeatureSet(features.entity, aggregated, features.source_columns), day, day)
-    con.execute(f"CREATE TABLE layers AS {rest}")
-    for layer in features.ordered_sql:
-        for feature in layer:
-            sql_type = _type_of(con, feature, f"SELECT ({feature.expression}) AS x FROM layers")
-            con.execute(f"ALTER TABLE layers ADD COLUMN {feature.name} {sql_type}")
-
-
-def _type_of(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:
-    """The type of a query's only column. Raises FeatureError naming the feature where DuckDB refuses it."""
-    import duckdb
-
-    try:
-        ((_, sql_type, *_),) = con.execute(f"DESCRIBE {query}").fetchall()
-    except duckdb.Error as error:
-        raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}", feature.name) from error
-    return str(sql_type)

@@ -1,0 +1,144 @@
+"""The features of a spine, from the tables of a lake, a bounded number of rows at a time."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+import duckdb
+
+from ml_assets.features.errors import FeatureError
+from ml_assets.features.schema import snapshot_schema
+from ml_assets.features.spec import FeatureSet, unknown
+from ml_assets.features.spine import ROW, spine_query
+from ml_assets.lake import Table
+
+CHUNK = 100_000
+"""Rows of a spine that are worked on at a time."""
+MOMENTS = ("TIMESTAMP WITH TIME ZONE", "DATE")
+DAY = timedelta(days=1)
+
+
+def features_at(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    spine: duckdb.DuckDBPyRelation,
+    *,
+    events: Table,
+    tiles: Table,
+    reach: int,
+    versions: Mapping[str, int] | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """The rows of ``spine``, in their order, each with the features of its entity at its ``as_of``.
+
+    ``spine`` has the entity's column and ``as_of``: a time stamp with a time zone, or a DATE, which is its
+    00:00 UTC; other columns stay as they are. ``reach`` is how many days can lie between an event and its
+    availability, ``versions`` the version to read of a table by its name (default: the newest). Raises
+    FeatureError where the spine lacks a column, has one that is named like a feature, has an as_of that is
+    empty or without a time zone, or asks for days that are not in the tables.
+    """
+    _check_columns(spine, features)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
+    _check_rows(con, features)
+    given = dict(versions or {})
+    types = {column: kind for column, kind in snapshot_schema(features).items() if column in features.columns}
+    declared = ", ".join([f"{ROW} BIGINT", *(f'"{column}" {kind}' for column, kind in types.items())])
+    con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
+    query, back = spine_query(features), max(reach, features.longest_window) * DAY
+    covered: dict[str, set[date]] = {table.name: _days_of(table, given) for table in (events, tiles)}
+    for start in range(0, _count(con), CHUNK):
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, "
+            f'CAST("{features.entity}" AS {features.source_columns[features.entity]}) AS {features.entity}, '
+            f"CAST(as_of AS TIMESTAMPTZ) AS as_of FROM asked_spine "
+            f"WHERE {ROW} >= {start} AND {ROW} < {start + CHUNK}"
+        )
+        [(first, newest, at_midnight)] = con.execute(
+            "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
+            "FROM spine"
+        ).fetchall()
+        for table, needed in ((tiles, newest - DAY), (events, newest - DAY if at_midnight else newest)):
+            _check_covered(table, covered[table.name], needed)
+        events.read(con, between=(first - back, newest), version=given.get(events.name)).create_view(
+            "events", replace=True
+        )
+        tiles.read(con, between=(date.min, newest - DAY), version=given.get(tiles.name)).create_view(
+            "tiles", replace=True
+        )
+        con.execute(f"INSERT INTO found_features BY NAME {query}")
+    kept = ", ".join(f'asked_spine."{column}"' for column in spine.columns)
+    named = ", ".join(f'found_features."{column}"' for column in features.columns)
+    return con.sql(
+        f"SELECT {kept}, {named} FROM asked_spine JOIN found_features USING ({ROW}) ORDER BY {ROW}"
+    )
+
+
+def _numbered(spine: duckdb.DuckDBPyRelation) -> str:
+    spine.create_view("given_spine", replace=True)
+    return f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM given_spine"
+
+
+def _count(con: duckdb.DuckDBPyConnection) -> int:
+    [(rows,)] = con.execute("SELECT count(*) FROM asked_spine").fetchall()
+    return int(rows)
+
+
+def _check_columns(spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None:
+    types = dict(zip(spine.columns, map(str, spine.types), strict=True))
+    for column in (features.entity, "as_of"):
+        if column not in types:
+            raise FeatureError(f"the spine has {unknown(column, types)}", column)
+    for column in features.columns:
+        if column in types:
+            raise FeatureError(
+                f"the spine has a column {column}, which is a feature: rename or drop it", column
+            )
+    if types["as_of"].startswith("TIMESTAMP") and types["as_of"] not in MOMENTS:
+        raise FeatureError(
+            "the spine's as_of has no time zone, so it names no moment. Say which it is, for example "
+            "frame['as_of'].dt.tz_localize('Europe/London') in pandas, or as_of AT TIME ZONE 'UTC' in SQL",
+            "as_of",
+        )
+    if types["as_of"] not in MOMENTS:
+        raise FeatureError(
+            f"the spine's as_of is a {types['as_of']}; expected a time stamp with a time zone, or a DATE for "
+            "00:00 UTC of that day",
+            "as_of",
+        )
+
+
+def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
+    entity, kind = features.entity, features.source_columns[features.entity]
+    [(rows, empty, wrong, example)] = con.execute(
+        f'SELECT count(*), count(*) FILTER (WHERE as_of IS NULL), count(*) FILTER (WHERE "{entity}" IS NOT NULL '
+        f'AND TRY_CAST("{entity}" AS {kind}) IS NULL), min(CAST("{entity}" AS VARCHAR)) FILTER (WHERE '
+        f'TRY_CAST("{entity}" AS {kind}) IS NULL) FROM asked_spine'
+    ).fetchall()
+    if empty:
+        raise FeatureError(
+            f"{empty} of {rows} rows of the spine have no as_of; give each its moment", "as_of"
+        )
+    if wrong:
+        raise FeatureError(
+            f"{wrong} of {rows} rows of the spine have a {entity} that is no {kind}, for example {example!r}",
+            entity,
+        )
+
+
+def _days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
+    """The days that have been written, up to the version that is read."""
+    limit = versions.get(table.name)
+    spans = [c.between for c in table.history() if c.between and (limit is None or c.version <= limit)]
+    return {first + n * DAY for first, last in spans for n in range((last - first).days + 1)}
+
+
+def _check_covered(table: Table, covered: set[date], through: date) -> None:
+    """Refuse where a day from the table's first to ``through`` was never written."""
+    first = min(covered, default=through)
+    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered] or (
+        [] if covered else [through]
+    )
+    if missing:
+        raise FeatureError(
+            f"the spine asks for moments up to {through + DAY}, but {table.name} lacks {len(missing)} days, the first "
+            f"of them {missing[0]}. Materialize these days of {table.name} first, or ask for earlier moments",
+            "as_of",
+        )

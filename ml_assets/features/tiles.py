@@ -1,0 +1,115 @@
+"""Tiles: partial aggregates of one entity over one day of events, keyed by the day they happened and became available.
+
+Queries are DuckDB SQL that sqlglot can carry to other engines: no ASOF joins, no function without an equal there.
+"""
+
+from collections.abc import Sequence
+
+from ml_assets.features.spec import Feature, FeatureSet
+
+AVAILABLE_DATE = "GREATEST(event_date, CAST(available_at - INTERVAL 1 MICROSECOND AS DATE))"
+"""The last day at whose beginning an event was not known: known at 00:00 belongs to the day before."""
+
+
+def tiles_query(features: FeatureSet) -> str:
+    """The query that turns the relation ``events`` into tiles.
+
+    Columns: the entity, ``event_date``, ``available_date`` (both UTC days) and the partial aggregates,
+    named ``<feature>__<part>``. Events without an entity don't make tiles.
+    """
+    steps = partial_aggregates(features, "known", [features.entity, "event_date", "available_date"])
+    return f"WITH {known_events(features)}, {', '.join(steps)} SELECT * FROM known_parts"
+
+
+def known_events(features: FeatureSet) -> str:
+    """The common table expression ``known``: the events that have an entity, with their available day."""
+    return (
+        f"known AS (SELECT *, {AVAILABLE_DATE} AS available_date FROM events "
+        f"WHERE {features.entity} IS NOT NULL)"
+    )
+
+
+def partial_aggregates(features: FeatureSet, relation: str, by: Sequence[str]) -> list[str]:
+    """Common table expressions, the last of them ``<relation>_parts``: the keys ``by``, then all partial aggregates."""
+    keys = ", ".join(by)
+    aggregates = [
+        f"{sql} AS {column}" for f in features.features for column, sql in partials(f).items() if sql
+    ]
+    modes = [f for f in features.features if f.kind == "mode"]
+    joins = "".join(f" LEFT JOIN {relation}__{f.name} USING ({keys})" for f in modes)
+    return [
+        f"{relation}_any AS (SELECT {', '.join([keys, *aggregates])} FROM {relation} GROUP BY {keys})",
+        *(_counts(f, relation, keys) for f in modes),
+        f"{relation}_parts AS (SELECT {', '.join([keys, *part_columns(features)])} FROM {relation}_any{joins})",
+    ]
+
+
+def part_columns(features: FeatureSet) -> list[str]:
+    """The names of all partial aggregates, in the order of declaration."""
+    return [column for feature in features.features for column in partials(feature)]
+
+
+def partials(feature: Feature) -> dict[str, str | None]:
+    """The columns of a tile that a feature needs, each with the SQL aggregate of events; None for one counted apart."""
+    name, x = feature.name, feature.expression
+    match feature.kind:
+        case "count" if x == "*":
+            return {f"{name}__n": f"COUNT(*){_filter(feature, needs_value=False)}"}
+        case "count":
+            return {f"{name}__n": f"COUNT({x}){_filter(feature)}"}
+        case "count_distinct":
+            return {f"{name}__values": f"LIST_SORT(LIST(DISTINCT {x}){_filter(feature)})"}
+        case "sum":
+            return {f"{name}__sum": _exact_sum(feature)}
+        case "mean":
+            return {f"{name}__sum": _exact_sum(feature), f"{name}__n": f"COUNT({x}){_filter(feature)}"}
+        case "min" | "max":
+            return {f"{name}__{feature.kind}": f"{feature.kind}({x}){_filter(feature)}"}
+        case "mode":
+            return {f"{name}__counts": None}
+        case "last":
+            return {f"{name}__last": f"MAX(STRUCT_PACK(at := occurred_at, value := {x})){_filter(feature)}"}
+        case "time_since_last":
+            return {f"{name}__at": f"MAX(occurred_at){_filter(feature, needs_value=False)}"}
+        case "time_since_first":
+            return {f"{name}__at": f"MIN(occurred_at){_filter(feature, needs_value=False)}"}
+        case "sql":
+            return {}
+    raise AssertionError(feature.kind)
+
+
+def _filter(feature: Feature, needs_value: bool = True) -> str:
+    conditions = [f"({feature.where})"] if feature.where else []
+    if needs_value:
+        conditions.append(f"({feature.expression}) IS NOT NULL")
+    return f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
+
+
+def _exact_sum(feature: Feature) -> str:
+    return f"CAST(SUM({feature.expression}){_filter(feature)} AS DECIMAL(38, 6))"
+
+
+def _counts(feature: Feature, relation: str, keys: str) -> str:
+    """A common table expression with how often each value occurs in each part."""
+    where = f"({feature.expression}) IS NOT NULL" + (f" AND ({feature.where})" if feature.where else "")
+    return (
+        f"{relation}__{feature.name} AS (SELECT {keys}, "
+        f"LIST(STRUCT_PACK(value := value, n := n) ORDER BY value) AS {feature.name}__counts "
+        f"FROM (SELECT {keys}, CAST({feature.expression} AS TEXT) AS value, COUNT(*) AS n "
+        f"FROM {relation} WHERE {where} GROUP BY {keys}, value) AS counted GROUP BY {keys})"
+    )
+
+
+def over(feature: Feature, condition: str) -> str:
+    """What is summed, counted or compared over the tiles for which a condition is true."""
+    name, inside = feature.name, f"FILTER (WHERE {condition})"
+    match feature.kind:
+        case "count":
+            return f"CAST(SUM({name}__n) {inside} AS BIGINT)"
+        case "sum":
+            return f"SUM({name}__sum) {inside}"
+        case "mean":
+            return f"CAST(SUM({name}__sum) {inside} AS DOUBLE) / NULLIF(SUM({name}__n) {inside}, 0)"
+        case "min" | "max":
+            return f"{feature.kind}({name}__{feature.kind}) {inside}"
+    raise AssertionError(feature.kind)

@@ -1,0 +1,94 @@
+"""Features for notebooks and scripts: ``features("household_features").at(spine)``."""
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import duckdb
+
+from ml_assets.lake import pin
+from ml_assets.refusal import Refusal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from ml_assets.components.feature_group import Group
+    from ml_assets.lake import Lake
+
+    Spine = TypeVar("Spine", duckdb.DuckDBPyRelation, pa.Table, pl.DataFrame, pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class GroupFeatures:
+    """The features of one group, over the tables of one lake."""
+
+    group: "Group"
+    lake: "Lake"
+    _con: duckdb.DuckDBPyConnection = field(default_factory=lambda: pin(duckdb.connect(":memory:")))
+
+    def at(self, spine: "Spine") -> "Spine":
+        """The rows of a spine, each with the features of its entity at its ``as_of``.
+
+        The spine is a DuckDB relation, an Arrow table or a Polars or pandas frame; the same kind comes back, with
+        the same rows in the same order. Its ``as_of`` has a time zone, or is a date, which stands for its 00:00
+        UTC. An event counts if it happened before as_of and was known by then. Raises FeatureError where the spine
+        can't be answered, TypeError for another kind of table.
+        """
+        from ml_assets.features.at import features_at
+
+        tables = self.group.source.tables(self.lake)
+        found: Any = features_at(
+            self._con,
+            self.group.features,
+            _relation(self._con, spine),
+            events=tables.events,
+            tiles=self.group.tiles(self.lake),
+            reach=self.group.source.reach,
+        )
+        match _library(spine):
+            case "pyarrow":
+                found = found.to_arrow_table()
+            case "pandas":
+                found = found.df()
+            case "polars":
+                found = found.pl()
+        return cast("Spine", found)
+
+
+def _library(spine: object) -> str:
+    return type(spine).__module__.split(".")[0]
+
+
+def _relation(con: duckdb.DuckDBPyConnection, spine: Any) -> duckdb.DuckDBPyRelation:
+    """A spine of any kind as a relation of our connection."""
+    match _library(spine):
+        case "pyarrow":
+            return con.from_arrow(spine)
+        case "pandas":
+            return con.from_df(spine)
+        case "polars":
+            return con.from_arrow(spine.to_arrow())
+    if isinstance(spine, duckdb.DuckDBPyRelation):
+        return con.from_arrow(spine.to_arrow_table())
+    raise TypeError(
+        f"a spine is a DuckDB relation, an Arrow table or a Polars or pandas frame, not a {type(spine).__name__}"
+    )
+
+
+def features(group: str, *, lake: str | None = None) -> GroupFeatures:
+    """The feature group of that name in the project, over its lake.
+
+    The project is the one ``ML_ASSETS_DEFS`` names (default: the repository's), ``lake`` the folder or
+    object-store URL of its tables (default: where the assets write). Raises Refusal for an unknown group.
+    """
+    from ml_assets.components.project import Project
+    from ml_assets.definitions import resources
+    from ml_assets.lake import Lake
+
+    groups = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).groups
+    if group not in groups:
+        raise Refusal(f"there is no feature group {group}; there are {', '.join(groups) or 'none'}")
+    found = Lake(lake) if lake else resources()["lake"].lake  # type: ignore[attr-defined]
+    return GroupFeatures(groups[group], found)
