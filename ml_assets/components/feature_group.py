@@ -1,6 +1,6 @@
 """The component ``FeatureGroup``: features of an entity, from tiles to daily snapshots."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -83,6 +83,11 @@ class Group:
         reach = (-self.source.reach, 0) if table == f"{self.name}/tiles" else self.reach
         return self.source.refused(con, lake, between, reach)
 
+    def current(self, lake: Lake, as_ofs: Sequence[date]) -> list[date]:
+        """Those of ``as_ofs`` that read no events which have changed since."""
+        tiles, snapshots = (edge.stale() for edge in self.edges(lake))
+        return [day for day in as_ofs if day not in snapshots and not any(tile < day for tile in tiles)]
+
     @property
     def feature_types(self) -> dict[str, str]:
         """Column -> DuckDB type of the features alone."""
@@ -111,7 +116,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         group = load_group(context, self, context.path)
         return dg.Definitions(
             assets=[self._tiles(group), self._snapshot(group)],
-            asset_checks=[_snapshot_checks(group)],
+            asset_checks=[_snapshot_checks(group), _leakage_check(group)],
             sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
@@ -273,3 +278,56 @@ def _snapshot_checks(group: Group) -> dg.AssetChecksDefinition:
             )
 
     return snapshot_checks
+
+
+LOOKED_AT = 3
+"""As_ofs of a run for which no_future_leakage computes the features again."""
+
+
+def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=group.key("snapshot"),
+        name="no_future_leakage",
+        description=(
+            "Sampled rows are computed again from raw events, by the plain definition, and with another future: "
+            "events at and after as_of removed, changed and added. A feature that differs knows what it must not."
+        ),
+        blocking=True,
+    )
+    def no_future_leakage(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.features.leakage import ENTITIES, find_leaks
+
+        snapshot = group.snapshot(lake.lake)
+        with connection(duckdb) as con:
+            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
+            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
+            as_ofs = _spread(there, LOOKED_AT)
+            current = group.current(lake.lake, as_ofs)
+            events = group.source.tables(lake.lake).events
+            found = find_leaks(con, group.features, events, snapshot, as_ofs, current)
+        columns = sorted({difference.column for difference in found})
+        return dg.AssetCheckResult(
+            passed=not found,
+            description=f"{', '.join(columns)}: {found[0]}" if found else None,
+            metadata={
+                "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
+                "entities at each, at most": ENTITIES,
+                "events corrected since, snapshot not compared": ", ".join(
+                    str(day) for day in as_ofs if day not in current
+                )
+                or "none",
+                "features that differ": ", ".join(columns) or "none",
+                "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
+            },
+        )
+
+    return no_future_leakage
+
+
+def _spread(among: Sequence[date], most: int) -> list[date]:
+    """The first, the last and evenly between, at most so many."""
+    if len(among) <= most:
+        return list(among)
+    return [among[round(n * (len(among) - 1) / (most - 1))] for n in range(most)]

@@ -159,6 +159,16 @@ class Edge:
     reach: tuple[int, int]
     partitions: dg.DailyPartitionsDefinition
 
+    def stale(self) -> set[date]:
+        """The downstream days whose upstream days have changed since, or that are missing."""
+        return stale_days(
+            self.upstream.history(),
+            self.downstream.history(),
+            self.upstream.name,
+            self.reach,
+            self.partitions,
+        )
+
 
 Refusing = Callable[[duckdb.DuckDBPyConnection, Lake, str, Between], dict[date, str]]
 """Which days of a downstream table can't be built, because they read withheld days, and why."""
@@ -222,9 +232,7 @@ def buildable_days(
     con: duckdb.DuckDBPyConnection, lake: Lake, edge: Edge, refusing: Refusing
 ) -> tuple[set[date], dict[date, str]]:
     """The stale days of a table that can be built now, and those that can't, with the reasons."""
-    stale = stale_days(
-        edge.upstream.history(), edge.downstream.history(), edge.upstream.name, edge.reach, edge.partitions
-    )
+    stale = edge.stale()
     if not stale:
         return set(), {}
     refused = refusing(con, lake, edge.downstream.name, (min(stale), max(stale)))

@@ -300,4 +300,6 @@ def _available_at(contract: Contract) -> str:
     elif contract.latency:
         microseconds = round(contract.latency.total_seconds() * 1_000_000)
         declared = f"occurred_at + to_microseconds({microseconds})"
-    return f"greatest({declared}, timezone('UTC', CAST(landing_date AS TIMESTAMP)))"
+    landed = "timezone('UTC', CAST(landing_date AS TIMESTAMP))"
+    late = f"event_date < landing_date AND {declared} <= {landed}"
+    return f"CASE WHEN {late} THEN {landed} + INTERVAL 1 DAY ELSE {declared} END"

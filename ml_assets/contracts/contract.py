@@ -100,8 +100,9 @@ class Contract:
         ``content_hash`` VARCHAR, ``row_number`` BIGINT and ``seen_at`` TIMESTAMPTZ, when the file was first
         seen. The result has the columns as they are stored and
 
-        - ``available_at`` TIMESTAMPTZ: the later of the declared time (the column of that name, else
-          ``occurred_at`` plus the latency) and the start of the landing date in UTC;
+        - ``available_at`` TIMESTAMPTZ: the declared time (the column of that name, else ``occurred_at`` plus
+          the latency); where that is over before the landing date, as of a late row, the end of the landing
+          date in UTC, because all that is known is that its file came on that day;
         - ``event_date`` DATE: the UTC date of ``occurred_at``; of a row refused because that can't be read or
           is no day the file may hold, the landing date;
         - ``landing_date``, ``file``, ``content_hash``, ``row_number``;

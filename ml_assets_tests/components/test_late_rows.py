@@ -1,7 +1,7 @@
 """Rows that arrive late go to the day they happened on, and exactly what they touch is asked for."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def test_a_late_row_is_an_event_of_its_own_day_known_from_its_landing_day(late_h
         if found[0] == 999_999
     ]
     on = visits.day(landed)
-    assert row == (999_999, datetime(on.year, on.month, on.day, tzinfo=UTC), on)
+    assert row == (999_999, datetime(on.year, on.month, on.day, tzinfo=UTC) + timedelta(days=1), on)
 
     tick = late_house.tick(REFRESH)
     assert between_of(tick.only) == span(happened, landed)

@@ -201,8 +201,15 @@ def test_nothing_happens_after_it_was_seen(contract: Contract, con: duckdb.DuckD
 def test_a_late_event_was_not_known_before_its_file(
     contract: Contract, con: duckdb.DuckDBPyConnection
 ) -> None:
-    [row] = classified(contract, con, [{"occurred_at": "2017-01-01 12:00:00"}], late_days=9)
-    assert row["available_at"] == datetime(2017, 1, 5, tzinfo=UTC)
+    times = ["2017-01-01 12:00:00", "2017-01-03 00:00:00", "2017-01-03 00:00:01", "2017-01-05 00:00:00"]
+    rows = classified(contract, con, [{"occurred_at": time} for time in times], late_days=9)
+    end_of_the_landing_day = datetime(2017, 1, 6, tzinfo=UTC)
+    assert [row["available_at"] for row in rows] == [
+        end_of_the_landing_day,
+        end_of_the_landing_day,
+        datetime(2017, 1, 5, 0, 0, 1, tzinfo=UTC),
+        datetime(2017, 1, 7, tzinfo=UTC),
+    ]
 
 
 def test_the_first_of_repeated_rows_is_kept(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
@@ -298,7 +305,7 @@ def test_a_declared_available_at_is_taken_but_not_before_the_file(
     result = contract.classify(con, rows, late_days=1)
     assert result.columns.count("available_at") == 1
     found = result.project("available_at, reasons").order("available_at").fetchall()
-    assert found == [(datetime(2017, 1, 5, tzinfo=UTC), []), (datetime(2017, 1, 7, 12, tzinfo=UTC), [])]
+    assert found == [(datetime(2017, 1, 6, tzinfo=UTC), []), (datetime(2017, 1, 7, 12, tzinfo=UTC), [])]
 
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=6)

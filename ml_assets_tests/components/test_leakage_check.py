@@ -1,0 +1,52 @@
+"""The check no_future_leakage on a real instance."""
+
+import dagster as dg
+
+from ml_assets.components.materialize import QUIET
+from ml_assets.components.partitions import range_tags
+from ml_assets.lake import connect
+from ml_assets_tests.components import visits
+from ml_assets_tests.components.house import SOURCE, House
+
+CHECK = dg.AssetCheckKey(dg.AssetKey(["visitor_features", "snapshot"]), "no_future_leakage")
+
+
+def evaluated(house: House, first: int, last: int) -> dg.AssetCheckEvaluation:
+    """The check alone, over a range of as_ofs."""
+    job = dg.define_asset_job("only_the_check", selection=dg.AssetSelection.checks(CHECK))
+    runnable = dg.Definitions.merge(house.defs, dg.Definitions(jobs=[job])).resolve_job_def("only_the_check")
+    tags = range_tags(visits.day(first), visits.day(last))
+    done = runnable.execute_in_process(
+        instance=house.instance, tags=tags, run_config=QUIET, raise_on_error=False
+    )
+    (found,) = [each for each in done.get_asset_check_evaluations() if each.check_name == CHECK.name]
+    return found
+
+
+def test_a_good_snapshot_passes(landed: House) -> None:
+    found = evaluated(landed, 1, 30)
+    assert found.passed, found.metadata
+    assert found.blocking
+    assert found.metadata["as_ofs looked at"].value == "2024-01-02, 2024-01-16, 2024-01-31"
+    assert found.metadata["events corrected since, snapshot not compared"].value == "none"
+
+
+def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
+    on = visits.day(12)
+    table = landed.lake.table("visitor_features/snapshot", "as_of")
+    with connect() as con:
+        rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 1 AS visits_7d)")
+        inputs = table.history(1)[0].metadata["inputs"]
+        table.replace(rows, between=(on, on), metadata={"inputs": inputs})
+    found = evaluated(landed, 12, 12)
+    assert not found.passed
+    assert found.metadata["features that differ"].value == "visits_7d"
+    assert f"at {on} is" in (found.description or "")
+
+
+def test_corrected_events_are_no_leak(landed: House) -> None:
+    landed.land(10, 10, salt="corrected")
+    assert landed.run(SOURCE, 10, 10).success
+    found = evaluated(landed, 10, 12)
+    assert found.passed, found.metadata
+    assert found.metadata["events corrected since, snapshot not compared"].value == "2024-01-12, 2024-01-13"
