@@ -13,6 +13,8 @@ from ml_assets.lake import Table
 
 CHUNK = 100_000
 """Rows of a spine that are worked on at a time."""
+TURN = "__turn"
+"""The column that numbers the rows by time, so that those worked on together read few days."""
 MOMENTS = ("TIMESTAMP WITH TIME ZONE", "DATE")
 DAY = timedelta(days=1)
 
@@ -43,13 +45,14 @@ def features_at(
     declared = ", ".join([f"{ROW} BIGINT", *(f'"{column}" {kind}' for column, kind in types.items())])
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
     query, back = spine_query(features), max(reach, features.longest_window) * DAY
+    looks_back = any(feature.is_carried for feature in features.features)
     covered: dict[str, set[date]] = {table.name: _days_of(table, given) for table in (events, tiles)}
     for start in range(0, _count(con), CHUNK):
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, "
             f'CAST("{features.entity}" AS {features.source_columns[features.entity]}) AS {features.entity}, '
             f"CAST(as_of AS TIMESTAMPTZ) AS as_of FROM asked_spine "
-            f"WHERE {ROW} >= {start} AND {ROW} < {start + CHUNK}"
+            f"WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
         )
         [(first, newest, at_midnight)] = con.execute(
             "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
@@ -60,7 +63,8 @@ def features_at(
         events.read(con, between=(first - back, newest), version=given.get(events.name)).create_view(
             "events", replace=True
         )
-        tiles.read(con, between=(date.min, newest - DAY), version=given.get(tiles.name)).create_view(
+        earliest = date.min if looks_back else first - features.longest_window * DAY
+        tiles.read(con, between=(earliest, newest - DAY), version=given.get(tiles.name)).create_view(
             "tiles", replace=True
         )
         con.execute(f"INSERT INTO found_features BY NAME {query}")
@@ -73,7 +77,8 @@ def features_at(
 
 def _numbered(spine: duckdb.DuckDBPyRelation) -> str:
     spine.create_view("given_spine", replace=True)
-    return f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM given_spine"
+    rows = f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM given_spine"
+    return f"SELECT *, row_number() OVER (ORDER BY as_of, {ROW}) - 1 AS {TURN} FROM ({rows})"
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,45 @@ def test_every_row_is_what_the_definition_says(data: st.DataObject) -> None:
     for (entity, as_of), values in zip(spine, found, strict=True):
         for column, value in features_of(entity, events, as_of).items():
             assert same(values[column], value), (entity, as_of, column)
+
+
+NOW = midnight(START) + 6 * DAY + DAY / 3
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("edge", "counted"),
+    [
+        (event(NOW - 5 * DAY), 1),
+        (event(NOW - 5 * DAY - MICROSECOND), 0),
+        (event(NOW - MICROSECOND), 1),
+        (event(NOW), 0),
+        (event(NOW - HOUR, delay=HOUR), 1),
+        (event(NOW - HOUR, delay=HOUR + MICROSECOND), 0),
+        (event(NOW - 2 * DAY, delay=2 * DAY), 1),
+        (event(NOW - 2 * DAY, delay=2 * DAY + MICROSECOND), 0),
+        (event(NOW - 5 * DAY, delay=5 * DAY), 1),
+        (event(midnight(START) + 6 * DAY), 1),
+        (event(midnight(START) + DAY + DAY / 3, delay=4 * DAY + 2 * DAY / 3), 1),
+    ],
+    ids=[
+        "at as_of - window",
+        "just before as_of - window",
+        "just before as_of",
+        "at as_of",
+        "known at as_of",
+        "known just after as_of",
+        "late, known at as_of",
+        "late, known just after as_of",
+        "at as_of - window, known at as_of",
+        "at the midnight before as_of",
+        "at as_of - window, known at the midnight before as_of",
+    ],
+)
+def test_the_edges_of_a_window(con: duckdb.DuckDBPyConnection, edge: Event, counted: int) -> None:
+    (row,) = at(con, [event(NOW - 6 * DAY), edge], [(1, NOW)])
+    assert (row["items_5d"], row["spend_5d"], row["trips_5d"]) == (counted, counted, counted)
+    assert row["favourite_5d"] == ("a" if counted else None)
 
 
 def test_a_row_without_events_counts_nothing() -> None:
