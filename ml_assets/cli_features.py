@@ -92,6 +92,12 @@ def describe_command(options: argparse.Namespace) -> int:
             print(
                 f"  {column}  {group.schema[column]}  {window if feature.kind != 'sql' else 'from other features'}"
             )
+        if feature.owner:
+            print(f"  owner: {feature.owner}")
+        for event in feature.example.events if feature.example else ():
+            print(f"  example: {', '.join(f'{name} {value}' for name, value in event.items())}")
+        if feature.example:
+            print(f"  gives {feature.example.gives}")
         read = ", ".join(sorted(group.features.lineage(feature)))
         print(f"  from {group.source.name}/events: {read}")
     return 0

@@ -204,10 +204,15 @@ def _naive(feature: Feature, days: int | None, now: str) -> str:
             return f"coalesce(CAST(sum({x}){having} AS DECIMAL(38, 6)), 0)"
         case "mean":
             return f"CAST(CAST(sum({x}){having} AS DECIMAL(38, 6)) AS DOUBLE) / nullif(count({x}){having}, 0)"
+        case "stddev":
+            return f"stddev_samp(CAST({x} AS DECIMAL(18, 6))){having}"
         case "min" | "max":
             return f"{feature.kind}({x}){having}"
         case "last":
             return f"first({x} ORDER BY occurred_at DESC, {x} DESC){having}"
+        case "attribute":
+            everything = _counts(feature, days, now, needs_value=False)
+            return f"first({x} ORDER BY occurred_at DESC, ({x}) IS NULL, {x} DESC){everything}"
         case "time_since_last" | "time_since_first":
             moment = f"{'max' if feature.kind == 'time_since_last' else 'min'}(occurred_at)"
             seen = f"{moment}{_counts(feature, None, now, needs_value=False)}"

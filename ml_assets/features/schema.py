@@ -47,7 +47,7 @@ def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
         expression = "1" if unread else feature.expression
         where = f"WHERE {feature.where}" if feature.where else ""
         sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM events {where}")
-        if feature.kind in ("sum", "mean") and sql_type in ("DOUBLE", "FLOAT"):
+        if feature.kind in ("sum", "mean", "stddev") and sql_type in ("DOUBLE", "FLOAT"):
             raise FeatureError(
                 f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
                 "Declare the column as DECIMAL in the contract, or cast the expression: "

@@ -7,7 +7,7 @@ after as_of, or one that was not yet known, never counts.
 from datetime import date
 
 from ml_assets.features.spec import UNWINDOWED, Feature, FeatureSet
-from ml_assets.features.tiles import over
+from ml_assets.features.tiles import over, partials
 
 
 def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
@@ -54,7 +54,7 @@ def _state(features: FeatureSet, first: date) -> list[str]:
     """Who is known at each as_of, with what is carried from day to day: last and first, and distinct counts."""
     entity = features.entity
     carried = [f for f in features.features if f.kind in UNWINDOWED]
-    part = {f.name: f"{f.name}__{'last' if f.kind == 'last' else 'at'}" for f in carried}
+    part = {f.name: next(iter(partials(f))) for f in carried}
     pick = {f.name: "MIN" if f.kind == "time_since_first" else "MAX" for f in carried}
     distinct = [
         (f, column, days)
@@ -71,7 +71,7 @@ def _state(features: FeatureSet, first: date) -> list[str]:
     ]
     values = [
         f"{part[f.name]}.value AS {f.name}"
-        if f.kind == "last"
+        if f.kind in ("last", "attribute")
         else f"DATE_DIFF('microsecond', {part[f.name]}, CAST(as_of AS TIMESTAMPTZ)) / 86400000000 AS {f.name}"
         for f in carried
     ] + [column for _, column, _ in distinct]

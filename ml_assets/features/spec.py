@@ -5,9 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.sql import columns_of
@@ -32,15 +40,43 @@ AGGREGATIONS = (
     "count_distinct",
     "sum",
     "mean",
+    "stddev",
     "min",
     "max",
     "mode",
     "last",
+    "attribute",
     "time_since_last",
     "time_since_first",
 )
-UNWINDOWED = ("last", "time_since_last", "time_since_first")
+UNWINDOWED = ("last", "attribute", "time_since_last", "time_since_first")
 """Aggregations that look back without a limit."""
+
+
+class Example(BaseModel):
+    """What a feature is for a few events of one entity: a test that stands beside the declaration.
+
+    Each event has ``ago`` (how long before as_of it happened: 3d, 5h or 10min) and columns of the source; those left
+    out are empty. ``gives`` is the value, or a list of the values of all columns, in order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: tuple[dict[str, Any], ...] = Field(description="Events, each with ago and columns of the source.")
+    gives: Any = Field(description="The value; of several columns a list.")
+
+    def __hash__(self) -> int:
+        return hash(repr((self.events, self.gives)))
+
+    @field_validator("events")
+    @classmethod
+    def _each_has_a_time(cls, events: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for event in events:
+            if not re.fullmatch(r"[0-9]+(d|h|min)", str(event.get("ago"))):
+                raise ValueError(
+                    f"an example's event needs ago, such as 3d, 5h or 10min, not {event.get('ago')!r}"
+                )
+        return events
 
 
 class Feature(BaseModel):
@@ -60,15 +96,25 @@ class Feature(BaseModel):
     count_distinct: str | None = Field(None, description="Number of different values.")
     sum: str | None = Field(None, description="Sum of an exact number: an integer or a DECIMAL.")
     mean: str | None = Field(None, description="Mean of an exact number, per event.")
+    stddev: str | None = Field(
+        None, description="Sample standard deviation of an exact number, to 6 decimals; of one event none."
+    )
     min: str | None = Field(None, description="Smallest value.")
     max: str | None = Field(None, description="Largest value.")
     mode: str | None = Field(None, description="Most frequent value; the first in the alphabet among equals.")
     last: str | None = Field(None, description="Value of the last event that has one.")
+    attribute: str | None = Field(
+        None, description="Value in force: that of the last event, empty where the last event has none."
+    )
     time_since_last: Literal["day"] | None = Field(None, description="Days since the last event.")
     time_since_first: Literal["day"] | None = Field(None, description="Days since the first event.")
     sql: str | None = Field(None, description="SQL expression over other features of the group.")
     where: str | None = Field(None, description="Only events for which this SQL condition is true.")
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
+    owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
+    example: Example | None = Field(
+        None, description="Events and what it gives for them; `make test` tries it."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "Feature":
@@ -149,6 +195,13 @@ class FeatureSet:
             for column in columns_of(text, feature.name):
                 if column not in known:
                     raise FeatureError(f"feature {feature.name}: {unknown(column, known)}", column)
+
+        given = feature.example.events if feature.example else ()
+        for column in {column: None for event in given for column in event if column != "ago"}:
+            if column not in self.source_columns:
+                raise FeatureError(
+                    f"feature {feature.name}: its example has {unknown(column, self.source_columns)}", column
+                )
 
     @cached_property
     def columns(self) -> list[str]:

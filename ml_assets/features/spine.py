@@ -150,7 +150,7 @@ def _together(features: FeatureSet, counted: list[str]) -> str:
         for column in feature.columns:
             if feature.kind in ("count", "count_distinct", "sum"):
                 columns.append(f"COALESCE({column}, 0) AS {column}")
-            elif feature.kind == "last":
+            elif feature.kind in ("last", "attribute"):
                 columns.append(f"{feature.name}__last.value AS {column}")
             elif feature.is_carried:
                 columns.append(

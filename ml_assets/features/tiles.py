@@ -10,6 +10,9 @@ from ml_assets.features.spec import Feature, FeatureSet
 AVAILABLE_DATE = "GREATEST(event_date, CAST(available_at - INTERVAL 1 MICROSECOND AS DATE))"
 """The last day at whose beginning an event was not known: known at 00:00 belongs to the day before."""
 
+SUMS = (("sum", 6), ("squares", 12))
+"""The exact sums behind a standard deviation, with their decimals; their difference is exact too."""
+
 
 def tiles_query(features: FeatureSet) -> str:
     """The query that turns the relation ``events`` into tiles.
@@ -63,12 +66,22 @@ def partials(feature: Feature) -> dict[str, str | None]:
             return {f"{name}__sum": _exact_sum(feature)}
         case "mean":
             return {f"{name}__sum": _exact_sum(feature), f"{name}__n": f"COUNT({x}){_filter(feature)}"}
+        case "stddev":
+            value = f"CAST({x} AS DECIMAL(18, 6))"
+            return {
+                f"{name}__n": f"COUNT({x}){_filter(feature)}",
+                f"{name}__sum": f"SUM({value}){_filter(feature)}",
+                f"{name}__squares": f"CAST(SUM({value} * {value}){_filter(feature)} AS DECIMAL(38, 12))",
+            }
         case "min" | "max":
             return {f"{name}__{feature.kind}": f"{feature.kind}({x}){_filter(feature)}"}
         case "mode":
             return {f"{name}__counts": None}
         case "last":
             return {f"{name}__last": f"MAX(STRUCT_PACK(at := occurred_at, value := {x})){_filter(feature)}"}
+        case "attribute":
+            given = f"STRUCT_PACK(at := occurred_at, given := ({x}) IS NOT NULL, value := {x})"
+            return {f"{name}__last": f"MAX({given}){_filter(feature, needs_value=False)}"}
         case "time_since_last":
             return {f"{name}__at": f"MAX(occurred_at){_filter(feature, needs_value=False)}"}
         case "time_since_first":
@@ -110,6 +123,12 @@ def over(feature: Feature, condition: str) -> str:
             return f"SUM({name}__sum) {inside}"
         case "mean":
             return f"CAST(SUM({name}__sum) {inside} AS DOUBLE) / NULLIF(SUM({name}__n) {inside}, 0)"
+        case "stddev":
+            n = f"CAST(SUM({name}__n) {inside} AS BIGINT)"
+            total, squares = (
+                f"CAST(SUM({name}__{part}) {inside} AS DECIMAL(38, {scale}))" for part, scale in SUMS
+            )
+            return f"SQRT(CAST({n} * {squares} - {total} * {total} AS DOUBLE) / NULLIF({n} * ({n} - 1), 0))"
         case "min" | "max":
             return f"{feature.kind}({name}__{feature.kind}) {inside}"
     raise AssertionError(feature.kind)

@@ -3,11 +3,13 @@
 An event counts at ``as_of`` over a window if as_of - window <= occurred_at < as_of and available_at <= as_of.
 """
 
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -45,6 +47,7 @@ LIMITED = (
     Feature(name="spend", sum="amount", windows=("2d", "5d")),
     Feature(name="doubled", sum="amount * 2", where="amount > 0 or department = 'a'", windows=("5d",)),
     Feature(name="mean_price", mean="amount", windows=("5d",)),
+    Feature(name="spread", stddev="amount", windows=("2d", "5d")),
     Feature(name="cheapest", min="amount", windows=("2d",)),
     Feature(name="dearest", max="amount", where="department = 'a'", windows=("5d",)),
     Feature(name="first_letter", min="department", windows=("5d",)),
@@ -57,6 +60,8 @@ LIMITED = (
 CARRIED = (
     Feature(name="last_department", last="department"),
     Feature(name="last_paid", last="amount", where="amount > 0"),
+    Feature(name="department_now", attribute="department"),
+    Feature(name="amount_of_a_now", attribute="amount", where="department = 'a'"),
     Feature(name="recency", time_since_last="day"),
     Feature(name="recency_of_a", time_since_last="day", where="department = 'a'"),
     Feature(name="age", time_since_first="day"),
@@ -138,6 +143,8 @@ def features_of(entity: int | None, events: Sequence[Event], now: datetime) -> d
         "spend_5d": spend_5d,
         "doubled": 2 * total(within(5, lambda e: is_paid(e) or is_a(e))),
         "mean_price": float(sum(amounts)) / len(amounts) if amounts else None,
+        "spread_2d": spread(two),
+        "spread_5d": spread(five),
         "cheapest": min((e.amount for e in two if e.amount is not None), default=None),
         "dearest": max((e.amount for e in within(5, is_a) if e.amount is not None), default=None),
         "first_letter": min((e.department for e in five if e.department is not None), default=None),
@@ -149,6 +156,8 @@ def features_of(entity: int | None, events: Sequence[Event], now: datetime) -> d
         "has_favourite": most_frequent(five) is not None,
         "last_department": max(lasting)[1] if lasting else None,
         "last_paid": max(paid)[1] if paid else None,
+        "department_now": in_force([(e.occurred_at, e.department) for e in known]),
+        "amount_of_a_now": in_force([(e.occurred_at, e.amount) for e in known if is_a(e)]),
         "recency": days_since(max(e.occurred_at for e in known)) if known else None,
         "recency_of_a": days_since(max(in_a)) if in_a else None,
         "age": days_since(min(e.occurred_at for e in known)) if known else None,
@@ -163,3 +172,15 @@ def most_frequent(events: Sequence[Event]) -> str | None:
     """The most frequent department; the first in the alphabet among equals."""
     counts = Counter(e.department for e in events if e.department is not None)
     return min(counts, key=lambda value: (-counts[value], value), default=None)
+
+
+def spread(events: Sequence[Event]) -> float | None:
+    """The sample standard deviation of the amounts."""
+    amounts = [e.amount for e in events if e.amount is not None]
+    return statistics.stdev(map(Fraction, amounts)) if len(amounts) > 1 else None
+
+
+def in_force(values: Sequence[tuple[datetime, Any]]) -> Any:
+    """The value of the last moment: the greatest of several, none only where none is given."""
+    last = [value for at, value in values if at == max(at for at, _ in values)]
+    return max((value for value in last if value is not None), default=None)
