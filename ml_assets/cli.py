@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         "--select", help="Dagster's asset selection, for example 'group:lapse' or 'transactions/events'"
     )
     check.add_argument("--partition", help="one partition key, for example 2017-12-03")
+    rebuild = command(
+        "rebuild",
+        rebuild_command,
+        "Build a training set again from the table versions on record; exit 1 if its hash is another.",
+    )
+    rebuild.add_argument("model")
+    rebuild.add_argument("cutoff", type=date.fromisoformat, help="YYYY-MM-DD")
     rollback = command("rollback", rollback_command, "Move a model's champion back to the version before it.")
     rollback.add_argument("model")
     rollback.add_argument("--to", type=int, help="the version to go to")
@@ -213,6 +220,32 @@ def check_command(options: argparse.Namespace) -> int:
     counts = {s: sum(o.status == s for o in outcomes) for s in ("passed", "warned", "failed", "never ran")}
     print(", ".join(f"{number} {status}" for status, number in counts.items()))
     return 1 if any(outcome.is_error for outcome in outcomes) else 0
+
+
+def rebuild_command(options: argparse.Namespace) -> int:
+    """Compare the stored training set with one built from the versions it was made of."""
+    from ml_assets.definitions import resources
+    from ml_assets.lake import LakeError, connect
+    from ml_assets.training.training_set import rebuild_training_set
+
+    models = project().models
+    if options.model not in models:
+        raise Refusal(f"there is no model {options.model}; there are {', '.join(models)}")
+    model, lake = models[options.model], resources()["lake"].lake  # type: ignore[attr-defined]
+    tables, snapshot = model.tables(lake), model.group.snapshot(lake)
+    try:
+        with connect() as con:
+            built = rebuild_training_set(
+                con, snapshot, tables.labels, tables.training_set, options.cutoff, **model.training_set_of
+            )
+    except LakeError as error:
+        raise Refusal(str(error)) from error
+    for name, version in built.versions.items():
+        print(f"from {name} version {version}")
+    print(f"{built.rows} rows, content hash {built.digest}")
+    if not built.is_same:
+        print(f"stored are others, content hash {built.stored_digest}")
+    return 0 if built.is_same else 1
 
 
 def rollback_command(options: argparse.Namespace) -> int:

@@ -90,6 +90,17 @@ class Bound:
         """The model's tables."""
         return ModelTables.of(lake, self.name)
 
+    @property
+    def training_set_of(self) -> dict[str, Any]:
+        """What a training set is made by, beside the tables and the cutoff: arguments of ``build_training_set``."""
+        return {
+            "entity": self.entity,
+            "features": list(self.group.feature_types),
+            "label": self.spec.label,
+            "cutoffs": self.spec.cutoffs,
+            "train": self.spec.train,
+        }
+
     def cutoffs_between(self, first: date, last: date) -> list[date]:
         """The cutoffs from first to last, both included."""
         return [c for c in self.spec.cutoffs.before(last, 10_000) if c >= first]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import dagster as dg
@@ -121,17 +121,12 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
         made = made_by(
             context, **{snapshot.name: snapshot.version, tables.labels.name: tables.labels.version}
         )
-        build = partial(
-            build_training_set,
-            entity=model.entity,
-            features=list(model.group.feature_types),
-            label=spec.label,
-            cutoffs=spec.cutoffs,
-            train=spec.train,
-        )
         with connection(duckdb) as con:
             cutoffs = model.cutoffs_between(*between(context))
-            sets = [build(con, snapshot, tables.labels, cutoff) for cutoff in cutoffs]
+            sets = [
+                build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of)
+                for cutoff in cutoffs
+            ]
             rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])
             tables.training_set.replace(rows, between=between(context), metadata=made)
             shown = stored(con, tables.training_set)
@@ -321,6 +316,9 @@ def config_hash(model: Bound) -> str:
         model.spec.cutoffs.model_dump(mode="json"),
         model.spec.train.model_dump(),
         model.spec.baseline,
-        [feature.model_dump() for feature in model.group.features.features],
+        [
+            feature.model_dump(exclude={"means", "owner", "example"}, exclude_none=True)
+            for feature in model.group.features.features
+        ],
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

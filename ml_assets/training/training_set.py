@@ -1,12 +1,14 @@
 """The training set of a cutoff: labels joined with the features of the same as_of, split by time."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 
-from ml_assets.lake import Table, content_hash, count
+from ml_assets.lake import LakeError, Table, content_hash, count
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
 
@@ -43,22 +45,24 @@ def build_training_set(
     label: Label,
     cutoffs: Cutoffs,
     train: Train,
+    versions: Mapping[str, int] | None = None,
 ) -> TrainingSet:
     """Join labels that have matured by ``cutoff`` with the snapshots of their as_of.
 
-    Rows: ``cutoff`` DATE, the entity, ``as_of`` DATE, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then
-    the feature columns. The digest is the content hash of the rows.
+    ``versions`` says which version of a table to read, by its name (default: the newest). Rows: ``cutoff`` DATE,
+    the entity, ``as_of`` DATE, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then the feature columns. The
+    digest is the content hash of the rows.
     """
     train_days, tune_days = split_as_ofs(cutoff, label, cutoffs, train)
     wanted = sorted([*train_days, *tune_days])
     name = f"training_set_{cutoff:%Y%m%d}"
     if not wanted:
         wanted, train_days, tune_days = [cutoff], [], []
-    between = (wanted[0], wanted[-1])
-    snapshot.read(con, columns=[entity, "as_of", *features], between=between).create_view(
-        "ts_snapshot", replace=True
-    )
-    labels.read(con, between=between).create_view("ts_labels", replace=True)
+    between, given = (wanted[0], wanted[-1]), versions or {}
+    snapshot.read(
+        con, columns=[entity, "as_of", *features], between=between, version=given.get(snapshot.name)
+    ).create_view("ts_snapshot", replace=True)
+    labels.read(con, between=between, version=given.get(labels.name)).create_view("ts_labels", replace=True)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DATE '{cutoff}' AS cutoff, {entity}, as_of, label, "
         f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split, "
@@ -74,6 +78,46 @@ def build_training_set(
         unlabelled=tuple(day for day in [*train_days, *tune_days] if day not in labelled),
         digest=content_hash(rows, ["as_of", entity]),
     )
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A training set built again from the versions of the tables it was made of."""
+
+    versions: dict[str, int]
+    stored_digest: str
+    digest: str
+    rows: int
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it has the rows that are stored."""
+        return self.digest == self.stored_digest
+
+
+def rebuild_training_set(
+    con: duckdb.DuckDBPyConnection,
+    snapshot: Table,
+    labels: Table,
+    stored: Table,
+    cutoff: date,
+    **made_by: Any,
+) -> Rebuilt:
+    """Build the training set of ``cutoff`` again from the table versions on record, and compare.
+
+    ``made_by`` are the other arguments of ``build_training_set``. Raises LakeError where the cutoff has no
+    training set, or a version is no longer kept.
+    """
+    commits = [c for c in stored.history() if c.between and c.between[0] <= cutoff <= c.between[1]]
+    if not commits:
+        raise LakeError(
+            f"Table {stored.name} has no training set of {cutoff}. Materialize that cutoff first, or name another."
+        )
+    versions = {name: int(v) for name, v in json.loads(commits[0].metadata["inputs"]).items()}
+    built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
+    held = stored.read(con, between=(cutoff, cutoff))
+    digest = content_hash(held, ["as_of", made_by["entity"]])
+    return Rebuilt(versions, digest, built.digest, count(built.rows))
 
 
 def _days(as_ofs: Sequence[date]) -> str:

@@ -13,7 +13,7 @@ from ml_assets.features import FeatureError
 from ml_assets.features import at as at_module
 from ml_assets.features.at import features_at
 from ml_assets_tests.features.oracle import ALL, features_of, midnight
-from ml_assets_tests.features.test_compiler import same
+from ml_assets_tests.features.test_snapshots import same
 from ml_assets_tests.features.test_store import FIRST, LAST, REACH, Store, history
 
 END = midnight(LAST)

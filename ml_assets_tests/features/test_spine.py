@@ -15,7 +15,7 @@ from ml_assets.features.sql import transpile
 from ml_assets.features.tiles import tiles_query
 from ml_assets.lake import connect
 from ml_assets_tests.features.oracle import ALL, Event, features_of, load, midnight
-from ml_assets_tests.features.test_compiler import DAY, MICROSECOND, START, event, histories, same, snapshots
+from ml_assets_tests.features.test_snapshots import DAY, MICROSECOND, START, event, histories, same, snapshots
 
 TILES, SPINE = tiles_query(ALL), spine_query(ALL)
 Row = tuple[int | None, datetime]
