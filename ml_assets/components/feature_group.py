@@ -168,8 +168,8 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
             key=group.key("snapshot"),
             deps=[dg.AssetDep(group.key("tiles"), partition_mapping=window(*group.reach))],
             description=(
-                f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened and "
-                "were known strictly before it."
+                f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened before it "
+                "and were known by then."
             ),
             partitions_def=group.as_ofs,
             backfill_policy=AS_ONE_RUN,
@@ -313,7 +313,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
             description=f"{', '.join(columns)}: {found[0]}" if found else None,
             metadata={
                 "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
-                "entities at each, at most": ENTITIES,
+                "entities looked at": f"up to {ENTITIES} at each as_of",
                 "events corrected since, snapshot not compared": ", ".join(
                     str(day) for day in as_ofs if day not in current
                 )
