@@ -54,6 +54,8 @@ class GroupFeatures:
                 found = found.df()
             case "polars":
                 found = found.pl()
+            case _:
+                found = self._con.from_arrow(found.to_arrow_table())
         return cast("Spine", found)
 
 

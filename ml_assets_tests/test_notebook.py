@@ -66,6 +66,14 @@ def test_the_same_kind_comes_back_with_the_same_rows(group: GroupFeatures) -> No
         assert relation.fetchall() == found.rows()
 
 
+def test_a_relation_stays_what_it_was(group: GroupFeatures) -> None:
+    with connect() as con:
+        spine = con.from_arrow(SPINE.to_arrow())
+        first = group.at(spine)
+        other = group.at(spine.filter("visitor_id = 2"))
+        assert (len(first.fetchall()), len(other.fetchall())) == (SPINE.height, 1)
+
+
 def test_at_midnight_it_is_the_row_of_the_snapshot(group: GroupFeatures, house: House) -> None:
     as_of = visits.day(15)
     with connect() as con:

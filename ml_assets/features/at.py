@@ -129,18 +129,20 @@ def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
 
 
 def _days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
-    """The days that have been written, up to the version that is read."""
+    """The days that have been written, up to the version that is read; a withheld day has only been left."""
     limit = versions.get(table.name)
-    spans = [c.between for c in table.history() if c.between and (limit is None or c.version <= limit)]
-    return {first + n * DAY for first, last in spans for n in range((last - first).days + 1)}
+    written: set[date] = set()
+    for commit in table.history():
+        if commit.between and (limit is None or commit.version <= limit):
+            first, last = commit.between
+            written |= {first + n * DAY for n in range((last - first).days + 1)} - commit.left
+    return written
 
 
 def _check_covered(table: Table, covered: set[date], through: date) -> None:
     """Refuse where a day from the table's first to ``through`` was never written."""
     first = min(covered, default=through)
-    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered] or (
-        [] if covered else [through]
-    )
+    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered]
     if missing:
         raise FeatureError(
             f"the spine asks for moments up to {through + DAY}, but {table.name} lacks {len(missing)} days, the first "

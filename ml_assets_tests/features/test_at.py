@@ -137,3 +137,12 @@ def test_recorded_versions_are_read(store: Store) -> None:
 def test_what_cannot_be_answered_is_refused(store: Store, spine: str, said: str) -> None:
     with pytest.raises(FeatureError, match=said):
         ask(store, spine)
+
+
+def test_a_day_that_was_withheld_is_not_covered(store: Store) -> None:
+    after = LAST + timedelta(days=1)
+    store.events.replace(
+        store.events.read(store.con).limit(0), between=(after, after), leaving=[after], metadata={}
+    )
+    with pytest.raises(FeatureError, match=f"transactions/events lacks 1 days, the first of them {after}"):
+        ask(store, f"SELECT 1 AS household_id, TIMESTAMPTZ '{after} 10:00:00+00' AS as_of")
