@@ -184,7 +184,8 @@ def naive_query(features: FeatureSet, as_of: date) -> str:
     return f"WITH {', '.join([past, *steps])} SELECT * FROM layer_{len(features.ordered_sql)}"
 
 
-def _counts(feature: Feature, days: int | None, now: str, needs_value: bool = True) -> str:
+def _inside(feature: Feature, days: int | None, now: str, needs_value: bool = True) -> str:
+    """The FILTER that leaves the events of a window which the feature counts."""
     conditions = [f"occurred_at >= {now} - INTERVAL {days} DAY"] if days is not None else []
     conditions += [f"({feature.where})"] if feature.where else []
     conditions += [f"({feature.expression}) IS NOT NULL"] if needs_value else []
@@ -192,10 +193,10 @@ def _counts(feature: Feature, days: int | None, now: str, needs_value: bool = Tr
 
 
 def _naive(feature: Feature, days: int | None, now: str) -> str:
-    x, having = feature.expression, _counts(feature, days, now)
+    x, having = feature.expression, _inside(feature, days, now)
     match feature.kind:
         case "count" if x == "*":
-            return f"count(*){_counts(feature, days, now, needs_value=False)}"
+            return f"count(*){_inside(feature, days, now, needs_value=False)}"
         case "count":
             return f"count({x}){having}"
         case "count_distinct":
@@ -211,18 +212,18 @@ def _naive(feature: Feature, days: int | None, now: str) -> str:
         case "last":
             return f"first({x} ORDER BY occurred_at DESC, {x} DESC){having}"
         case "attribute":
-            everything = _counts(feature, days, now, needs_value=False)
+            everything = _inside(feature, days, now, needs_value=False)
             return f"first({x} ORDER BY occurred_at DESC, ({x}) IS NULL, {x} DESC){everything}"
         case "time_since_last" | "time_since_first":
             moment = f"{'max' if feature.kind == 'time_since_last' else 'min'}(occurred_at)"
-            seen = f"{moment}{_counts(feature, None, now, needs_value=False)}"
+            seen = f"{moment}{_inside(feature, None, now, needs_value=False)}"
             return f"date_diff('microsecond', {seen}, {now}) / 86400000000"
     raise AssertionError(feature.kind)
 
 
 def _naive_mode(features: FeatureSet, feature: Feature, column: str, days: int | None, now: str) -> str:
     entity, value = features.entity, f"CAST({feature.expression} AS VARCHAR)"
-    inside = _counts(feature, days, now).removeprefix(" FILTER (").removesuffix(")")
+    inside = _inside(feature, days, now).removeprefix(" FILTER (").removesuffix(")")
     return (
         f"{column}__mode AS (SELECT {entity}, first(value ORDER BY n DESC, value) AS {column} FROM ("
         f"SELECT {entity}, {value} AS value, count(*) AS n FROM past {inside} GROUP BY {entity}, value) AS counted "
