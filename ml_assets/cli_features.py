@@ -94,6 +94,9 @@ def describe_command(options: argparse.Namespace) -> int:
             )
         if feature.owner:
             print(f"  owner: {feature.owner}")
+        if feature.expect:
+            bounds = feature.expect.model_dump(exclude_none=True)
+            print(f"  expected: {', '.join(f'{name} {value:g}' for name, value in bounds.items())}")
         for event in feature.example.events if feature.example else ():
             print(f"  example: {', '.join(f'{name} {value}' for name, value in event.items())}")
         if feature.example:

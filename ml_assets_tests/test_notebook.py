@@ -141,6 +141,7 @@ def test_list_and_describe(capsys: pytest.CaptureFixture[str]) -> None:
         "  count: *",
         "  visits_7d  BIGINT  the last 7 days",
         "  visits_14d  BIGINT  the last 14 days",
+        "  expected: min 0, max 14",
         "  from visits/events: occurred_at",
     ]
     assert main(["features", "describe", "vists"]) == 1

@@ -116,7 +116,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         group = load_group(context, self, context.path)
         return dg.Definitions(
             assets=[self._tiles(group), self._snapshot(group)],
-            asset_checks=[_snapshot_checks(group), _leakage_check(group)],
+            asset_checks=[_snapshot_checks(group), _leakage_check(group), _expected_check(group)],
             sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
@@ -324,6 +324,33 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
         )
 
     return no_future_leakage
+
+
+def _expected_check(group: Group) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=group.key("snapshot"),
+        name="features_as_expected",
+        description="The values of every feature lie where its declaration expects them: min, max, share of empty.",
+    )
+    def features_as_expected(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.features.expected import find_unexpected
+
+        with connection(duckdb) as con:
+            rows = group.snapshot(lake.lake).read(con, between=between_of_run(context.run.tags))
+            found = [str(each) for each in find_unexpected(con, group.features, rows)]
+        return dg.AssetCheckResult(
+            passed=not found,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(found[:3]) or None,
+            metadata={
+                "features with an expectation": sum(1 for f in group.features.features if f.expect),
+                "unexpected": dg.MetadataValue.json(found),
+            },
+        )
+
+    return features_as_expected
 
 
 def _spread(among: Sequence[date], most: int) -> list[date]:

@@ -317,7 +317,7 @@ def config_hash(model: Bound) -> str:
         model.spec.train.model_dump(),
         model.spec.baseline,
         [
-            feature.model_dump(exclude={"means", "owner", "example"}, exclude_none=True)
+            feature.model_dump(exclude={"means", "owner", "expect", "example"}, exclude_none=True)
             for feature in model.group.features.features
         ],
     ]

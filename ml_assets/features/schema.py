@@ -28,7 +28,9 @@ def _schema(
         con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
         _check_sql(con, declared)
         rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day)}").fetchall()
-    return {row[0]: row[1] for row in rows}
+    types = {row[0]: row[1] for row in rows}
+    _check_expected(declared, types)
+    return types
 
 
 def snapshot_schema(features: FeatureSet) -> dict[str, str]:
@@ -37,6 +39,19 @@ def snapshot_schema(features: FeatureSet) -> dict[str, str]:
     Raises FeatureError naming the feature whose expression DuckDB refuses, or whose sum isn't exact.
     """
     return _schema(features.entity, features.features, tuple(features.source_columns.items()))
+
+
+def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
+    for feature in features.features:
+        kind = types[next(iter(feature.columns))]
+        bounds = (feature.expect.min, feature.expect.max) if feature.expect else ()
+        is_number = kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or "INT" in kind
+        if any(bound is not None for bound in bounds) and not is_number:
+            raise FeatureError(
+                f"feature {feature.name}: expect.min and expect.max are for numbers, and it is a {kind}; "
+                "expect.empty fits any",
+                feature.name,
+            )
 
 
 def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:

@@ -79,6 +79,18 @@ class Example(BaseModel):
         return events
 
 
+class Expected(BaseModel):
+    """What the values of a feature look like where all is well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min: float | None = Field(None, description="The smallest number to expect.")
+    max: float | None = Field(None, description="The largest number to expect.")
+    empty: float | None = Field(
+        None, ge=0, le=1, description="The largest share of entities without a value."
+    )
+
+
 class Feature(BaseModel):
     """One declared feature; several windows make several columns.
 
@@ -112,6 +124,9 @@ class Feature(BaseModel):
     where: str | None = Field(None, description="Only events for which this SQL condition is true.")
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
     owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
+    expect: Expected | None = Field(
+        None, description="What its values look like: min, max, empty; else a warning."
+    )
     example: Example | None = Field(
         None, description="Events and what it gives for them; `make test` tries it."
     )

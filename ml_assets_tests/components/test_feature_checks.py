@@ -1,4 +1,4 @@
-"""The check no_future_leakage on a real instance."""
+"""The checks no_future_leakage and features_as_expected on a real instance."""
 
 import dagster as dg
 
@@ -8,18 +8,22 @@ from ml_assets.lake import connect
 from ml_assets_tests.components import visits
 from ml_assets_tests.components.house import SOURCE, House
 
-CHECK = dg.AssetCheckKey(dg.AssetKey(["visitor_features", "snapshot"]), "no_future_leakage")
+SNAPSHOT = dg.AssetKey(["visitor_features", "snapshot"])
+CHECK = dg.AssetCheckKey(SNAPSHOT, "no_future_leakage")
+EXPECTED = dg.AssetCheckKey(SNAPSHOT, "features_as_expected")
 
 
-def evaluated(house: House, first: int, last: int) -> dg.AssetCheckEvaluation:
-    """The check alone, over a range of as_ofs."""
-    job = dg.define_asset_job("only_the_check", selection=dg.AssetSelection.checks(CHECK))
+def evaluated(
+    house: House, first: int, last: int, check: dg.AssetCheckKey = CHECK
+) -> dg.AssetCheckEvaluation:
+    """A check alone, over a range of as_ofs."""
+    job = dg.define_asset_job("only_the_check", selection=dg.AssetSelection.checks(check))
     runnable = dg.Definitions.merge(house.defs, dg.Definitions(jobs=[job])).resolve_job_def("only_the_check")
     tags = range_tags(visits.day(first), visits.day(last))
     done = runnable.execute_in_process(
         instance=house.instance, tags=tags, run_config=QUIET, raise_on_error=False
     )
-    (found,) = [each for each in done.get_asset_check_evaluations() if each.check_name == CHECK.name]
+    (found,) = [each for each in done.get_asset_check_evaluations() if each.check_name == check.name]
     return found
 
 
@@ -50,3 +54,18 @@ def test_corrected_events_are_no_leak(landed: House) -> None:
     found = evaluated(landed, 10, 12)
     assert found.passed, found.metadata
     assert found.metadata["events corrected since, snapshot not compared"].value == "2024-01-12, 2024-01-13"
+
+
+def test_values_beyond_what_is_expected_warn(landed: House) -> None:
+    found = evaluated(landed, 1, 30, EXPECTED)
+    assert found.passed, found.metadata
+    assert found.metadata["features with an expectation"].value == 1
+    on = visits.day(12)
+    table = landed.lake.table("visitor_features/snapshot", "as_of")
+    with connect() as con:
+        rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 20 AS visits_7d)")
+        table.replace(rows, between=(on, on), metadata={})
+    found = evaluated(landed, 1, 30, EXPECTED)
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert (found.description or "").startswith("visits_7d: at most 14 expected, 2")

@@ -1,0 +1,55 @@
+import duckdb
+import pytest
+from pydantic import ValidationError
+
+from ml_assets.features import Feature, FeatureError, FeatureSet
+from ml_assets.features.expected import find_unexpected
+from ml_assets.features.schema import snapshot_schema
+from ml_assets_tests.features.oracle import SOURCE
+
+ROWS = "SELECT * FROM (VALUES (1, 0.5, 'a'), (2, NULL, NULL), (9, 1.5, NULL), (NULL, 0.0, 'b')) AS t(trips, share, top)"
+
+
+def unexpected(con: duckdb.DuckDBPyConnection, rows: str = ROWS, **expect: object) -> list[str]:
+    features = FeatureSet(
+        "household_id",
+        tuple(
+            Feature.model_validate({"name": name, "last": "amount", "expect": given})
+            for name, given in expect.items()
+        ),
+        SOURCE,
+    )
+    return [str(each) for each in find_unexpected(con, features, con.sql(rows))]
+
+
+def test_what_is_expected_passes(con: duckdb.DuckDBPyConnection) -> None:
+    assert (
+        unexpected(
+            con, trips={"min": 1, "max": 9, "empty": 0.25}, share={"min": 0, "max": 1.5}, top={"empty": 0.5}
+        )
+        == []
+    )
+    assert unexpected(con) == []
+    assert unexpected(con, f"{ROWS} WHERE trips > 99", trips={"min": 1, "empty": 0}) == []
+
+
+def test_what_is_not_is_told_with_its_numbers(con: duckdb.DuckDBPyConnection) -> None:
+    assert unexpected(
+        con, trips={"min": 2, "max": 8, "empty": 0.1}, share={"max": 1}, top={"empty": 0.4}
+    ) == [
+        "trips: at least 2 expected, 1 found, 1 rows",
+        "trips: at most 8 expected, 9 found, 1 rows",
+        "trips: at most 10.0% empty expected, 0.25 found, 1 rows",
+        "share: at most 1 expected, 1.5 found, 1 rows",
+        "top: at most 40.0% empty expected, 0.5 found, 2 rows",
+    ]
+
+
+def test_bounds_are_for_numbers_and_shares_for_shares() -> None:
+    text = Feature.model_validate({"name": "top", "last": "department", "expect": {"max": 1}})
+    with pytest.raises(
+        FeatureError, match=r"feature top: expect.min and expect.max are for numbers, and it is a VARCHAR"
+    ):
+        snapshot_schema(FeatureSet("household_id", (text,), SOURCE))
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        Feature.model_validate({"name": "top", "last": "department", "expect": {"empty": 5}})
