@@ -81,7 +81,7 @@ def describe_command(options: argparse.Namespace) -> int:
     found = [(g, f) for g, f in _declared() if options.name in (f.name, f"{g.name}.{f.name}", *f.columns)]
     if not found:
         names = [feature.name for _, feature in _declared()]
-        raise Refusal(f"there is {unknown(options.name, names).replace('column', 'feature')}")
+        raise Refusal(f"there is {unknown(options.name, names, 'feature')}")
     for group, feature in found:
         print(f"{group.name}.{feature.name}: {feature.means or 'no meaning is written down'}")
         print(

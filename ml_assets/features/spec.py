@@ -257,8 +257,8 @@ class FeatureSet:
         return {"occurred_at"} | {c for text in texts for c in columns_of(text, feature.name)}
 
 
-def unknown(name: str, known: Sequence[str] | Mapping[str, str]) -> str:
+def unknown(name: str, known: Sequence[str] | Mapping[str, str], what: str = "column") -> str:
     """A sentence that says a name is unknown and which one was probably meant."""
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"no column {name}; {hint}"
+    return f"no {what} {name}; {hint}"

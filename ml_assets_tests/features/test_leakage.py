@@ -49,7 +49,6 @@ def test_an_expression_that_peeks_is_named(
     features = FeatureSet("household_id", (*LIMITED, feature), SOURCE)
     store = Store(con, tmp_path, features)
     store.land(history())
-    con.execute("CREATE TABLE landed_events AS SELECT * FROM landed")
     store.make_tiles((FIRST, LAST))
     store.make_snapshots((FIRST, LAST))
     found = leaks(store, current=[])
