@@ -6,6 +6,7 @@ the same metadata in the commits; what is asked for is what the sensors ask for.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -87,7 +88,9 @@ class Shop:
     @cached_property
     def source(self) -> Source:
         path = self.folder / "contract.yaml"
-        path.write_text(CONTRACT)
+        written = path.with_name(f"contract.{os.getpid()}.yaml")
+        written.write_text(CONTRACT)
+        os.replace(written, path)
         return Source("taps", Contract.load(path), daily(START, day(self.number - 1)), LATE)
 
     @cached_property

@@ -54,6 +54,8 @@ WRITING = {"replace", "append", "update"}
 DOING = {"land", "write_events", "write_tiles", "write_snapshots"}
 NUMBER, TEXT, ERROR = 8, 56, 4096
 LIMIT = 64
+WAIT = 60
+"""Seconds after which children that wait for each other give up."""
 
 
 class Told(mmap.mmap):
@@ -189,7 +191,10 @@ def together(request: dict[str, Any]) -> dict[str, Any]:
         assert shop.group
         count_conflicts(conflicts, number)
         ready[number] = 1
+        late = time.monotonic() + WAIT
         while sum(ready[:]) < len(told):
+            if time.monotonic() > late:
+                raise TimeoutError(f"{len(told) - sum(ready[:])} of {len(told)} children are not ready in {WAIT} s")
             time.sleep(0.0005)
         time.sleep(place.get("after", 0))
         shop.run_days((date.fromisoformat(place["first"]), date.fromisoformat(place["last"])))
