@@ -101,8 +101,10 @@ def describe_command(options: argparse.Namespace) -> int:
             print(f"  example: {', '.join(f'{name} {value}' for name, value in event.items())}")
         if feature.example:
             print(f"  gives {feature.example.gives}")
-        read = ", ".join(sorted(group.features.lineage(feature)))
-        print(f"  from {group.source.name}/events: {read}")
+        for source in group.sources:
+            read = [column for name, column in sorted(group.features.lineage(feature)) if name == source]
+            if read:
+                print(f"  from {source}/events: {', '.join(read)}")
     return 0
 
 

@@ -28,7 +28,7 @@ from ml_assets.components.partitions import (
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import Edge, refresh_sensor
 from ml_assets.components.source import Source, finish
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.lake import Between, Lake, Table
 
 EVERYTHING_BEFORE = -36_500
@@ -40,7 +40,8 @@ class Group:
     """A feature group as the other components see it."""
 
     name: str
-    source: Source
+    sources: Mapping[str, Source]
+    """The sources it reads, by name; a feature that names none reads the first."""
     features: FeatureSet
     schema: dict[str, str]
     """Column -> DuckDB type of the snapshot, entity and as_of included."""
@@ -57,11 +58,32 @@ class Group:
         """The table of snapshots."""
         return lake.table(f"{self.name}/snapshot", "as_of")
 
+    def events(self, lake: Lake) -> dict[str, Table]:
+        """The table of events of each source."""
+        return {name: source.tables(lake).events for name, source in self.sources.items()}
+
+    @property
+    def late_by(self) -> dict[str, int]:
+        """Of each source, how many days can lie between an event's day and the day it became available."""
+        return {name: source.reach for name, source in self.sources.items()}
+
+    @property
+    def partitions(self) -> dg.DailyPartitionsDefinition:
+        """The days of tiles: from the first day of any source to the last of any."""
+        ends = [source.partitions.end for source in self.sources.values()]
+        known = [end.date() - timedelta(days=1) for end in ends if end]
+        return daily(self.start, max(known) if len(known) == len(ends) else None)
+
+    @property
+    def start(self) -> date:
+        """The first day of any source."""
+        return min(source.partitions.start.date() for source in self.sources.values())
+
     @property
     def as_ofs(self) -> dg.DailyPartitionsDefinition:
         """The daily as_ofs: from the day after the first events to the day after the last."""
-        first, end = self.source.partitions.start.date(), self.source.partitions.end
-        return daily(first + timedelta(days=1), end.date() if end else None)
+        end = self.partitions.end
+        return daily(self.start + timedelta(days=1), end.date() if end else None)
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -70,46 +92,73 @@ class Group:
 
     def edges(self, lake: Lake) -> list[Edge]:
         """What is built from what, in order: tiles from events, snapshots from tiles."""
-        tiles = self.tiles(lake)
+        tiles, late_by = self.tiles(lake), self.late_by
         return [
-            Edge(self.source.tables(lake).events, tiles, (-self.source.reach, 0), self.source.partitions),
+            *(
+                Edge(events, tiles, (-late_by[name], 0), self.partitions)
+                for name, events in self.events(lake).items()
+            ),
             Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs),
         ]
 
     def refused(
         self, con: duckdb.DuckDBPyConnection, lake: Lake, table: str, between: Between
     ) -> dict[date, str]:
-        """The days ``between`` of tiles or snapshot that read withheld days of the source, with the reasons."""
-        reach = (-self.source.reach, 0) if table == f"{self.name}/tiles" else self.reach
-        return self.source.refused(con, lake, between, reach)
+        """The days ``between`` of tiles or snapshot that can't be built, with the reasons.
+
+        They read withheld days of a source, or a source of several has not landed so far yet.
+        """
+        refused: dict[date, str] = {}
+        for source in self.sources.values():
+            reach = (-source.reach, 0) if table == f"{self.name}/tiles" else self.reach
+            refused |= source.refused(con, lake, between, reach)
+            if len(self.sources) > 1:
+                refused |= source.awaited(con, lake, between, reach[1])
+        return dict(sorted(refused.items()))
 
     def current(self, lake: Lake, as_ofs: Sequence[date]) -> list[date]:
         """Those of ``as_ofs`` that read no events which have changed since."""
-        tiles, snapshots = (edge.stale() for edge in self.edges(lake))
-        return [day for day in as_ofs if day not in snapshots and not any(tile < day for tile in tiles)]
+        *to_tiles, to_snapshots = (edge.stale() for edge in self.edges(lake))
+        tiles = set[date]().union(*to_tiles)
+        return [day for day in as_ofs if day not in to_snapshots and not any(tile < day for tile in tiles)]
 
     @property
     def feature_types(self) -> dict[str, str]:
         """Column -> DuckDB type of the features alone."""
         return {
-            name: kind for name, kind in self.schema.items() if name not in (self.features.entity, "as_of")
+            name: kind for name, kind in self.schema.items() if name not in (*self.features.entity, "as_of")
         }
 
 
 class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
-    """Features of one entity, computed from one source, strictly from what was known before each as_of."""
+    """Features of one entity, from one source or several, strictly from what was known before each as_of."""
 
-    source: str = Field(description="The folder of the EventSource.")
-    entity: str = Field(description="The column that says what a prediction is about.")
+    source: str | list[str] = Field(
+        description="The folder of the EventSource, or a list of several; features read the first unless they say."
+    )
+    entity: str | list[str] = Field(
+        description="The column that says what a prediction is about, or a list of several; every source has them."
+    )
     features: Annotated[Any, spec(list[Feature])]
     owners: list[str] = Field(["team:ml"], description="Who answers for the features.")
 
-    def bind(self, folder: Path, source: Source) -> Group:
+    @property
+    def source_names(self) -> list[str]:
+        """The folders of the sources."""
+        return [self.source] if isinstance(self.source, str) else self.source
+
+    def bind(self, folder: Path, sources: Mapping[str, Source]) -> Group:
         """The group declared in ``folder``. Raises FeatureError naming the feature that can't be computed."""
         from ml_assets.features.schema import snapshot_schema
 
-        features = FeatureSet(self.entity, tuple(self.features), source.columns)
-        return Group(folder.name, source, features, snapshot_schema(features))
+        entity = Entity(self.entity) if isinstance(self.entity, str) else Entity(*self.entity)
+        if not entity:
+            raise FeatureError(
+                "entity is empty: name the column that says what a prediction is about", "entity"
+            )
+        columns = {name: sources[name].columns for name in self.source_names}
+        features = FeatureSet(entity, tuple(self.features), columns)
+        return Group(folder.name, dict(sources), features, snapshot_schema(features))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets tiles and snapshot, their checks, and the sensor that keeps them fresh."""
@@ -121,16 +170,17 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         )
 
     def _tiles(self, group: Group) -> dg.AssetsDefinition:
-        source = group.source
-
         @dg.asset(
             key=group.key("tiles"),
-            deps=[dg.AssetDep(source.key("events"), partition_mapping=window(-source.reach, 0))],
+            deps=[
+                dg.AssetDep(source.key("events"), partition_mapping=window(-source.reach, 0))
+                for source in group.sources.values()
+            ],
             description=(
                 f"Partial aggregates of one {group.features.entity} over one day of events, from which every window "
                 "is summed. Partitioned by the day the events became available, so that late data appends."
             ),
-            partitions_def=source.partitions,
+            partitions_def=group.partitions,
             backfill_policy=AS_ONE_RUN,
             group_name=group.name,
             owners=self.owners,
@@ -141,13 +191,13 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         ) -> dg.MaterializeResult:
             from ml_assets.features.store import write_tiles
 
-            events, table = source.tables(lake.lake).events, group.tiles(lake.lake)
-            made = made_by(context, **{events.name: events.version})
+            events, table = group.events(lake.lake), group.tiles(lake.lake)
+            made = made_by(context, **{each.name: each.version for each in events.values()})
             with connection(duckdb) as con:
                 refused = group.refused(con, lake.lake, table.name, between(context))
                 built = sorted(set(days(*between(context))) - set(refused))
                 rows = {
-                    part: write_tiles(con, group.features, events, table, part, source.reach, made)
+                    part: write_tiles(con, group.features, events, table, part, group.late_by, made)
                     for part in as_ranges(set(built))
                 }
                 shown = stored(con, table) if table.exists else {}
@@ -156,10 +206,12 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         return tiles
 
     def _snapshot(self, group: Group) -> dg.AssetsDefinition:
-        entity, means = group.features.entity, _meanings(group)
-        events = group.source.key("events")
+        means = _meanings(group)
         lineage = {
-            column: [(events, source_column) for source_column in sorted(group.features.lineage(feature))]
+            column: [
+                (group.sources[source].key("events"), source_column)
+                for source, source_column in sorted(group.features.lineage(feature))
+            ]
             for feature in group.features.features
             for column in feature.columns
         }
@@ -168,8 +220,8 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
             key=group.key("snapshot"),
             deps=[dg.AssetDep(group.key("tiles"), partition_mapping=window(*group.reach))],
             description=(
-                f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened before it "
-                "and were known by then."
+                f"All features of every {group.features.entity} at 00:00 UTC of the partition's day, from events that "
+                "happened before it and were known by then."
             ),
             partitions_def=group.as_ofs,
             backfill_policy=AS_ONE_RUN,
@@ -210,13 +262,18 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
 
 def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:
     """Bind a feature group and the source it names."""
-    source = referred(context, folder, group.source, EventSource)
+    sources = {
+        name: referred(context, folder, name, EventSource).bind(folder.parent / name)
+        for name in group.source_names
+    }
     with located(folder):
-        return group.bind(folder, source.bind(folder.parent / group.source))
+        return group.bind(folder, sources)
 
 
 def _meanings(group: Group) -> dict[str, str]:
-    means = {group.features.entity: "The entity.", "as_of": "The moment, 00:00 UTC of this day."}
+    means = dict.fromkeys(group.features.entity, "The entity.") | {
+        "as_of": "The moment, 00:00 UTC of this day."
+    }
     for feature in group.features.features:
         for column, length in feature.columns.items():
             window_text = f", over the last {length} days" if length else ""
@@ -251,11 +308,11 @@ def _snapshot_checks(group: Group) -> dg.AssetChecksDefinition:
         asked = between_of_run(context.run.tags)
         with connection(duckdb) as con:
             rows = group.snapshot(lake.lake).read(
-                con, columns=[group.features.entity, "as_of"], between=asked
+                con, columns=[*group.features.entity, "as_of"], between=asked
             )
             rows.create_view("checked_snapshot", replace=True)
             daily = con.sql(
-                f"SELECT as_of, count(*) AS n, count(DISTINCT {group.features.entity}) AS entities "
+                f"SELECT as_of, count(*) AS n, count(DISTINCT ({group.features.entity})) AS entities "
                 "FROM checked_snapshot GROUP BY as_of ORDER BY as_of"
             ).fetchall()
         repeated: dict[str, int] = {str(as_of): n - entities for as_of, n, entities in daily if n != entities}
@@ -305,8 +362,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
             there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
             as_ofs = _spread(there, LOOKED_AT)
             current = group.current(lake.lake, as_ofs)
-            events = group.source.tables(lake.lake).events
-            found = find_leaks(con, group.features, events, snapshot, as_ofs, current)
+            found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
         columns = sorted({difference.column for difference in found})
         return dg.AssetCheckResult(
             passed=not found,

@@ -32,23 +32,24 @@ FROM range({rows}) rows(i)
 OURS = """
 import sys
 from datetime import date
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.at import features_at
 from ml_assets.lake import Lake, connect
 lake = Lake(sys.argv[1])
 types = {"entity": "BIGINT", "amount": "DECIMAL(10,2)", "occurred_at": "TIMESTAMPTZ", "available_at": "TIMESTAMPTZ",
          "event_date": "DATE"}
-features = FeatureSet("entity", (Feature(name="n", count="*", windows=("7d", "28d")),
-                                 Feature(name="s", sum="amount", windows=("7d", "28d"))), types)
+features = FeatureSet(Entity("entity"), (Feature(name="n", count="*", windows=("7d", "28d")),
+                                 Feature(name="s", sum="amount", windows=("7d", "28d"))), {"shop": types})
 events, tiles = lake.table("bench/events", "event_date"), lake.table("bench/tiles", "available_date")
 with connect() as con:
     if sys.argv[2] == "prepare":
         from ml_assets.features.store import write_tiles
         between = (date(2023, 1, 1), date(2024, 1, 5))
         events.replace(con.read_parquet(sys.argv[3]), between=between, metadata={})
-        write_tiles(con, features, events, tiles, between, 4, {})
+        write_tiles(con, features, {"shop": events}, tiles, between, {"shop": 4}, {})
     else:
-        found = features_at(con, features, con.read_parquet(sys.argv[3]), events=events, tiles=tiles, reach=4)
+        found = features_at(con, features, con.read_parquet(sys.argv[3]), events={"shop": events}, tiles=tiles,
+                            reach={"shop": 4})
         found.write_parquet(sys.argv[4])
 """
 NAIVE = """
