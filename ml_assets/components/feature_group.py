@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 import duckdb
@@ -30,6 +30,9 @@ from ml_assets.components.sensors import Edge, refresh_sensor
 from ml_assets.components.source import Source, finish
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.lake import Between, Lake, Table
+
+if TYPE_CHECKING:
+    from ml_assets.features.differences import Difference
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""
@@ -165,7 +168,12 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         group = load_group(context, self, context.path)
         return dg.Definitions(
             assets=[self._tiles(group), self._snapshot(group)],
-            asset_checks=[_snapshot_checks(group), _leakage_check(group), _expected_check(group)],
+            asset_checks=[
+                _snapshot_checks(group),
+                _leakage_check(group),
+                _parity_check(group),
+                _expected_check(group),
+            ],
             sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
@@ -363,23 +371,74 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
             as_ofs = _spread(there, LOOKED_AT)
             current = group.current(lake.lake, as_ofs)
             found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
-        columns = sorted({difference.column for difference in found})
-        return dg.AssetCheckResult(
-            passed=not found,
-            description=f"{', '.join(columns)}: {found[0]}" if found else None,
-            metadata={
-                "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
-                "entities looked at": f"up to {ENTITIES} at each as_of",
-                "events corrected since, snapshot not compared": ", ".join(
-                    str(day) for day in as_ofs if day not in current
-                )
-                or "none",
-                "features that differ": ", ".join(columns) or "none",
-                "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
-            },
+        corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
+        return _compared(
+            found, as_ofs, ENTITIES, {"events corrected since, snapshot not compared": corrected}
         )
 
     return no_future_leakage
+
+
+def _parity_check(group: Group) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=group.key("snapshot"),
+        name="offline_online_parity",
+        description=(
+            "Sampled entities are asked for one by one, as a service asks: at the snapshot's own moment the answer is its "
+            "row, at another it is what the plain definition gives. A feature that differs serves what it wasn't "
+            "trained on."
+        ),
+        blocking=True,
+    )
+    def offline_online_parity(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.features.parity import ENTITIES, find_disparities
+
+        snapshot = group.snapshot(lake.lake)
+        with connection(duckdb) as con:
+            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
+            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
+            as_ofs = group.current(lake.lake, there)[-1:]
+            try:
+                found = [
+                    difference
+                    for as_of in as_ofs
+                    for difference in find_disparities(
+                        con,
+                        group.features,
+                        events=group.events(lake.lake),
+                        tiles=group.tiles(lake.lake),
+                        snapshot=snapshot,
+                        reach=group.late_by,
+                        as_of=as_of,
+                    )
+                ]
+            except FeatureError as error:
+                return dg.AssetCheckResult(
+                    passed=False, severity=dg.AssetCheckSeverity.WARN, description=f"Not looked at: {error}"
+                )
+        return _compared(found, as_ofs, ENTITIES, {})
+
+    return offline_online_parity
+
+
+def _compared(
+    found: Sequence["Difference"], as_ofs: Sequence[date], entities: int, also: Mapping[str, str]
+) -> dg.AssetCheckResult:
+    """The result of a check that compares features of sampled entities computed two ways."""
+    columns = sorted({difference.column for difference in found})
+    return dg.AssetCheckResult(
+        passed=not found,
+        description=f"{', '.join(columns)}: {found[0]}" if found else None,
+        metadata={
+            "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
+            "entities looked at": f"up to {entities} at each as_of",
+            **also,
+            "features that differ": ", ".join(columns) or "none",
+            "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
+        },
+    )
 
 
 def _expected_check(group: Group) -> dg.AssetChecksDefinition:

@@ -7,7 +7,7 @@ tile an entity with what looks back without a limit.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -18,6 +18,9 @@ from ml_assets.features.spine import ROW, spine_query
 from ml_assets.features.tiles import carried_parts, events_of
 from ml_assets.lake import Table
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 DAY = timedelta(days=1)
 HELD = "held_"
 """What the names of the tables in memory begin with."""
@@ -27,8 +30,8 @@ class Requests:
     """Answers for one entity at a time, at any moment from the day ``since`` on, as far as tables are filled.
 
     ``con`` is a connection of its own; ``events`` is the table of each source, ``reach`` how many days can lie
-    between its events and their availability. What is held are the tables as they were at construction, in
-    versions ``versions``; to see later ones, make another.
+    between its events and their availability; ``only`` lists entities, for who needs no others. What is held are the
+    tables as they were at construction, in versions ``versions``; to see later ones, make another.
     """
 
     def __init__(
@@ -40,12 +43,17 @@ class Requests:
         tiles: Table,
         reach: Mapping[str, int],
         since: date,
+        only: "pa.Table | None" = None,
     ) -> None:
         self.features, self.since, self._con = features, since, con
         self._tables = {events_of(source): table for source, table in events.items()} | {"tiles": tiles}
         self.versions = {table.name: table.version or 0 for table in self._tables.values()}
         self._covered = {table.name: days_of(table, self.versions) for table in self._tables.values()}
         con.execute("SET threads = 1")
+        self._among = ""
+        if only is not None:
+            con.from_arrow(only).create("only_entities")
+            self._among = f" SEMI JOIN only_entities USING ({features.entity})"
         back = since - features.longest_window * DAY
         for source, table in events.items():
             first = min(back, since - reach[source] * DAY)
@@ -58,7 +66,8 @@ class Requests:
     def _hold(self, name: str, table: Table, query: str) -> None:
         """Keep the rows of a query over a table, sorted and indexed by entity."""
         keys = self.features.entity
-        table.read(self._con, version=self.versions[table.name]).create_view("read_rows", replace=True)
+        table.read(self._con, version=self.versions[table.name]).create_view("all_rows", replace=True)
+        self._con.execute(f"CREATE VIEW read_rows AS SELECT * FROM all_rows{self._among}")
         self._con.execute(f"CREATE TABLE {HELD}{name} AS SELECT * FROM ({query}) ORDER BY {keys}")
         self._con.execute(f"CREATE INDEX {HELD}{name}_by_entity ON {HELD}{name} ({keys})")
         self._con.execute("DROP VIEW read_rows")

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity, Feature, FeatureSet, leakage, tiles
-from ml_assets.features.leakage import Difference, find_leaks
+from ml_assets.features.differences import Difference
+from ml_assets.features.leakage import find_leaks
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, midnight
 from ml_assets_tests.features.test_store import FIRST, LAST, Store, history
 
