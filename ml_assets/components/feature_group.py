@@ -12,10 +12,10 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from ml_assets.components.declared import located, referred
+from ml_assets.components.declared import declared_with, located, referred
 from ml_assets.components.event_source import EventSource
 from ml_assets.components.fields import spec
-from ml_assets.components.metadata import column_lineage, column_schema, made_by, stored
+from ml_assets.components.metadata import column_lineage, column_schema, made_by, markdown_table, stored
 from ml_assets.components.partitions import (
     AS_ONE_RUN,
     as_ranges,
@@ -29,7 +29,8 @@ from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import Edge, refresh_sensor
 from ml_assets.components.source import Source, finish
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
-from ml_assets.lake import Between, Lake, Table
+from ml_assets.features.catalogue import COLUMNS
+from ml_assets.lake import Between, Lake, Table, records
 
 if TYPE_CHECKING:
     from ml_assets.features.differences import Difference
@@ -48,6 +49,8 @@ class Group:
     features: FeatureSet
     schema: dict[str, str]
     """Column -> DuckDB type of the snapshot, entity and as_of included."""
+    models: tuple[str, ...] = ()
+    """The models that use its features."""
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of the group's assets."""
@@ -60,6 +63,10 @@ class Group:
     def snapshot(self, lake: Lake) -> Table:
         """The table of snapshots."""
         return lake.table(f"{self.name}/snapshot", "as_of")
+
+    def catalogue(self, lake: Lake) -> Table:
+        """The table of what each feature means and how its values lay at the newest as_of."""
+        return lake.table(f"{self.name}/catalogue", "as_of")
 
     def events(self, lake: Lake) -> dict[str, Table]:
         """The table of events of each source."""
@@ -101,7 +108,7 @@ class Group:
                 Edge(events, tiles, (-late_by[name], 0), self.partitions)
                 for name, events in self.events(lake).items()
             ),
-            Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs),
+            Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs, beside=(self.key("catalogue"),)),
         ]
 
     def refused(
@@ -161,13 +168,14 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
             )
         columns = {name: sources[name].columns for name in self.source_names}
         features = FeatureSet(entity, tuple(self.features), columns)
-        return Group(folder.name, dict(sources), features, snapshot_schema(features))
+        models = declared_with(folder, "features", folder.name)
+        return Group(folder.name, dict(sources), features, snapshot_schema(features), tuple(models))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets tiles and snapshot, their checks, and the sensor that keeps them fresh."""
+        """Assets tiles, snapshot and catalogue, their checks, and the sensor that keeps them fresh."""
         group = load_group(context, self, context.path)
         return dg.Definitions(
-            assets=[self._tiles(group), self._snapshot(group)],
+            assets=[self._tiles(group), self._snapshot(group), self._catalogue(group)],
             asset_checks=[
                 _snapshot_checks(group),
                 _leakage_check(group),
@@ -266,6 +274,83 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
             return finish(context, refused, built, shown)
 
         return snapshot
+
+    def _catalogue(self, group: Group) -> dg.AssetsDefinition:
+        @dg.asset(
+            key=group.key("catalogue"),
+            deps=[group.key("snapshot")],
+            description=(
+                "What every feature means, who answers for it, which columns of events it is computed from, which models "
+                "use it, and how its values lie at the newest as_of."
+            ),
+            group_name=group.name,
+            owners=self.owners,
+            kinds={"deltalake", "duckdb"},
+            metadata={
+                "dagster/column_schema": column_schema({name: (kind, "") for name, kind in COLUMNS.items()})
+            },
+        )
+        def catalogue(
+            context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+        ) -> dg.MaterializeResult:
+            from ml_assets.features.catalogue import catalogue
+
+            snapshot, table = group.snapshot(lake.lake), group.catalogue(lake.lake)
+            with connection(duckdb) as con:
+                [(newest,)] = snapshot.read(con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
+                if newest is None:
+                    raise dg.Failure(
+                        f"{snapshot.name} has no rows yet. Materialize a partition of it first.",
+                        allow_retries=False,
+                    )
+                rows = catalogue(
+                    con,
+                    group.features,
+                    group.schema,
+                    snapshot.read(con, between=(newest, newest)),
+                    newest,
+                    owners=self.owners,
+                    models=group.models,
+                )
+                made = made_by(context, **{snapshot.name: snapshot.version})
+                table.update(con, records(con, rows, COLUMNS), between=(newest, newest), metadata=made)
+            return dg.MaterializeResult(
+                metadata={
+                    "dagster/row_count": len(rows),
+                    "dagster/uri": table.uri,
+                    "table version": table.version,
+                    "as_of": str(newest),
+                    "features": markdown_table([shown(row) for row in rows]),
+                }
+            )
+
+        return catalogue
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, object]:
+    """A row of the catalogue as a person reads it."""
+    if row["most_frequent"] is not None:
+        values = f"most often {row['most_frequent']}"
+    else:
+        low, median, high = (_short(row[name]) for name in ("smallest", "median", "largest"))
+        values = f"{low} to {high}" + (f", median {median}" if median else "")
+    return {
+        "feature": row["name"],
+        "means": " ".join(filter(None, (row["means"], row["description"]))),
+        "computed": f"`{row['computed']}`",
+        "reads": ", ".join(row["reads"]),
+        "used by": ", ".join(row["models"]) or "no model",
+        "values": values,
+        "empty": f"{row['empty']:.1%}",
+    }
+
+
+def _short(value: object) -> str:
+    """A number to four digits, anything else as it is; nothing for None."""
+    try:
+        return f"{float(str(value)):.4g}"
+    except ValueError:
+        return "" if value is None else str(value)
 
 
 def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:

@@ -75,7 +75,7 @@ def phases(
                 stale, _ = buildable_days(con, lake, edge, group.refused)
             folder, asset = edge.downstream.name.split("/")
             for between in as_ranges(stale):
-                yield Phase(f"{folder}: {asset}", (group.key(asset),), between)
+                yield Phase(f"{folder}: {asset}", tuple(edge.assets), between)
     yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
         yield from _model_phases(model, lake, registry, cutoffs)

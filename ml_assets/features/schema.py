@@ -49,12 +49,13 @@ def snapshot_schema(features: FeatureSet) -> dict[str, str]:
 def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
     for feature in features.features:
         kind = types[next(iter(feature.columns))]
-        bounds = (feature.expect.min, feature.expect.max) if feature.expect else ()
+        expect = feature.expect
+        bounds = (expect.min, expect.max, expect.median) if expect else ()
         is_number = kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or "INT" in kind
         if any(bound is not None for bound in bounds) and not is_number:
             raise FeatureError(
-                f"feature {feature.name}: expect.min and expect.max are for numbers, and it is a {kind}; "
-                "expect.empty fits any",
+                f"feature {feature.name}: expect.min, max and median are for numbers, and it is a {kind}; "
+                "expect.empty and expect.values fit any",
                 feature.name,
             )
 

@@ -90,6 +90,8 @@ class Expected(BaseModel):
     empty: float | None = Field(
         None, ge=0, le=1, description="The largest share of entities without a value."
     )
+    median: tuple[float, float] | None = Field(None, description="Between which numbers the median lies.")
+    values: tuple[str, ...] | None = Field(None, description="All the values there can be.")
 
 
 class Feature(BaseModel):
@@ -105,6 +107,9 @@ class Feature(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Column name; windows are appended to it.")
     means: str | None = Field(None, description="What it says, in the words and the unit of the business.")
+    description: str | None = Field(
+        None, description="What an engineer should know of it: how, why so, its limits."
+    )
     count: str | None = Field(None, description='Number of events; "*", or a column that must not be null.')
     count_distinct: str | None = Field(None, description="Number of different values.")
     sum: str | None = Field(None, description="Sum of an exact number: an integer or a DECIMAL.")
@@ -127,7 +132,7 @@ class Feature(BaseModel):
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
     owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
     expect: Expected | None = Field(
-        None, description="What its values look like: min, max, empty; else a warning."
+        None, description="What its values look like: min, max, empty, median, values; else a warning."
     )
     example: Example | None = Field(
         None, description="Events and what it gives for them; `make test` tries it."

@@ -1,4 +1,4 @@
-"""The checks of features on a real instance."""
+"""The checks of features, and their catalogue, on a real instance."""
 
 import dagster as dg
 
@@ -80,3 +80,29 @@ def test_values_beyond_what_is_expected_warn(landed: House) -> None:
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN
     assert (found.description or "").startswith("visits_7d: at most 14 expected, 2")
+
+
+def test_the_catalogue_shows_what_there_is(landed: House) -> None:
+    done = landed.run(["visitor_features/catalogue"])
+    assert done.success
+    (made,) = [each.materialization for each in done.get_asset_materialization_events()]
+    assert made.metadata["as_of"].value == "2024-01-31"
+    shown = str(made.metadata["features"].value)
+    assert shown.startswith("| feature | means | computed | reads | used by | values | empty |")
+    (line,) = [line for line in shown.splitlines() if line.startswith("| visits_7d |")]
+    assert "| `count: *` | visits.occurred_at | churn | 0 to 7, median" in line
+    with connect() as con:
+        rows = landed.lake.table("visitor_features/catalogue", "as_of").read(con)
+        assert rows.aggregate("count(*), count(DISTINCT name)").fetchall() == [
+            (len(shown.splitlines()) - 2,) * 2
+        ]
+
+
+def test_the_catalogue_is_made_with_the_snapshots(landed: House) -> None:
+    landed.land(31, 31)
+    assert landed.run(SOURCE, 31, 31).success
+    assert landed.launch(landed.tick("visitor_features_refresh").only).success
+    done = landed.launch(landed.tick("visitor_features_refresh").only)
+    assert done.success
+    made = {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.asset_key}
+    assert made == {"snapshot", "catalogue"}

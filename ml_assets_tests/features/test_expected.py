@@ -45,10 +45,18 @@ def test_what_is_not_is_told_with_its_numbers(con: duckdb.DuckDBPyConnection) ->
     ]
 
 
+def test_the_median_and_the_values_there_can_be(con: duckdb.DuckDBPyConnection) -> None:
+    assert unexpected(con, trips={"median": [1, 3]}, top={"values": ["a", "b"]}) == []
+    assert unexpected(con, trips={"median": [3, 9]}, top={"values": ["b", "it's"]}) == [
+        "trips: a median from 3 to 9 expected, 2.0 found, 3 rows",
+        "top: one of b, it's expected, a found, 1 rows",
+    ]
+
+
 def test_bounds_are_for_numbers_and_shares_for_shares() -> None:
     text = Feature.model_validate({"name": "top", "last": "department", "expect": {"max": 1}})
     with pytest.raises(
-        FeatureError, match=r"feature top: expect.min and expect.max are for numbers, and it is a VARCHAR"
+        FeatureError, match=r"feature top: expect.min, max and median are for numbers, and it is a VARCHAR"
     ):
         snapshot_schema(FeatureSet(Entity("household_id"), (text,), {"shop": SOURCE}))
     with pytest.raises(ValidationError, match="less than or equal to 1"):
