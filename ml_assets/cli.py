@@ -75,11 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         "--select", help="Dagster's asset selection, for example 'group:lapse' or 'transactions/events'"
     )
     check.add_argument("--partition", help="one partition key, for example 2017-12-03")
-    rebuild = command(
-        "rebuild",
-        rebuild_command,
-        "Build a training set again from the table versions on record; exit 1 if its hash is another.",
+    text = "What models are trained on."
+    training_set = commands.add_parser("training-set", help=text, description=text)
+    text = "Build a training set again from the table versions on record; exit 1 if its hash is another."
+    rebuild = training_set.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "rebuild", help=text, description=text
     )
+    rebuild.set_defaults(run=rebuild_command)
     rebuild.add_argument("model")
     rebuild.add_argument("cutoff", type=date.fromisoformat, help="YYYY-MM-DD")
     rollback = command("rollback", rollback_command, "Move a model's champion back to the version before it.")
@@ -236,7 +238,12 @@ def rebuild_command(options: argparse.Namespace) -> int:
     try:
         with connect() as con:
             built = rebuild_training_set(
-                con, snapshot, tables.labels, tables.training_set, options.cutoff, **model.training_set_of
+                con,
+                snapshot,
+                tables.labels,
+                tables.training_set,
+                options.cutoff,
+                **model.training_set_of(lake),
             )
     except LakeError as error:
         raise Refusal(str(error)) from error

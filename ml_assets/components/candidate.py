@@ -66,10 +66,10 @@ def train_candidate(
 
     tables, schema, spec = model.tables(lake), model.group.feature_types, model.spec
     rows = tables.training_set.read(con, between=(cutoff, cutoff))
-    digest = content_hash(rows, ["as_of", *model.entity])
-    frame = rows.order(f"as_of, {model.entity}").df()
+    digest = content_hash(rows, ["as_of", *model.row_key])
+    frame = rows.order(f"as_of, {model.row_key}").df()
     check_trainable(frame, cutoff)
-    frame = check_frame(frame, schema, entity=model.entity, labelled=True)
+    frame = check_frame(frame, schema, entity=model.row_key, labelled=True)
     tags = _tags(context, model, tables, cutoff, digest)
     with registry.run(model.name, f"{model.name} {cutoff}", tags, parent) as run_id:
         started = time.perf_counter()

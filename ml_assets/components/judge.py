@@ -231,8 +231,8 @@ def _reloads(
     from ml_assets.training.frames import check_frame
 
     rows = tables.training_set.read(con, between=(cutoff, cutoff)).filter("split = 'tune'")
-    frame = rows.order(f"as_of, {model.entity}").limit(CHECKED_ROWS).df()
-    frame = check_frame(frame, model.group.feature_types, entity=model.entity, labelled=True)
+    frame = rows.order(f"as_of, {model.row_key}").limit(CHECKED_ROWS).df()
+    frame = check_frame(frame, model.group.feature_types, entity=model.row_key, labelled=True)
     kept = np.asarray(record["checked_scores"])
     again = score(booster, frame)
     return again.shape == kept.shape and bool(np.array_equal(again, kept))

@@ -1,12 +1,14 @@
 """The component ``Model``: labels, training, evaluation, promotion, predictions and drift of one model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
+import duckdb
 from pydantic import Field
 
 from ml_assets.components.declared import located, referred
@@ -22,6 +24,9 @@ from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
+
+if TYPE_CHECKING:
+    from ml_assets.training.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,41 @@ class Bound:
         """The model's tables."""
         return ModelTables.of(lake, self.name)
 
+    def moments(self, lake: Lake) -> "Moments | None":
+        """Where training rows at other moments than the cutoffs come from, if the model asks for such."""
+        from ml_assets.features.at import features_at
+        from ml_assets.training.moments import Moments
+
+        if self.spec.train.after_each is None:
+            return None
+        group = self.group
+
+        def at(
+            con: duckdb.DuckDBPyConnection, spine: duckdb.DuckDBPyRelation, versions: Mapping[str, int]
+        ) -> duckdb.DuckDBPyRelation:
+            return features_at(
+                con,
+                group.features,
+                spine,
+                events=group.events(lake),
+                tiles=group.tiles(lake),
+                reach=group.late_by,
+                versions=versions,
+            )
+
+        return Moments(self.source.tables(lake).events, self.spec.train.after_each, self.spec.population, at)
+
     @property
-    def training_set_of(self) -> dict[str, Any]:
+    def row_key(self) -> Entity:
+        """The columns that, with as_of, name a row of a training set."""
+        from ml_assets.training.moments import row_key
+
+        return row_key(self.entity, self.spec.train)
+
+    def training_set_of(self, lake: Lake) -> dict[str, Any]:
         """What a training set is made by, beside the tables and the cutoff: arguments of ``build_training_set``."""
         return {
+            "moments": self.moments(lake),
             "entity": self.entity,
             "features": list(self.group.feature_types),
             "label": self.spec.label,
@@ -153,9 +189,15 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                 f"model {name}, label: {unknown(self.label.source, list(group.sources), 'source')}",
                 self.label.source,
             )
-        for column in columns_of(self.label.condition, "label"):
-            if column not in bound.source.columns:
-                raise FeatureError(f"model {name}, label: {unknown(column, bound.source.columns)}", column)
+        for where, condition in (
+            ("label", self.label.condition),
+            ("train.after_each", self.train.after_each),
+        ):
+            for column in columns_of(condition, where) if condition else ():
+                if column not in bound.source.columns:
+                    raise FeatureError(
+                        f"model {name}, {where}: {unknown(column, bound.source.columns)}", column
+                    )
         if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
             raise FeatureError(
                 f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed",

@@ -55,7 +55,7 @@ def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
                 frame = table.read(con, between=(cutoff, cutoff)).df()
                 rows += len(frame)
                 try:
-                    check_frame(frame, model.group.feature_types, entity=model.entity, labelled=True)
+                    check_frame(frame, model.group.feature_types, entity=model.row_key, labelled=True)
                 except FrameError as error:
                     wrong[str(cutoff)] = str(error)
         return dg.AssetCheckResult(

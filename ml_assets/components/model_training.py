@@ -97,16 +97,30 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
     spec = model.spec
     first = -(model.horizon_weeks + spec.train.history - 1)
     past = window(first, -model.horizon_weeks)
+    at_moments = [
+        dg.AssetDep(key, partition_mapping=window(first - 1, -1))
+        for key in (
+            model.group.key("tiles"),
+            *(source.key("events") for source in model.group.sources.values()),
+        )
+        if spec.train.after_each
+    ]
+    trained = (
+        f" Train has a row right after each event with {spec.train.after_each}."
+        if spec.train.after_each
+        else ""
+    )
 
     @dg.asset(
         key=model.key("training_set"),
         deps=[
             dg.AssetDep(model.key("labels"), partition_mapping=past),
             dg.AssetDep(model.group.key("snapshot"), partition_mapping=past),
+            *at_moments,
         ],
         description=(
             f"What a candidate of the cutoff may learn from: labels of the {spec.train.history} cutoffs whose horizon "
-            "had passed by then, with the features of their own as_of; train and tune lie a horizon apart."
+            f"had passed by then, with the features of their own as_of; train and tune lie a horizon apart.{trained}"
         ),
         partitions_def=model.cutoffs,
         backfill_policy=AS_ONE_RUN,
@@ -118,13 +132,14 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.training.training_set import build_training_set
 
         tables, snapshot = model.tables(lake.lake), model.group.snapshot(lake.lake)
-        made = made_by(
-            context, **{snapshot.name: snapshot.version, tables.labels.name: tables.labels.version}
-        )
+        read = [snapshot, tables.labels]
+        if spec.train.after_each:
+            read += [model.group.tiles(lake.lake), *model.group.events(lake.lake).values()]
+        made = made_by(context, **{table.name: table.version for table in read})
         with connection(duckdb) as con:
             cutoffs = model.cutoffs_between(*between(context))
             sets = [
-                build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of)
+                build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of(lake.lake))
                 for cutoff in cutoffs
             ]
             rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])

@@ -66,17 +66,26 @@ def build_labels(
     on which the whole horizon is known): one row per member of the population.
     """
     days = ", ".join(f"DATE '{a}'" for a in as_ofs) or "NULL"
-    happened = 0 if label.absent is not None else 1
     snapshots.create_view("label_snapshots", replace=True)
     events.create_view("label_events", replace=True)
+    members = f"(SELECT {entity}, as_of FROM label_snapshots WHERE as_of IN ({days}) AND ({population}))"
     return con.sql(
-        f"WITH members AS (SELECT {entity}, as_of FROM label_snapshots WHERE as_of IN ({days}) AND ({population})), "
-        f"met AS (SELECT {entity}, occurred_at FROM label_events WHERE {label.condition}), "
+        f"SELECT {entity}, as_of, label, as_of + {label.days} AS matures "
+        f"FROM ({labelled_query(entity, label, members, 'label_events')})"
+    )
+
+
+def labelled_query(entity: Entity, label: Label, members: str, events: str) -> str:
+    """The query that adds ``label`` to rows of an entity and ``as_of``, a DATE or TIMESTAMPTZ, from a relation of events."""
+    happened = 0 if label.absent is not None else 1
+    begins = "CAST(members.as_of AS TIMESTAMPTZ)"
+    return (
+        f"WITH members AS (SELECT * FROM {members}), "
+        f"met AS (SELECT {entity}, occurred_at FROM {events} WHERE {label.condition}), "
         f"happened AS (SELECT DISTINCT {entity.of('members')}, members.as_of FROM members JOIN met "
-        f"ON {entity.equal('met', 'members')} AND met.occurred_at >= members.as_of::TIMESTAMPTZ "
-        f"AND met.occurred_at < (members.as_of + {label.days})::TIMESTAMPTZ) "
-        f"SELECT {entity.of('members')}, members.as_of, "
-        f"(CASE WHEN happened.as_of IS NULL THEN {1 - happened} ELSE {happened} END)::INTEGER AS label, "
-        f"members.as_of + {label.days} AS matures FROM members LEFT JOIN happened "
+        f"ON {entity.equal('met', 'members')} AND met.occurred_at >= {begins} "
+        f"AND met.occurred_at < {begins} + INTERVAL {label.days} DAY) "
+        f"SELECT members.*, (CASE WHEN happened.as_of IS NULL THEN {1 - happened} ELSE {happened} END)::INTEGER "
+        f"AS label FROM members LEFT JOIN happened "
         f"ON {entity.equal('happened', 'members')} AND happened.as_of = members.as_of"
     )

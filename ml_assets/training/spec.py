@@ -90,6 +90,9 @@ class Train(BaseModel):
         12, description="How many cutoffs back labels are taken from, tune included."
     )
     tune: int = Field(1, ge=1, description="How many of them, the newest, decide when to stop.")
+    after_each: str | None = Field(
+        None, description="Train right after each event that meets this SQL condition, not at the cutoffs."
+    )
     rounds: int = Field(600, ge=1, description="Boosting rounds at most.")
     early_stopping: int = Field(30, ge=1, description="Rounds without a better tune loss before it stops.")
     learning_rate: float = Field(0.05, gt=0, le=1)

@@ -10,6 +10,7 @@ import duckdb
 
 from ml_assets.features import Entity
 from ml_assets.lake import LakeError, Table, content_hash, count
+from ml_assets.training.moments import MOMENT, Moments, row_key
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
 
@@ -46,29 +47,46 @@ def build_training_set(
     label: Label,
     cutoffs: Cutoffs,
     train: Train,
+    moments: Moments | None = None,
     versions: Mapping[str, int] | None = None,
 ) -> TrainingSet:
     """Join labels that have matured by ``cutoff`` with the snapshots of their as_of.
 
-    ``versions`` says which version of a table to read, by its name (default: the newest). Rows: ``cutoff`` DATE,
-    the entity, ``as_of`` DATE, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then the feature columns. The
-    digest is the content hash of the rows.
+    With ``moments`` the train split has a row for each of them instead; tune stays at the as_ofs. ``versions`` says
+    which version of a table to read, by its name (default: the newest). Rows: ``cutoff`` DATE, the entity, ``as_of``
+    DATE, with ``moments`` also ``moment`` TIMESTAMPTZ, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then the
+    feature columns. The digest is the content hash of the rows.
     """
     train_days, tune_days = split_as_ofs(cutoff, label, cutoffs, train)
     wanted = sorted([*train_days, *tune_days])
     name = f"training_set_{cutoff:%Y%m%d}"
     if not wanted:
         wanted, train_days, tune_days = [cutoff], [], []
-    between, given = (wanted[0], wanted[-1]), versions or {}
+    between, given_versions = (wanted[0], wanted[-1]), versions or {}
     snapshot.read(
-        con, columns=[*entity, "as_of", *features], between=between, version=given.get(snapshot.name)
+        con, columns=[*entity, "as_of", *features], between=between, version=given_versions.get(snapshot.name)
     ).create_view("ts_snapshot", replace=True)
-    labels.read(con, between=between, version=given.get(labels.name)).create_view("ts_labels", replace=True)
+    labels.read(con, between=between, version=given_versions.get(labels.name)).create_view(
+        "ts_labels", replace=True
+    )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DATE '{cutoff}' AS cutoff, {entity}, as_of, label, "
-        f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split, "
-        f"{', '.join(features)} FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
-        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND matures <= DATE '{cutoff}' ORDER BY as_of, {entity}"
+        f"CREATE OR REPLACE TEMP VIEW at_cutoffs AS SELECT * FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
+        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND matures <= DATE '{cutoff}'"
+    )
+    split = f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split"
+    keys = row_key(entity, train)
+    listed = ", ".join([*keys, "as_of", "label", split, *features])
+    given = "SELECT * FROM at_cutoffs"
+    if moments:
+        given = f"SELECT *, CAST(as_of AS TIMESTAMPTZ) AS {MOMENT} FROM at_cutoffs WHERE as_of IN ({_days(tune_days)})"
+    if moments and train_days:
+        moments.rows(
+            con, train_days, cutoff, entity=entity, features=features, label=label, versions=given_versions
+        ).create_view("at_moments", replace=True)
+        given += " UNION ALL BY NAME SELECT * FROM at_moments"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DATE '{cutoff}' AS cutoff, {listed} FROM ({given}) "
+        f"ORDER BY as_of, {keys}"
     )
     rows = con.table(name)
     labelled = {day for (day,) in con.sql("SELECT DISTINCT as_of FROM ts_labels").fetchall()}
@@ -77,7 +95,7 @@ def build_training_set(
         train=tuple(train_days),
         tune=tuple(tune_days),
         unlabelled=tuple(day for day in [*train_days, *tune_days] if day not in labelled),
-        digest=content_hash(rows, ["as_of", *entity]),
+        digest=content_hash(rows, ["as_of", *keys]),
     )
 
 
@@ -117,7 +135,7 @@ def rebuild_training_set(
     versions = {name: int(v) for name, v in json.loads(commits[0].metadata["inputs"]).items()}
     built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
     held = stored.read(con, between=(cutoff, cutoff))
-    digest = content_hash(held, ["as_of", *made_by["entity"]])
+    digest = content_hash(held, ["as_of", *row_key(made_by["entity"], made_by["train"])])
     return Rebuilt(versions, digest, built.digest, count(built.rows))
 
 

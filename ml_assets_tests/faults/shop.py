@@ -194,15 +194,14 @@ class Shop:
             self._build(edge, [part])
 
     def _build(self, edge: Edge, parts: Sequence[Between]) -> None:
-        write, reach = (
-            (write_tiles, self.source.reach)
-            if edge.downstream.name.endswith("tiles")
-            else (write_snapshots, edge.reach)
-        )
+        features, late_by = self.group.features, self.group.late_by
         made = {"run": "features"} | _inputs(edge.upstream)
         with connect() as con:
             for part in parts:
-                write(con, self.group.features, edge.upstream, edge.downstream, part, reach, made)
+                if edge.downstream.name.endswith("tiles"):
+                    write_tiles(con, features, {"taps": edge.upstream}, edge.downstream, part, late_by, made)
+                else:
+                    write_snapshots(con, features, edge.upstream, edge.downstream, part, edge.reach, made)
 
     def run_features(self) -> int:
         """Tiles, then snapshots, as far as they are stale; returns the number of runs."""
