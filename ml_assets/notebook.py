@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import duckdb
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ml_assets.components.feature_group import Group
+    from ml_assets.features.request import Requests
     from ml_assets.lake import Lake
 
     Spine = TypeVar("Spine", duckdb.DuckDBPyRelation, pa.Table, pl.DataFrame, pd.DataFrame)
@@ -56,6 +58,22 @@ class GroupFeatures:
             case _:
                 found = self._con.from_arrow(found.to_arrow_table())
         return cast("Spine", found)
+
+    def requests(self, since: date) -> "Requests":
+        """Answers for one entity at a time, at any moment from the day ``since`` on, from the tables as they are now.
+
+        What they need is held in memory, in a connection of their own.
+        """
+        from ml_assets.features.request import Requests
+
+        return Requests(
+            pin(duckdb.connect(":memory:")),
+            self.group.features,
+            events=self.group.events(self.lake),
+            tiles=self.group.tiles(self.lake),
+            reach=self.group.late_by,
+            since=since,
+        )
 
 
 def _library(spine: object) -> str:

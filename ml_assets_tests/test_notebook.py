@@ -162,3 +162,11 @@ def test_plan_prints_sql_that_runs_elsewhere(part: str, capsys: pytest.CaptureFi
     for dialect in ("duckdb", "spark"):
         assert main(["features", "plan", part, "--dialect", dialect]) == 0
         assert parse_one(capsys.readouterr().out, dialect=dialect).named_selects
+
+
+def test_a_request_is_answered_with_what_a_spine_gives(group: GroupFeatures) -> None:
+    requests = group.requests(since=visits.day(3))
+    for row in group.at(SPINE).rows(named=True):
+        assert requests.of({"visitor_id": row["visitor_id"]}, row["as_of"]) == {
+            column: row[column] for column in group.group.features.columns
+        }

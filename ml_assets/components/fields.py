@@ -4,6 +4,18 @@ from datetime import date
 from typing import Annotated, Any
 
 import dagster as dg
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+
+class _Alone(type):
+    """The type of a field that takes no text beside what it is for.
+
+    Dagster makes every field a union with str, for templates; an error within a union has no line of its own.
+    """
+
+    def __or__(cls, other: Any) -> Any:
+        return cls
 
 
 def spec(kind: Any) -> dg.Resolver:
@@ -11,7 +23,13 @@ def spec(kind: Any) -> dg.Resolver:
 
     The field itself is annotated as Any, because Dagster would resolve a pydantic model's fields itself.
     """
-    return dg.Resolver(lambda context, value: value, model_field_type=kind)
+
+    class Checked(metaclass=_Alone):
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            return handler(kind)
+
+    return dg.Resolver(lambda context, value: value, model_field_type=Checked)
 
 
 def _day(context: dg.ResolutionContext, value: str | None) -> date | None:

@@ -29,6 +29,37 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "[7, 14d]",
         "a window is a number of days such as 28d, not 7",
     ),
+    "a window of a later feature": (
+        *(GROUP, "sum: amount, windows: [14d]", "sum: amount, windows: [two weeks]"),
+        "a window is a number of days such as 7d, 28d or 56d, not 'two weeks'",
+    ),
+    "an unknown column of a feature": (GROUP, "mean: amount", "mean: amuont", "did you mean amount?"),
+    "an unknown column in a filter": (
+        *(GROUP, "sum: amount,", "sum: amount, where: chanel = 'web',"),
+        "feature spend: no column chanel; did you mean channel?",
+    ),
+    "a filter that is no SQL": (
+        GROUP,
+        "sum: amount,",
+        "sum: amount, where: channel = = 'web',",
+        "feature spend: ",
+    ),
+    "two aggregations": (
+        GROUP,
+        "sum: amount,",
+        "sum: amount, max: amount,",
+        "feature spend: give exactly one of",
+    ),
+    "features in a circle": (
+        GROUP,
+        "sum: amount, windows: [14d]",
+        'sql: "mean_spend * 2"}\n    - {name: mean_spend, sql: "spend / 2"',
+        "features spend, mean_spend need each other in a circle",
+    ),
+    "a source of a feature that the group doesn't list": (
+        *(GROUP, "sum: amount,", "sum: amount, source: visist,"),
+        "feature spend: no source visist; did you mean visits?",
+    ),
     "an unknown source": (GROUP, "source: visits", "source: visit", "did you mean visits?"),
     "an unknown feature group": (
         MODEL,
@@ -77,18 +108,17 @@ def landing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("landing")
 def test_a_copy_without_a_mistake_loads(tmp_path: Path) -> None:
     defs = build(scratch_defs(tmp_path / "good_copy"))
-    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 14
+    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 15
 
 
 @pytest.mark.usefixtures("landing")
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told_with_its_file_and_line(tmp_path: Path, mistake: str) -> None:
-    """Within the list of features Dagster knows the line of the list, no more."""
     file, old, new, said = MISTAKES[mistake]
     folder = tmp_path / f"bad_{list(MISTAKES).index(mistake)}"
     module = scratch_defs(folder, {file: (old, new)})
     lines = (folder / file).read_text().splitlines()
-    marker = "features:" if "window" in mistake else new.splitlines()[0].strip()
+    marker = new.splitlines()[0].strip()
     line = next(n for n, text in enumerate(lines, start=1) if marker in text)
     with pytest.raises(Exception) as raised:  # noqa: PT011 - Dagster wraps in errors of several types
         build(module)
