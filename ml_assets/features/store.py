@@ -11,6 +11,9 @@ from ml_assets.features.spec import FeatureSet
 from ml_assets.features.tiles import AVAILABLE_DATE, events_of, tiles_query
 from ml_assets.lake import Between, Table, count
 
+ROWS = 2_000_000
+"""Rows of a snapshot that are worked on at a time."""
+
 
 def write_tiles(
     con: duckdb.DuckDBPyConnection,
@@ -56,11 +59,27 @@ def write_snapshots(
     reach: tuple[int, int],
     metadata: Mapping[str, str],
 ) -> int:
-    """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows."""
+    """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows.
+
+    So many entities are worked on at a time as make about ``ROWS`` rows: memory doesn't grow with their number.
+    """
     first, last = between
     earliest = date.fromordinal(max(1, first.toordinal() + reach[0]))
-    tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view("tiles", replace=True)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE new_snapshot AS {snapshot_query(features, first, last)}")
+    tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view(
+        "all_tiles", replace=True
+    )
+    [(entities,)] = con.execute(
+        f"SELECT approx_count_distinct(hash({features.entity})) FROM all_tiles"
+    ).fetchall()
+    parts = max(1, -(-entities * ((last - first).days + 1) // ROWS))
+    query = snapshot_query(features, first, last)
+    for part in range(parts):
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW tiles AS SELECT * FROM all_tiles "
+            + (f"WHERE hash({features.entity}) % {parts} = {part}" if parts > 1 else "")
+        )
+        into = "INSERT INTO new_snapshot" if part else "CREATE OR REPLACE TEMP TABLE new_snapshot AS"
+        con.execute(f"{into} {query}")
     rows = con.table("new_snapshot")
     snapshot.update(con, rows, between=between, metadata=metadata)
     return count(rows)

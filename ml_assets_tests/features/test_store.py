@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity, FeatureError, FeatureSet
+from ml_assets.features import store as store_module
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Between, Lake, Table, content_hash
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, expected, load, midnight
@@ -117,6 +118,17 @@ def test_chunks_do_not_matter_where_no_feature_looks_back_without_limit(
     store.land(history(count=8))
     store.make_tiles((FIRST, LAST))
     assert store.make_snapshots((FIRST, LAST)) == store.make_snapshots(*days())
+
+
+def test_so_many_entities_at_a_time(
+    store: Store, con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.make_tiles((FIRST, LAST))
+    together = store.make_snapshots((FIRST, LAST))
+    monkeypatch.setattr(store_module, "ROWS", 7)
+    apart = Store(con, tmp_path / "apart")
+    apart.tiles.replace(store.tiles.read(con), between=(FIRST, LAST), metadata={})
+    assert apart.make_snapshots((FIRST, LAST)) == together
 
 
 def test_the_tables_hold_what_the_definition_says(store: Store) -> None:
