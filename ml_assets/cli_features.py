@@ -76,6 +76,7 @@ def list_command(options: argparse.Namespace) -> int:
 
 def describe_command(options: argparse.Namespace) -> int:
     """Print one feature's meaning, columns, types and lineage."""
+    from ml_assets.features.catalogue import computed
     from ml_assets.features.spec import unknown
 
     found = [(g, f) for g, f in _declared() if options.name in (f.name, f"{g.name}.{f.name}", *f.columns)]
@@ -84,9 +85,9 @@ def describe_command(options: argparse.Namespace) -> int:
         raise Refusal(f"there is {unknown(options.name, names, 'feature')}")
     for group, feature in found:
         print(f"{group.name}.{feature.name}: {feature.means or 'no meaning is written down'}")
-        print(
-            f"  {feature.kind}: {feature.expression}" + (f" where {feature.where}" if feature.where else "")
-        )
+        if feature.description:
+            print(f"  {feature.description}")
+        print(f"  {computed(feature)}")
         for column, days in feature.columns.items():
             window = f"the last {days} days" if days else "without a limit"
             print(
@@ -95,15 +96,50 @@ def describe_command(options: argparse.Namespace) -> int:
         if feature.owner:
             print(f"  owner: {feature.owner}")
         if feature.expect:
-            bounds = feature.expect.model_dump(exclude_none=True)
-            print(f"  expected: {', '.join(f'{name} {value:g}' for name, value in bounds.items())}")
+            expected = feature.expect.model_dump(exclude_none=True)
+            print(f"  expected: {', '.join(f'{name} {_plain(value)}' for name, value in expected.items())}")
+        print(f"  used by: {', '.join(group.models) or 'no model'}")
         for event in feature.example.events if feature.example else ():
             print(f"  example: {', '.join(f'{name} {value}' for name, value in event.items())}")
         if feature.example:
             print(f"  gives {feature.example.gives}")
-        read = ", ".join(sorted(group.features.lineage(feature)))
-        print(f"  from {group.source.name}/events: {read}")
+        for source in group.sources:
+            read = [column for name, column in sorted(group.features.lineage(feature)) if name == source]
+            if read:
+                print(f"  from {source}/events: {', '.join(read)}")
+        for row in _lying(group, list(feature.columns)):
+            print(f"  {row}")
     return 0
+
+
+def _plain(value: object) -> str:
+    return (
+        " to ".join(map(_plain, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _lying(group: "Group", columns: list[str]) -> list[str]:
+    """How the values of columns lay at the newest as_of of the catalogue, a line each; none before there is one."""
+    from ml_assets.components.feature_group import shown
+    from ml_assets.definitions import resources
+    from ml_assets.lake import connect
+
+    table = group.catalogue(resources()["lake"].lake)  # type: ignore[attr-defined]
+    if not table.exists:
+        return []
+    with connect() as con:
+        table.read(con).create_view("catalogue")
+        newest = con.sql("SELECT * FROM catalogue WHERE as_of = (SELECT max(as_of) FROM catalogue)")
+        found = {row["name"]: row for row in newest.to_arrow_table().to_pylist()}
+    return [
+        f"{column} at {found[column]['as_of']}: {shown(found[column])['values']}, {shown(found[column])['empty']} empty"
+        for column in columns
+        if column in found
+    ]
 
 
 def plan_command(options: argparse.Namespace) -> int:

@@ -38,14 +38,13 @@ class GroupFeatures:
         """
         from ml_assets.features.at import features_at
 
-        tables = self.group.source.tables(self.lake)
         found: Any = features_at(
             self._con,
             self.group.features,
             _relation(self._con, spine),
-            events=tables.events,
+            events=self.group.events(self.lake),
             tiles=self.group.tiles(self.lake),
-            reach=self.group.source.reach,
+            reach=self.group.late_by,
         )
         match _library(spine):
             case "pyarrow":

@@ -130,7 +130,7 @@ def test_at_writes_the_spine_with_its_features(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("group")
-def test_list_and_describe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_describe(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["features", "list"]) == 0
     first, *others = capsys.readouterr().out.splitlines()
     assert first.split() == ["visitor_features.visits", "7d,", "14d", "Visits"]
@@ -142,8 +142,14 @@ def test_list_and_describe(capsys: pytest.CaptureFixture[str]) -> None:
         "  visits_7d  BIGINT  the last 7 days",
         "  visits_14d  BIGINT  the last 14 days",
         "  expected: min 0, max 14",
+        "  used by: churn",
         "  from visits/events: occurred_at",
     ]
+    assert house.run([f"{GROUP}/catalogue"]).success
+    assert main(["features", "describe", "visits_14d"]) == 0
+    *_, one, other = capsys.readouterr().out.splitlines()
+    assert one.startswith("  visits_7d at 2024-01-21: 0 to 7, median ")
+    assert other.endswith(", 0.0% empty")
     assert main(["features", "describe", "vists"]) == 1
     assert capsys.readouterr().err == "ml-assets: there is no feature vists; did you mean visits?\n"
 

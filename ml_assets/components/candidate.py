@@ -66,7 +66,7 @@ def train_candidate(
 
     tables, schema, spec = model.tables(lake), model.group.feature_types, model.spec
     rows = tables.training_set.read(con, between=(cutoff, cutoff))
-    digest = content_hash(rows, ["as_of", model.entity])
+    digest = content_hash(rows, ["as_of", *model.entity])
     frame = rows.order(f"as_of, {model.entity}").df()
     check_trainable(frame, cutoff)
     frame = check_frame(frame, schema, entity=model.entity, labelled=True)

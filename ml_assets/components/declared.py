@@ -37,6 +37,18 @@ def _line(file: Path, found: str) -> int:
     return 1
 
 
+def declared_with(folder: Path, key: str, value: str) -> list[str]:
+    """The folders beside ``folder`` whose ``defs.yaml`` gives an attribute a value, in order."""
+    import yaml
+
+    found = []
+    for path in sorted(folder.parent.glob("*/defs.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if isinstance(document, dict) and (document.get("attributes") or {}).get(key) == value:
+                found.append(path.parent.name)
+    return found
+
+
 def referred(context: dg.ComponentLoadContext, folder: Path, name: str, kind: type[Kind]) -> Kind:
     """The component in the folder ``name`` beside ``folder``. Raises DeclarationError if there is none."""
     if not (folder.parent / name / "defs.yaml").is_file():

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from ml_assets.components.declared import located, referred
+from ml_assets.components.declared import declared_with, located, referred
 from ml_assets.components.event_source import EventSource
 from ml_assets.components.fields import spec
-from ml_assets.components.metadata import column_lineage, column_schema, made_by, stored
+from ml_assets.components.metadata import column_lineage, column_schema, made_by, markdown_table, stored
 from ml_assets.components.partitions import (
     AS_ONE_RUN,
     as_ranges,
@@ -28,8 +28,12 @@ from ml_assets.components.partitions import (
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.components.sensors import Edge, refresh_sensor
 from ml_assets.components.source import Source, finish
-from ml_assets.features import Feature, FeatureSet
-from ml_assets.lake import Between, Lake, Table
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
+from ml_assets.features.catalogue import COLUMNS
+from ml_assets.lake import Between, Lake, Table, records
+
+if TYPE_CHECKING:
+    from ml_assets.features.differences import Difference
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""
@@ -40,10 +44,13 @@ class Group:
     """A feature group as the other components see it."""
 
     name: str
-    source: Source
+    sources: Mapping[str, Source]
+    """The sources it reads, by name; a feature that names none reads the first."""
     features: FeatureSet
     schema: dict[str, str]
     """Column -> DuckDB type of the snapshot, entity and as_of included."""
+    models: tuple[str, ...] = ()
+    """The models that use its features."""
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of the group's assets."""
@@ -57,11 +64,36 @@ class Group:
         """The table of snapshots."""
         return lake.table(f"{self.name}/snapshot", "as_of")
 
+    def catalogue(self, lake: Lake) -> Table:
+        """The table of what each feature means and how its values lay at the newest as_of."""
+        return lake.table(f"{self.name}/catalogue", "as_of")
+
+    def events(self, lake: Lake) -> dict[str, Table]:
+        """The table of events of each source."""
+        return {name: source.tables(lake).events for name, source in self.sources.items()}
+
+    @property
+    def late_by(self) -> dict[str, int]:
+        """Of each source, how many days can lie between an event's day and the day it became available."""
+        return {name: source.reach for name, source in self.sources.items()}
+
+    @property
+    def partitions(self) -> dg.DailyPartitionsDefinition:
+        """The days of tiles: from the first day of any source to the last of any."""
+        ends = [source.partitions.end for source in self.sources.values()]
+        known = [end.date() - timedelta(days=1) for end in ends if end]
+        return daily(self.start, max(known) if len(known) == len(ends) else None)
+
+    @property
+    def start(self) -> date:
+        """The first day of any source."""
+        return min(source.partitions.start.date() for source in self.sources.values())
+
     @property
     def as_ofs(self) -> dg.DailyPartitionsDefinition:
         """The daily as_ofs: from the day after the first events to the day after the last."""
-        first, end = self.source.partitions.start.date(), self.source.partitions.end
-        return daily(first + timedelta(days=1), end.date() if end else None)
+        end = self.partitions.end
+        return daily(self.start + timedelta(days=1), end.date() if end else None)
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -70,67 +102,101 @@ class Group:
 
     def edges(self, lake: Lake) -> list[Edge]:
         """What is built from what, in order: tiles from events, snapshots from tiles."""
-        tiles = self.tiles(lake)
+        tiles, late_by = self.tiles(lake), self.late_by
         return [
-            Edge(self.source.tables(lake).events, tiles, (-self.source.reach, 0), self.source.partitions),
-            Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs),
+            *(
+                Edge(events, tiles, (-late_by[name], 0), self.partitions)
+                for name, events in self.events(lake).items()
+            ),
+            Edge(tiles, self.snapshot(lake), self.reach, self.as_ofs, beside=(self.key("catalogue"),)),
         ]
 
     def refused(
         self, con: duckdb.DuckDBPyConnection, lake: Lake, table: str, between: Between
     ) -> dict[date, str]:
-        """The days ``between`` of tiles or snapshot that read withheld days of the source, with the reasons."""
-        reach = (-self.source.reach, 0) if table == f"{self.name}/tiles" else self.reach
-        return self.source.refused(con, lake, between, reach)
+        """The days ``between`` of tiles or snapshot that can't be built, with the reasons.
+
+        They read withheld days of a source, or a source of several has not landed so far yet.
+        """
+        refused: dict[date, str] = {}
+        for source in self.sources.values():
+            reach = (-source.reach, 0) if table == f"{self.name}/tiles" else self.reach
+            refused |= source.refused(con, lake, between, reach)
+            if len(self.sources) > 1:
+                refused |= source.awaited(con, lake, between, reach[1])
+        return dict(sorted(refused.items()))
 
     def current(self, lake: Lake, as_ofs: Sequence[date]) -> list[date]:
         """Those of ``as_ofs`` that read no events which have changed since."""
-        tiles, snapshots = (edge.stale() for edge in self.edges(lake))
-        return [day for day in as_ofs if day not in snapshots and not any(tile < day for tile in tiles)]
+        *to_tiles, to_snapshots = (edge.stale() for edge in self.edges(lake))
+        tiles = set[date]().union(*to_tiles)
+        return [day for day in as_ofs if day not in to_snapshots and not any(tile < day for tile in tiles)]
 
     @property
     def feature_types(self) -> dict[str, str]:
         """Column -> DuckDB type of the features alone."""
         return {
-            name: kind for name, kind in self.schema.items() if name not in (self.features.entity, "as_of")
+            name: kind for name, kind in self.schema.items() if name not in (*self.features.entity, "as_of")
         }
 
 
 class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
-    """Features of one entity, computed from one source, strictly from what was known before each as_of."""
+    """Features of one entity, from one source or several, strictly from what was known before each as_of."""
 
-    source: str = Field(description="The folder of the EventSource.")
-    entity: str = Field(description="The column that says what a prediction is about.")
+    source: str | list[str] = Field(
+        description="The folder of the EventSource, or a list of several; features read the first unless they say."
+    )
+    entity: str | list[str] = Field(
+        description="The column that says what a prediction is about, or a list of several; every source has them."
+    )
     features: Annotated[Any, spec(list[Feature])]
     owners: list[str] = Field(["team:ml"], description="Who answers for the features.")
 
-    def bind(self, folder: Path, source: Source) -> Group:
+    @property
+    def source_names(self) -> list[str]:
+        """The folders of the sources."""
+        return [self.source] if isinstance(self.source, str) else self.source
+
+    def bind(self, folder: Path, sources: Mapping[str, Source]) -> Group:
         """The group declared in ``folder``. Raises FeatureError naming the feature that can't be computed."""
         from ml_assets.features.schema import snapshot_schema
 
-        features = FeatureSet(self.entity, tuple(self.features), source.columns)
-        return Group(folder.name, source, features, snapshot_schema(features))
+        entity = Entity(self.entity) if isinstance(self.entity, str) else Entity(*self.entity)
+        if not entity:
+            raise FeatureError(
+                "entity is empty: name the column that says what a prediction is about", "entity"
+            )
+        columns = {name: sources[name].columns for name in self.source_names}
+        features = FeatureSet(entity, tuple(self.features), columns)
+        models = declared_with(folder, "features", folder.name)
+        return Group(folder.name, dict(sources), features, snapshot_schema(features), tuple(models))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets tiles and snapshot, their checks, and the sensor that keeps them fresh."""
+        """Assets tiles, snapshot and catalogue, their checks, and the sensor that keeps them fresh."""
         group = load_group(context, self, context.path)
         return dg.Definitions(
-            assets=[self._tiles(group), self._snapshot(group)],
-            asset_checks=[_snapshot_checks(group), _leakage_check(group), _expected_check(group)],
+            assets=[self._tiles(group), self._snapshot(group), self._catalogue(group)],
+            asset_checks=[
+                _snapshot_checks(group),
+                _leakage_check(group),
+                _parity_check(group),
+                _expected_check(group),
+            ],
             sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
     def _tiles(self, group: Group) -> dg.AssetsDefinition:
-        source = group.source
-
         @dg.asset(
             key=group.key("tiles"),
-            deps=[dg.AssetDep(source.key("events"), partition_mapping=window(-source.reach, 0))],
+            deps=[
+                dg.AssetDep(source.key("events"), partition_mapping=window(-source.reach, 0))
+                for source in group.sources.values()
+            ],
             description=(
                 f"Partial aggregates of one {group.features.entity} over one day of events, from which every window "
                 "is summed. Partitioned by the day the events became available, so that late data appends."
             ),
-            partitions_def=source.partitions,
+            partitions_def=group.partitions,
             backfill_policy=AS_ONE_RUN,
             group_name=group.name,
             owners=self.owners,
@@ -141,13 +207,13 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         ) -> dg.MaterializeResult:
             from ml_assets.features.store import write_tiles
 
-            events, table = source.tables(lake.lake).events, group.tiles(lake.lake)
-            made = made_by(context, **{events.name: events.version})
+            events, table = group.events(lake.lake), group.tiles(lake.lake)
+            made = made_by(context, **{each.name: each.version for each in events.values()})
             with connection(duckdb) as con:
                 refused = group.refused(con, lake.lake, table.name, between(context))
                 built = sorted(set(days(*between(context))) - set(refused))
                 rows = {
-                    part: write_tiles(con, group.features, events, table, part, source.reach, made)
+                    part: write_tiles(con, group.features, events, table, part, group.late_by, made)
                     for part in as_ranges(set(built))
                 }
                 shown = stored(con, table) if table.exists else {}
@@ -156,10 +222,12 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         return tiles
 
     def _snapshot(self, group: Group) -> dg.AssetsDefinition:
-        entity, means = group.features.entity, _meanings(group)
-        events = group.source.key("events")
+        means = _meanings(group)
         lineage = {
-            column: [(events, source_column) for source_column in sorted(group.features.lineage(feature))]
+            column: [
+                (group.sources[source].key("events"), source_column)
+                for source, source_column in sorted(group.features.lineage(feature))
+            ]
             for feature in group.features.features
             for column in feature.columns
         }
@@ -168,8 +236,8 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
             key=group.key("snapshot"),
             deps=[dg.AssetDep(group.key("tiles"), partition_mapping=window(*group.reach))],
             description=(
-                f"All features of every {entity} at 00:00 UTC of the partition's day, from events that happened before it "
-                "and were known by then."
+                f"All features of every {group.features.entity} at 00:00 UTC of the partition's day, from events that "
+                "happened before it and were known by then."
             ),
             partitions_def=group.as_ofs,
             backfill_policy=AS_ONE_RUN,
@@ -207,16 +275,98 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
 
         return snapshot
 
+    def _catalogue(self, group: Group) -> dg.AssetsDefinition:
+        @dg.asset(
+            key=group.key("catalogue"),
+            deps=[group.key("snapshot")],
+            description=(
+                "What every feature means, who answers for it, which columns of events it is computed from, which models "
+                "use it, and how its values lie at the newest as_of."
+            ),
+            group_name=group.name,
+            owners=self.owners,
+            kinds={"deltalake", "duckdb"},
+            metadata={
+                "dagster/column_schema": column_schema({name: (kind, "") for name, kind in COLUMNS.items()})
+            },
+        )
+        def catalogue(
+            context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+        ) -> dg.MaterializeResult:
+            from ml_assets.features.catalogue import catalogue
+
+            snapshot, table = group.snapshot(lake.lake), group.catalogue(lake.lake)
+            with connection(duckdb) as con:
+                [(newest,)] = snapshot.read(con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
+                if newest is None:
+                    raise dg.Failure(
+                        f"{snapshot.name} has no rows yet. Materialize a partition of it first.",
+                        allow_retries=False,
+                    )
+                rows = catalogue(
+                    con,
+                    group.features,
+                    group.schema,
+                    snapshot.read(con, between=(newest, newest)),
+                    newest,
+                    owners=self.owners,
+                    models=group.models,
+                )
+                made = made_by(context, **{snapshot.name: snapshot.version})
+                table.update(con, records(con, rows, COLUMNS), between=(newest, newest), metadata=made)
+            return dg.MaterializeResult(
+                metadata={
+                    "dagster/row_count": len(rows),
+                    "dagster/uri": table.uri,
+                    "table version": table.version,
+                    "as_of": str(newest),
+                    "features": markdown_table([shown(row) for row in rows]),
+                }
+            )
+
+        return catalogue
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, object]:
+    """A row of the catalogue as a person reads it."""
+    if row["most_frequent"] is not None:
+        values = f"most often {row['most_frequent']}"
+    else:
+        low, median, high = (_short(row[name]) for name in ("smallest", "median", "largest"))
+        values = f"{low} to {high}" + (f", median {median}" if median else "")
+    return {
+        "feature": row["name"],
+        "means": " ".join(filter(None, (row["means"], row["description"]))),
+        "computed": f"`{row['computed']}`",
+        "reads": ", ".join(row["reads"]),
+        "used by": ", ".join(row["models"]) or "no model",
+        "values": values,
+        "empty": f"{row['empty']:.1%}",
+    }
+
+
+def _short(value: object) -> str:
+    """A number to four digits, anything else as it is; nothing for None."""
+    try:
+        return f"{float(str(value)):.4g}"
+    except ValueError:
+        return "" if value is None else str(value)
+
 
 def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:
     """Bind a feature group and the source it names."""
-    source = referred(context, folder, group.source, EventSource)
+    sources = {
+        name: referred(context, folder, name, EventSource).bind(folder.parent / name)
+        for name in group.source_names
+    }
     with located(folder):
-        return group.bind(folder, source.bind(folder.parent / group.source))
+        return group.bind(folder, sources)
 
 
 def _meanings(group: Group) -> dict[str, str]:
-    means = {group.features.entity: "The entity.", "as_of": "The moment, 00:00 UTC of this day."}
+    means = dict.fromkeys(group.features.entity, "The entity.") | {
+        "as_of": "The moment, 00:00 UTC of this day."
+    }
     for feature in group.features.features:
         for column, length in feature.columns.items():
             window_text = f", over the last {length} days" if length else ""
@@ -251,11 +401,11 @@ def _snapshot_checks(group: Group) -> dg.AssetChecksDefinition:
         asked = between_of_run(context.run.tags)
         with connection(duckdb) as con:
             rows = group.snapshot(lake.lake).read(
-                con, columns=[group.features.entity, "as_of"], between=asked
+                con, columns=[*group.features.entity, "as_of"], between=asked
             )
             rows.create_view("checked_snapshot", replace=True)
             daily = con.sql(
-                f"SELECT as_of, count(*) AS n, count(DISTINCT {group.features.entity}) AS entities "
+                f"SELECT as_of, count(*) AS n, count(DISTINCT ({group.features.entity})) AS entities "
                 "FROM checked_snapshot GROUP BY as_of ORDER BY as_of"
             ).fetchall()
         repeated: dict[str, int] = {str(as_of): n - entities for as_of, n, entities in daily if n != entities}
@@ -305,25 +455,75 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
             there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
             as_ofs = _spread(there, LOOKED_AT)
             current = group.current(lake.lake, as_ofs)
-            events = group.source.tables(lake.lake).events
-            found = find_leaks(con, group.features, events, snapshot, as_ofs, current)
-        columns = sorted({difference.column for difference in found})
-        return dg.AssetCheckResult(
-            passed=not found,
-            description=f"{', '.join(columns)}: {found[0]}" if found else None,
-            metadata={
-                "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
-                "entities looked at": f"up to {ENTITIES} at each as_of",
-                "events corrected since, snapshot not compared": ", ".join(
-                    str(day) for day in as_ofs if day not in current
-                )
-                or "none",
-                "features that differ": ", ".join(columns) or "none",
-                "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
-            },
+            found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
+        corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
+        return _compared(
+            found, as_ofs, ENTITIES, {"events corrected since, snapshot not compared": corrected}
         )
 
     return no_future_leakage
+
+
+def _parity_check(group: Group) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=group.key("snapshot"),
+        name="offline_online_parity",
+        description=(
+            "Sampled entities are asked for one by one, as a service asks: at the snapshot's own moment the answer is its "
+            "row, at another it is what the plain definition gives. A feature that differs serves what it wasn't "
+            "trained on."
+        ),
+        blocking=True,
+    )
+    def offline_online_parity(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.features.parity import ENTITIES, find_disparities
+
+        snapshot = group.snapshot(lake.lake)
+        with connection(duckdb) as con:
+            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
+            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
+            as_ofs = group.current(lake.lake, there)[-1:]
+            try:
+                found = [
+                    difference
+                    for as_of in as_ofs
+                    for difference in find_disparities(
+                        con,
+                        group.features,
+                        events=group.events(lake.lake),
+                        tiles=group.tiles(lake.lake),
+                        snapshot=snapshot,
+                        reach=group.late_by,
+                        as_of=as_of,
+                    )
+                ]
+            except FeatureError as error:
+                return dg.AssetCheckResult(
+                    passed=False, severity=dg.AssetCheckSeverity.WARN, description=f"Not looked at: {error}"
+                )
+        return _compared(found, as_ofs, ENTITIES, {})
+
+    return offline_online_parity
+
+
+def _compared(
+    found: Sequence["Difference"], as_ofs: Sequence[date], entities: int, also: Mapping[str, str]
+) -> dg.AssetCheckResult:
+    """The result of a check that compares features of sampled entities computed two ways."""
+    columns = sorted({difference.column for difference in found})
+    return dg.AssetCheckResult(
+        passed=not found,
+        description=f"{', '.join(columns)}: {found[0]}" if found else None,
+        metadata={
+            "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
+            "entities looked at": f"up to {entities} at each as_of",
+            **also,
+            "features that differ": ", ".join(columns) or "none",
+            "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
+        },
+    )
 
 
 def _expected_check(group: Group) -> dg.AssetChecksDefinition:

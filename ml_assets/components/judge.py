@@ -182,7 +182,7 @@ def _holdout(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: d
     between = (cutoff, cutoff)
     features = list(model.group.feature_types)
     model.group.snapshot(lake).read(
-        con, columns=[model.entity, "as_of", *features], between=between
+        con, columns=[*model.entity, "as_of", *features], between=between
     ).create_view("holdout_snapshot", replace=True)
     model.tables(lake).labels.read(con, between=between).create_view("holdout_labels", replace=True)
     rows = con.sql(
@@ -200,7 +200,7 @@ def _facts(
     champion: "Version | None",
     digests: list[str | None],
 ) -> HoldoutFacts:
-    landed = landed_through(con, SourceTables.of(lake, model.group.source.name).files)
+    landed = landed_through(con, SourceTables.of(lake, model.source.name).files)
     mature = landed is not None and cutoff + model.spec.label.horizon - timedelta(days=1) <= landed
     return HoldoutFacts(
         cutoff=cutoff,

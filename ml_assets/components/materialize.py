@@ -75,7 +75,7 @@ def phases(
                 stale, _ = buildable_days(con, lake, edge, group.refused)
             folder, asset = edge.downstream.name.split("/")
             for between in as_ranges(stale):
-                yield Phase(f"{folder}: {asset}", (group.key(asset),), between)
+                yield Phase(f"{folder}: {asset}", tuple(edge.assets), between)
     yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
         yield from _model_phases(model, lake, registry, cutoffs)
@@ -109,7 +109,7 @@ def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
 def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
-        landed = landed_through(con, model.group.source.tables(lake).files)
+        landed = landed_through(con, model.source.tables(lake).files)
     newest = model.newest_mature(landed) if landed else None
     if newest is None:
         return
@@ -234,7 +234,7 @@ def materialize(
 def _waits_for(model: Bound, lake: Lake) -> str:
     """What a model without a single mature cutoff waits for, in words; empty if it has one."""
     with connect() as con:
-        landed = landed_through(con, model.group.source.tables(lake).files)
+        landed = landed_through(con, model.source.tables(lake).files)
     if landed is not None and model.newest_mature(landed) is not None:
         return ""
     first = model.spec.cutoffs.start

@@ -13,7 +13,9 @@ from ml_assets.components.declared import located, referred
 from ml_assets.components.feature_group import FeatureGroup, Group, load_group
 from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
+from ml_assets.components.source import Source
 from ml_assets.evaluation.gates import GatePolicy
+from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
 from ml_assets.features.sql import columns_of
@@ -73,9 +75,14 @@ class Bound:
         return weekly(self.spec.cutoffs.start, self.spec.cutoffs.end)
 
     @property
-    def entity(self) -> str:
+    def entity(self) -> Entity:
         """What a prediction is about."""
         return self.group.features.entity
+
+    @property
+    def source(self) -> Source:
+        """The source whose events make the labels: the one the label names, or the group's first."""
+        return self.group.sources[self.spec.label.source or next(iter(self.group.sources))]
 
     @property
     def horizon_weeks(self) -> int:
@@ -140,15 +147,21 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
             for column in columns:
                 if column not in known:
                     raise FeatureError(f"model {name}, {where}: {unknown(column, known)}", column)
+        bound = Bound(name, group, self)
+        if self.label.source is not None and self.label.source not in group.sources:
+            raise FeatureError(
+                f"model {name}, label: {unknown(self.label.source, list(group.sources), 'source')}",
+                self.label.source,
+            )
         for column in columns_of(self.label.condition, "label"):
-            if column not in group.source.columns:
-                raise FeatureError(f"model {name}, label: {unknown(column, group.source.columns)}", column)
+            if column not in bound.source.columns:
+                raise FeatureError(f"model {name}, label: {unknown(column, bound.source.columns)}", column)
         if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
             raise FeatureError(
                 f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed",
                 self.baseline,
             )
-        return Bound(name, group, self)
+        return bound
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""

@@ -138,7 +138,7 @@ def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
             rows = con.sql(
                 f"WITH wanted AS (SELECT as_of, count(*) AS n FROM checked_population WHERE ({model.spec.population}) "
                 f"GROUP BY as_of), scored AS (SELECT as_of, model_version, count(*) AS n, "
-                f"count(DISTINCT {model.entity}) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
+                f"count(DISTINCT ({model.entity})) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
                 "OR score < 0 OR score > 1) AS wrong FROM checked_predictions GROUP BY ALL) "
                 "SELECT wanted.as_of, wanted.n, scored.n, entities, wrong FROM wanted JOIN scored USING (as_of) "
                 "WHERE scored.n <> wanted.n OR entities <> scored.n OR wrong > 0 ORDER BY 1"

@@ -68,7 +68,7 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
                 model=model.name,
                 version=champion.number,
                 cutoff=champion.cutoff,
-                entity=model.entity,
+                entity=model.group.features.entity_types,
             )
             tables.predictions.replace(
                 rows, between=between(context), also=f"model_version = {champion.number}", metadata=made

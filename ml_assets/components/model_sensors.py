@@ -163,7 +163,7 @@ def retrain(
     follows at a later tick.
     """
     with connection(duckdb) as con:
-        landed = landed_through(con, model.group.source.tables(lake.lake).files)
+        landed = landed_through(con, model.source.tables(lake.lake).files)
     cutoff = model.newest_mature(landed) if landed else None
     if cutoff is None:
         return dg.SkipReason("no cutoff has mature labels yet")
@@ -203,7 +203,7 @@ def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
     labels = model.tables(lake).labels.history()
     stale: set[date] = set()
     for table, reach in (
-        (model.group.source.tables(lake).events, (0, model.spec.label.days - 1)),
+        (model.source.tables(lake).events, (0, model.spec.label.days - 1)),
         (model.group.snapshot(lake), (0, 0)),
     ):
         stale |= stale_days(table.history(), labels, table.name, reach, model.cutoffs)
@@ -224,7 +224,7 @@ def labels_sensor(model: Bound) -> dg.SensorDefinition:
     def labels(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        source, table = model.group.source, model.tables(lake.lake).labels
+        source, table = model.source, model.tables(lake.lake).labels
         with connection(duckdb) as con:
             landed = landed_through(con, source.tables(lake.lake).files)
             wanted = stale_labels(model, lake.lake, landed)

@@ -28,7 +28,7 @@ def _common(model: Bound, *kinds: str) -> dict[str, Any]:
 
 
 def _labels(model: Bound) -> dg.AssetsDefinition:
-    source, spec = model.group.source, model.spec
+    source, spec = model.source, model.spec
 
     @dg.asset(
         key=model.key("labels"),

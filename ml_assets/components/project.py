@@ -49,7 +49,9 @@ class Project:
     def groups(self) -> dict[str, Group]:
         """Every feature group."""
         return {
-            name: component.bind(self.folder / name, self.sources[component.source][0])
+            name: component.bind(
+                self.folder / name, {source: self.sources[source][0] for source in component.source_names}
+            )
             for name, component in self._components.items()
             if isinstance(component, FeatureGroup)
         }

@@ -158,6 +158,13 @@ class Edge:
     downstream: Table
     reach: tuple[int, int]
     partitions: dg.DailyPartitionsDefinition
+    beside: tuple[dg.AssetKey, ...] = ()
+    """Assets that are made in the same run as the downstream table, after it."""
+
+    @property
+    def assets(self) -> list[dg.AssetKey]:
+        """What a run for this edge materializes."""
+        return [dg.AssetKey(self.downstream.name.split("/")), *self.beside]
 
     def stale(self) -> set[date]:
         """The downstream days whose upstream days have changed since, or that are missing."""
@@ -184,7 +191,7 @@ def refresh_sensor(
     jobs = {
         edge.downstream.name: dg.define_asset_job(
             edge.downstream.name.replace("/", "_"),
-            selection=dg.AssetSelection.assets(dg.AssetKey(edge.downstream.name.split("/"))),
+            selection=dg.AssetSelection.assets(*edge.assets),
         )
         for edge in edges(Lake(""))
     }

@@ -11,7 +11,7 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.lake import Between, Lake
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.landing.withholding import withheld
 
 
@@ -67,6 +67,22 @@ class Source:
                     refused.setdefault(asked, f"it reads {self.name} of {day}, withheld: {why}")
         return dict(sorted(refused.items()))
 
+    def awaited(
+        self, con: duckdb.DuckDBPyConnection, lake: Lake, between: Between, ahead: int
+    ) -> dict[date, str]:
+        """The days ``between`` of a table that read days up to D + ``ahead``, where nothing has landed so late yet."""
+        through, end = landed_through(con, self.tables(lake).files), self.partitions.end
+        first, last = between
+        waiting: dict[date, str] = {}
+        for n in range((last - first).days + 1):
+            asked = first + timedelta(days=n)
+            newest = asked + timedelta(days=ahead)
+            has_day = self.partitions.start.date() <= newest and (end is None or newest < end.date())
+            if has_day and (through is None or newest > through):
+                said = f"landed through {through}" if through else "landed nothing"
+                waiting[asked] = f"it waits for {self.name}, which has {said}"
+        return waiting
+
 
 def name_days(reasons: Mapping[date, str], most: int = 5) -> str:
     """The first few days with their reasons, as one line."""
@@ -90,8 +106,8 @@ def finish(
     for day in built:
         context.log_event(dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata))
     raise dg.Failure(
-        f"{len(refused)} partitions of {key.to_user_string()} read days that break their contract and were not "
-        f"built; {len(built)} were. {name_days(refused)}. Mend or waive the withheld days first.",
+        f"{len(refused)} partitions of {key.to_user_string()} read days that are withheld or have not landed and "
+        f"were not built; {len(built)} were. {name_days(refused)}. Mend, waive or land these days first.",
         metadata={"refused": dg.MetadataValue.json({str(day): why for day, why in refused.items()})},
         allow_retries=False,
     )

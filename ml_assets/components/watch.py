@@ -184,6 +184,6 @@ def write_report(
 
 def _training_frame(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
     rows = model.tables(lake).training_set.read(
-        con, columns=["as_of", model.entity, *model.group.feature_types], between=(cutoff, cutoff)
+        con, columns=["as_of", *model.entity, *model.group.feature_types], between=(cutoff, cutoff)
     )
     return rows.order(f"as_of, {model.entity}").df()[list(model.group.feature_types)]

@@ -5,14 +5,17 @@ weighs as often as its entity was drawn (Field and Welsh 2007, the cluster boots
 measured on the same draw, so what they share cancels (Efron and Tibshirani 1993, percentile intervals).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_assets.evaluation.metrics import Floats, Ranking
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RankingMetric = Literal["auc", "average_precision"]
 
@@ -106,6 +109,11 @@ def _measure(rankings: list[Ranking], metric: RankingMetric, weights: Floats) ->
         for ranking in rankings
     ]
     return first - rest[0] if rest else first
+
+
+def clusters(frame: "pd.DataFrame", entity: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Shape (n,): the number of each row's entity, which one column or several name together."""
+    return np.asarray(frame.groupby(list(entity), sort=False, dropna=False).ngroup(), dtype=np.int64)
 
 
 def _codes(entity: npt.ArrayLike, rows: int) -> tuple[npt.NDArray[np.int64], int]:

@@ -132,7 +132,7 @@ class _Case:
     holdout: "pd.DataFrame"
     facts: HoldoutFacts
     policy: GatePolicy
-    entity: str
+    entity: Sequence[str]
     slices: Sequence[str]
     reloads: bool | None
 
@@ -146,15 +146,15 @@ class _Case:
         """Why nothing can be measured on these rows, or None."""
         if self.holdout.empty:
             return "The holdout is empty: nobody is in the population at its as_of"
-        missing = [c for c in (self.entity, "as_of", "label") if c not in self.holdout]
+        missing = [c for c in (*self.entity, "as_of", "label") if c not in self.holdout]
         if missing:
             return f"The holdout has no column {' and no column '.join(missing)}"
         wrong = int((~self.holdout["label"].isin([0, 1])).sum())
         if wrong:
             return f"{wrong} of {len(self.holdout)} labels are neither 0 nor 1"
-        nobody = int(self.holdout[self.entity].isna().sum())
+        nobody = int(self.holdout[list(self.entity)].isna().any(axis=1).sum())
         if nobody:
-            return f"{nobody} of {len(self.holdout)} rows have no {self.entity}"
+            return f"{nobody} of {len(self.holdout)} rows have no {' or no '.join(self.entity)}"
         return None
 
     def maturity_problem(self) -> str | None:
@@ -210,7 +210,7 @@ class _Case:
 
     def against(self, role: str) -> tuple[float, float, "Interval"]:
         """AUC of candidate and ``role``, and the interval of the difference, low one-sided at alpha."""
-        from ml_assets.evaluation.bootstrap import paired_difference
+        from ml_assets.evaluation.bootstrap import clusters, paired_difference
         from ml_assets.evaluation.metrics import binary_metrics
 
         labels, mine, other = self.labels(), self.score("candidate"), self.score(role)
@@ -218,7 +218,7 @@ class _Case:
             labels,
             mine,
             other,
-            self.holdout[self.entity].to_numpy(),
+            clusters(self.holdout, self.entity),
             draws=self.policy.draws,
             seed=self.policy.seed,
             confidence=1 - 2 * self.policy.alpha,
@@ -231,13 +231,13 @@ def judge(
     facts: HoldoutFacts,
     policy: GatePolicy,
     *,
-    entity: str,
+    entity: Sequence[str],
     slices: Sequence[str],
     reloads: bool | None,
 ) -> Decision:
     """Judge a candidate by every gate.
 
-    ``holdout`` has one row per (entity, as_of): the column ``entity``, as_of (a date or a timestamp; UTC
+    ``holdout`` has one row per (entity, as_of): the columns ``entity``, as_of (a date or a timestamp; UTC
     without a zone), label (0 or 1), score_candidate, score_baseline, score_champion if there is a champion,
     and the columns ``slices``. ``reloads`` says whether the model read back from the registry repeats its
     scores; None if that was not tried. The candidate passes if every gate says PASS.
@@ -305,9 +305,9 @@ def _as_of_problems(case: _Case) -> list[str]:
     if first < facts.holdout_from or last > facts.holdout_to:
         said = f"{facts.holdout_from} to {facts.holdout_to}"
         problems.append(f"The rows have as_of from {first} to {last}, and the holdout is said to be {said}")
-    twice = int(pd.DataFrame({"entity": holdout[case.entity], "as_of": moments}).duplicated().sum())
+    twice = int(holdout[list(case.entity)].assign(as_of=moments).duplicated().sum())
     if twice:
-        problems.append(f"{twice} rows repeat a {case.entity} and as_of that are already there")
+        problems.append(f"{twice} rows repeat a {', '.join(case.entity)} and as_of that are already there")
     return problems
 
 

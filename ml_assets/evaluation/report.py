@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml_assets.evaluation.bootstrap import Interval, RankingMetric, metric_interval, paired_difference
+from ml_assets.evaluation.bootstrap import (
+    Interval,
+    RankingMetric,
+    clusters,
+    metric_interval,
+    paired_difference,
+)
 from ml_assets.evaluation.gates import GATE_DESCRIPTIONS, Decision, GateResult, HoldoutFacts
 from ml_assets.evaluation.metrics import Metrics, SliceRow, as_floats, binary_metrics, by_slice, roles_of
 from ml_assets.evaluation.plots import data_uri, evaluation_plot, score_histogram
@@ -34,7 +40,7 @@ def evaluation_report(
     holdout: "pd.DataFrame",
     facts: HoldoutFacts,
     decision: Decision,
-    entity: str,
+    entity: Sequence[str],
     slices: Sequence[str],
     slice_minimum_n: int = 100,
     draws: int = 1000,
@@ -66,15 +72,15 @@ def evaluation_report(
     return before + escape(f"{model} at {cutoff}") + after.replace("{body}", "\n".join(body))
 
 
-def _problem(holdout: "pd.DataFrame", facts: HoldoutFacts, entity: str) -> str | None:
+def _problem(holdout: "pd.DataFrame", facts: HoldoutFacts, entity: Sequence[str]) -> str | None:
     """Why no metric is shown, or None."""
     if holdout.empty:
         return "the holdout is empty"
-    missing = [column for column in (entity, "label", "score_candidate") if column not in holdout]
+    missing = [column for column in (*entity, "label", "score_candidate") if column not in holdout]
     if missing:
         return f"the holdout has no column {', '.join(missing)}"
-    if holdout[entity].isna().any():
-        return f"there are rows without {entity}"
+    if holdout[list(entity)].isna().any(axis=None):
+        return f"there are rows without {' or '.join(entity)}"
     if not facts.labels_mature:
         return "the labels are not mature, and numbers from them would mislead"
     labels = as_floats(holdout["label"])
@@ -137,8 +143,8 @@ def _lines(text: str) -> str:
     )
 
 
-def _metrics_table(holdout: "pd.DataFrame", entity: str, draws: int, seed: int) -> str:
-    roles, labels, who = roles_of(holdout), as_floats(holdout["label"]), holdout[entity].to_numpy()
+def _metrics_table(holdout: "pd.DataFrame", entity: Sequence[str], draws: int, seed: int) -> str:
+    roles, labels, who = roles_of(holdout), as_floats(holdout["label"]), clusters(holdout, entity)
     scores = {role: as_floats(holdout[f"score_{role}"]) for role in roles}
     measured = {role: binary_metrics(labels, score) for role, score in scores.items()}
     rows = [

@@ -5,10 +5,12 @@ from datetime import date, timedelta
 
 import duckdb
 
+from ml_assets.features.coverage import check_covered, days_of
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.schema import snapshot_schema
 from ml_assets.features.spec import FeatureSet, unknown
 from ml_assets.features.spine import ROW, spine_query
+from ml_assets.features.tiles import events_of
 from ml_assets.lake import Table
 
 CHUNK = 100_000
@@ -24,18 +26,18 @@ def features_at(
     features: FeatureSet,
     spine: duckdb.DuckDBPyRelation,
     *,
-    events: Table,
+    events: Mapping[str, Table],
     tiles: Table,
-    reach: int,
+    reach: Mapping[str, int],
     versions: Mapping[str, int] | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """The rows of ``spine``, in their order, each with the features of its entity at its ``as_of``.
 
-    ``spine`` has the entity's column and ``as_of``: a time stamp with a time zone, or a DATE, which is its
-    00:00 UTC; other columns stay as they are. ``reach`` is how many days can lie between an event and its
-    availability, ``versions`` the version to read of a table by its name (default: the newest). Raises
-    FeatureError where the spine lacks a column, has one that is named like a feature, has an as_of that is
-    empty or without a time zone, or asks for days that are not in the tables.
+    ``spine`` has the entity's columns and ``as_of``: a time stamp with a time zone, or a DATE, which is its
+    00:00 UTC; other columns stay as they are. ``events`` is the table of each source, ``reach`` how many days can
+    lie between its events and their availability, ``versions`` the version to read of a table by its name (default:
+    the newest). Raises FeatureError where the spine lacks a column, has one that is named like a feature, has an
+    as_of that is empty or without a time zone, or asks for days that are not in the tables.
     """
     _check_columns(spine, features)
     con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
@@ -44,13 +46,13 @@ def features_at(
     types = {column: kind for column, kind in snapshot_schema(features).items() if column in features.columns}
     declared = ", ".join([f"{ROW} BIGINT", *(f'"{column}" {kind}' for column, kind in types.items())])
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
-    query, back = spine_query(features), max(reach, features.longest_window) * DAY
+    query = spine_query(features)
     looks_back = any(feature.is_carried for feature in features.features)
-    covered: dict[str, set[date]] = {table.name: _days_of(table, given) for table in (events, tiles)}
+    covered: dict[str, set[date]] = {table.name: days_of(table, given) for table in (*events.values(), tiles)}
+    keys = ", ".join(f'CAST("{name}" AS {kind}) AS {name}' for name, kind in features.entity_types.items())
     for start in range(0, _count(con), CHUNK):
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, "
-            f'CAST("{features.entity}" AS {features.source_columns[features.entity]}) AS {features.entity}, '
+            f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, {keys}, "
             f"CAST(as_of AS TIMESTAMPTZ) AS as_of FROM asked_spine "
             f"WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
         )
@@ -58,11 +60,12 @@ def features_at(
             "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
             "FROM spine"
         ).fetchall()
-        for table, needed in ((tiles, newest - DAY), (events, newest - DAY if at_midnight else newest)):
-            _check_covered(table, covered[table.name], needed)
-        events.read(con, between=(first - back, newest), version=given.get(events.name)).create_view(
-            "events", replace=True
-        )
+        check_covered(tiles, covered[tiles.name], newest - DAY)
+        for source, table in events.items():
+            check_covered(table, covered[table.name], newest - DAY if at_midnight else newest)
+            back = max(reach[source], features.longest_window) * DAY
+            read = table.read(con, between=(first - back, newest), version=given.get(table.name))
+            read.create_view(events_of(source), replace=True)
         earliest = date.min if looks_back else first - features.longest_window * DAY
         tiles.read(con, between=(earliest, newest - DAY), version=given.get(tiles.name)).create_view(
             "tiles", replace=True
@@ -88,7 +91,7 @@ def _count(con: duckdb.DuckDBPyConnection) -> int:
 
 def _check_columns(spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None:
     types = dict(zip(spine.columns, map(str, spine.types), strict=True))
-    for column in (features.entity, "as_of"):
+    for column in (*features.entity, "as_of"):
         if column not in types:
             raise FeatureError(f"the spine has {unknown(column, types)}", column)
     for column in features.columns:
@@ -111,41 +114,20 @@ def _check_columns(spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None
 
 
 def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
-    entity, kind = features.entity, features.source_columns[features.entity]
-    [(rows, empty, wrong, example)] = con.execute(
-        f'SELECT count(*), count(*) FILTER (WHERE as_of IS NULL), count(*) FILTER (WHERE "{entity}" IS NOT NULL '
-        f'AND TRY_CAST("{entity}" AS {kind}) IS NULL), min(CAST("{entity}" AS VARCHAR)) FILTER (WHERE '
-        f'TRY_CAST("{entity}" AS {kind}) IS NULL) FROM asked_spine'
+    [(rows, empty)] = con.execute(
+        "SELECT count(*), count(*) FILTER (WHERE as_of IS NULL) FROM asked_spine"
     ).fetchall()
     if empty:
         raise FeatureError(
             f"{empty} of {rows} rows of the spine have no as_of; give each its moment", "as_of"
         )
-    if wrong:
-        raise FeatureError(
-            f"{wrong} of {rows} rows of the spine have a {entity} that is no {kind}, for example {example!r}",
-            entity,
-        )
-
-
-def _days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
-    """The days that have been written, up to the version that is read; a withheld day has only been left."""
-    limit = versions.get(table.name)
-    written: set[date] = set()
-    for commit in table.history():
-        if commit.between and (limit is None or commit.version <= limit):
-            first, last = commit.between
-            written |= {first + n * DAY for n in range((last - first).days + 1)} - commit.left
-    return written
-
-
-def _check_covered(table: Table, covered: set[date], through: date) -> None:
-    """Refuse where a day from the table's first to ``through`` was never written."""
-    first = min(covered, default=through)
-    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered]
-    if missing:
-        raise FeatureError(
-            f"the spine asks for moments up to {through + DAY}, but {table.name} lacks {len(missing)} days, the first "
-            f"of them {missing[0]}. Materialize these days of {table.name} first, or ask for earlier moments",
-            "as_of",
-        )
+    for column, kind in features.entity_types.items():
+        [(wrong, example)] = con.execute(
+            f'SELECT count(*), min(CAST("{column}" AS VARCHAR)) FROM asked_spine '
+            f'WHERE "{column}" IS NOT NULL AND TRY_CAST("{column}" AS {kind}) IS NULL'
+        ).fetchall()
+        if wrong:
+            raise FeatureError(
+                f"{wrong} of {rows} rows of the spine have a {column} that is no {kind}, for example {example!r}",
+                column,
+            )

@@ -1,10 +1,11 @@
 """The values of features, held against what their declarations expect."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
 
-from ml_assets.features.spec import FeatureSet
+from ml_assets.features.spec import Expected, FeatureSet
 
 
 @dataclass(frozen=True)
@@ -24,35 +25,9 @@ def find_unexpected(
     con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: duckdb.DuckDBPyRelation
 ) -> list[Unexpected]:
     """What in the snapshot rows isn't as declared, in one pass; NaN is no number to expect."""
-    asked: list[tuple[str, str, str, str]] = []
-    for feature in features.features:
-        for column in feature.columns if feature.expect else ():
-            assert feature.expect
-            low, high, share = feature.expect.min, feature.expect.max, feature.expect.empty
-            if low is not None:
-                asked.append(
-                    (
-                        column,
-                        f"at least {low:g}",
-                        f"min({column})",
-                        f"count(*) FILTER (WHERE {column} < {low!r})",
-                    )
-                )
-            if high is not None:
-                asked.append(
-                    (
-                        column,
-                        f"at most {high:g}",
-                        f"max({column})",
-                        f"count(*) FILTER (WHERE {column} > {high!r})",
-                    )
-                )
-            if share is not None:
-                empty = f"count(*) - count({column})"
-                beyond = f"CASE WHEN {empty} > {share!r} * count(*) THEN {empty} ELSE 0 END"
-                asked.append(
-                    (column, f"at most {share:.1%} empty", f"round(({empty}) / count(*), 4)", beyond)
-                )
+    asked = [
+        each for f in features.features if f.expect for c in f.columns for each in _questions(c, f.expect)
+    ]
     if not asked:
         return []
     rows.create_view("judged_features", replace=True)
@@ -63,3 +38,25 @@ def find_unexpected(
         for (column, expected, _, _), found, number in zip(asked, values[::2], values[1::2], strict=True)
         if number
     ]
+
+
+def _questions(column: str, expect: Expected) -> Iterator[tuple[str, str, str, str]]:
+    """Of each thing to expect of a column: column, words, SQL of what is found, SQL of how many rows are beyond."""
+    low, high, share = expect.min, expect.max, expect.empty
+    if low is not None:
+        yield column, f"at least {low:g}", f"min({column})", f"count(*) FILTER (WHERE {column} < {low!r})"
+    if high is not None:
+        yield column, f"at most {high:g}", f"max({column})", f"count(*) FILTER (WHERE {column} > {high!r})"
+    if share is not None:
+        empty = f"count(*) - count({column})"
+        beyond = f"CASE WHEN {empty} > {share!r} * count(*) THEN {empty} ELSE 0 END"
+        yield column, f"at most {share:.1%} empty", f"round(({empty}) / count(*), 4)", beyond
+    if expect.median is not None:
+        low, high = expect.median
+        median = f"median({column})"
+        beyond = f"CASE WHEN {median} NOT BETWEEN {low!r} AND {high!r} THEN count({column}) ELSE 0 END"
+        yield column, f"a median from {low:g} to {high:g}", median, beyond
+    if expect.values is not None:
+        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in expect.values)
+        strange = f"FILTER (WHERE CAST({column} AS VARCHAR) NOT IN ({listed}))"
+        yield column, f"one of {', '.join(expect.values)}", f"min({column}) {strange}", f"count(*) {strange}"

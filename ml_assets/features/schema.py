@@ -4,10 +4,11 @@ from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.snapshots import snapshot_query
 from ml_assets.features.spec import Feature, FeatureSet
-from ml_assets.features.tiles import partials, tiles_query
+from ml_assets.features.tiles import events_of, partials, tiles_query
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=32)
 def _schema(
-    entity: str, features: tuple[Feature, ...], source: tuple[tuple[str, str], ...]
+    entity: Entity,
+    features: tuple[Feature, ...],
+    sources: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
 ) -> dict[str, str]:
     import duckdb
 
-    declared = FeatureSet(entity, features, dict(source))
+    declared = FeatureSet(entity, features, {source: dict(columns) for source, columns in sources})
     day = date(2000, 1, 1)
     with duckdb.connect(":memory:") as con:
-        columns = ", ".join(f'NULL::{sql_type} AS "{name}"' for name, sql_type in source)
-        con.execute(f"CREATE TABLE events AS SELECT {columns} LIMIT 0")
+        for source, columns in sources:
+            listed = ", ".join(f'NULL::{sql_type} AS "{name}"' for name, sql_type in columns)
+            con.execute(f"CREATE TABLE {events_of(source)} AS SELECT {listed} LIMIT 0")
         _check_expressions(con, declared)
         con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
         _check_sql(con, declared)
@@ -38,18 +42,20 @@ def snapshot_schema(features: FeatureSet) -> dict[str, str]:
 
     Raises FeatureError naming the feature whose expression DuckDB refuses, or whose sum isn't exact.
     """
-    return _schema(features.entity, features.features, tuple(features.source_columns.items()))
+    sources = tuple((source, tuple(columns.items())) for source, columns in features.sources.items())
+    return _schema(features.entity, features.features, sources)
 
 
 def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
     for feature in features.features:
         kind = types[next(iter(feature.columns))]
-        bounds = (feature.expect.min, feature.expect.max) if feature.expect else ()
+        expect = feature.expect
+        bounds = (expect.min, expect.max, expect.median) if expect else ()
         is_number = kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or "INT" in kind
         if any(bound is not None for bound in bounds) and not is_number:
             raise FeatureError(
-                f"feature {feature.name}: expect.min and expect.max are for numbers, and it is a {kind}; "
-                "expect.empty fits any",
+                f"feature {feature.name}: expect.min, max and median are for numbers, and it is a {kind}; "
+                "expect.empty and expect.values fit any",
                 feature.name,
             )
 
@@ -61,7 +67,8 @@ def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
         unread = feature.kind.startswith("time_since") or feature.expression == "*"
         expression = "1" if unread else feature.expression
         where = f"WHERE {feature.where}" if feature.where else ""
-        sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM events {where}")
+        events = events_of(features.source_of(feature))
+        sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM {events} {where}")
         if feature.kind in ("sum", "mean", "stddev") and sql_type in ("DOUBLE", "FLOAT"):
             raise FeatureError(
                 f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
@@ -71,14 +78,14 @@ def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
             )
         for aggregate in partials(feature).values():
             if aggregate:
-                _type_of(con, feature, f"SELECT {aggregate} FROM events")
+                _type_of(con, feature, f"SELECT {aggregate} FROM {events}")
 
 
 def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
     """Ask DuckDB about the ``sql`` features one by one, on an empty table of the columns they may read."""
     day = date(2000, 1, 1)
     aggregated = tuple(f for f in features.features if f.kind != "sql")
-    rest = snapshot_query(FeatureSet(features.entity, aggregated, features.source_columns), day, day)
+    rest = snapshot_query(FeatureSet(features.entity, aggregated, features.sources), day, day)
     con.execute(f"CREATE TABLE layers AS {rest}")
     for layer in features.ordered_sql:
         for feature in layer:

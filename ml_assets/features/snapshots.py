@@ -30,9 +30,9 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
         _windowed(features),
         *(step for f, c, days in modes for step in _most_frequent(features, f, c, days, first, last)),
     ]
-    joins = (
-        f"LEFT JOIN windowed ON windowed_entity = state.{entity} AND windowed_as_of = state.as_of"
-        + "".join(f" LEFT JOIN {column}__mode USING ({entity}, as_of)" for _, column, _ in modes)
+    joins = " ".join(
+        f"LEFT JOIN {relation} ON {entity.equal(relation, 'state')} AND {relation}.as_of = state.as_of"
+        for relation in ("windowed", *(f"{column}__mode" for _, column, _ in modes))
     )
     aggregated = [
         f"COALESCE({column}, 0) AS {column}" if f.kind in ("count", "count_distinct", "sum") else column
@@ -40,12 +40,13 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
         if f.kind != "sql"
         for column in f.columns
     ]
-    steps.append(f"layer_0 AS (SELECT {', '.join([entity, 'as_of', *aggregated])} FROM state {joins})")
+    keys = f"{entity.of('state')}, state.as_of"
+    steps.append(f"layer_0 AS (SELECT {', '.join([keys, *aggregated])} FROM state {joins})")
     for depth, layer in enumerate(features.ordered_sql, start=1):
         added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
         steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
     return (
-        f"WITH {', '.join(steps)} SELECT {', '.join([entity, 'as_of', *features.columns])} "
+        f"WITH {', '.join(steps)} SELECT {', '.join([*entity, 'as_of', *features.columns])} "
         f"FROM layer_{len(features.ordered_sql)}"
     )
 
@@ -62,7 +63,8 @@ def _state(features: FeatureSet, first: date) -> list[str]:
         if f.kind == "count_distinct"
         for column, days in f.columns.items()
     ]
-    daily = [f"GREATEST(available_date + 1, DATE '{first}') AS as_of"] + [
+    daily_as_of = f"GREATEST(available_date + 1, DATE '{first}')"
+    daily = [f"{daily_as_of} AS as_of"] + [
         f"{pick[f.name]}({part[f.name]}) AS {part[f.name]}" for f in carried
     ]
     running = [f"{pick[f.name]}(daily.{part[f.name]}) OVER up_to_now AS {part[f.name]}" for f in carried] + [
@@ -76,22 +78,22 @@ def _state(features: FeatureSet, first: date) -> list[str]:
         for f in carried
     ] + [column for _, column, _ in distinct]
     changes = "".join(
-        f" LEFT JOIN {c}__changes ON {c}__changes.{entity} = everyone.{entity} AND {c}__changes.as_of = everyone.as_of"
+        f" LEFT JOIN {c}__changes ON {entity.equal(f'{c}__changes', 'everyone')} AND {c}__changes.as_of = everyone.as_of"
         for _, c, _ in distinct
     )
     return [
-        f"daily AS (SELECT {', '.join([entity, *daily])} FROM tiles GROUP BY 1, 2)",
+        f"daily AS (SELECT {', '.join([*entity, *daily])} FROM tiles GROUP BY {entity}, {daily_as_of})",
         f"known AS (SELECT {entity}, MIN(as_of) AS since FROM daily GROUP BY {entity})",
-        f"everyone AS (SELECT known.{entity}, as_ofs.as_of FROM known JOIN as_ofs ON as_ofs.as_of >= since)",
+        f"everyone AS (SELECT {entity.of('known')}, as_ofs.as_of FROM known JOIN as_ofs ON as_ofs.as_of >= since)",
         *(
             step
             for f, column, days in distinct
             for step in _distinct_changes(features, f, column, days, first)
         ),
-        f"running AS (SELECT {', '.join([f'everyone.{entity}', 'everyone.as_of', *running])} FROM everyone "
-        f"LEFT JOIN daily ON daily.{entity} = everyone.{entity} AND daily.as_of = everyone.as_of{changes} "
-        f"WINDOW up_to_now AS (PARTITION BY everyone.{entity} ORDER BY everyone.as_of))",
-        f"state AS (SELECT {', '.join([entity, 'as_of', *values])} FROM running)",
+        f"running AS (SELECT {', '.join([entity.of('everyone'), 'everyone.as_of', *running])} FROM everyone "
+        f"LEFT JOIN daily ON {entity.equal('daily', 'everyone')} AND daily.as_of = everyone.as_of{changes} "
+        f"WINDOW up_to_now AS (PARTITION BY {entity.of('everyone')} ORDER BY everyone.as_of))",
+        f"state AS (SELECT {', '.join([*entity, 'as_of', *values])} FROM running)",
     ]
 
 
@@ -127,9 +129,9 @@ def _windowed(features: FeatureSet) -> str:
         for column, days in feature.columns.items()
         if days is not None and feature.kind not in ("mode", "count_distinct")
     ]
-    keys = [f"{features.entity} AS windowed_entity", "as_of AS windowed_as_of"]
     return (
-        f"windowed AS (SELECT {', '.join([*keys, *columns])} FROM recent GROUP BY {features.entity}, as_of)"
+        f"windowed AS (SELECT {', '.join([*features.entity, 'as_of', *columns])} FROM recent "
+        f"GROUP BY {features.entity}, as_of)"
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.sql import columns_of
 
@@ -89,6 +90,8 @@ class Expected(BaseModel):
     empty: float | None = Field(
         None, ge=0, le=1, description="The largest share of entities without a value."
     )
+    median: tuple[float, float] | None = Field(None, description="Between which numbers the median lies.")
+    values: tuple[str, ...] | None = Field(None, description="All the values there can be.")
 
 
 class Feature(BaseModel):
@@ -104,6 +107,9 @@ class Feature(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Column name; windows are appended to it.")
     means: str | None = Field(None, description="What it says, in the words and the unit of the business.")
+    description: str | None = Field(
+        None, description="What an engineer should know of it: how, why so, its limits."
+    )
     count: str | None = Field(None, description='Number of events; "*", or a column that must not be null.')
     count_distinct: str | None = Field(None, description="Number of different values.")
     sum: str | None = Field(None, description="Sum of an exact number: an integer or a DECIMAL.")
@@ -121,11 +127,12 @@ class Feature(BaseModel):
     time_since_last: Literal["day"] | None = Field(None, description="Days since the last event.")
     time_since_first: Literal["day"] | None = Field(None, description="Days since the first event.")
     sql: str | None = Field(None, description="SQL expression over other features of the group.")
+    source: str | None = Field(None, description="Which of the group's sources it reads; default the first.")
     where: str | None = Field(None, description="Only events for which this SQL condition is true.")
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
     owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
     expect: Expected | None = Field(
-        None, description="What its values look like: min, max, empty; else a warning."
+        None, description="What its values look like: min, max, empty, median, values; else a warning."
     )
     example: Example | None = Field(
         None, description="Events and what it gives for them; `make test` tries it."
@@ -142,8 +149,9 @@ class Feature(BaseModel):
         if self.kind in (*UNWINDOWED, "sql"):
             if self.windows:
                 raise ValueError(f"feature {self.name}: {self.kind} takes no windows")
-            if self.kind == "sql" and self.where:
-                raise ValueError(f"feature {self.name}: sql is over features, so it takes no where")
+            if self.kind == "sql" and (self.where or self.source):
+                refused = "where" if self.where else "source"
+                raise ValueError(f"feature {self.name}: sql is over features, so it takes no {refused}")
         elif not self.windows:
             raise ValueError(f"feature {self.name}: {self.kind} needs windows, for example [7d, 28d]")
         if len(set(self.windows)) != len(self.windows):
@@ -176,33 +184,53 @@ class Feature(BaseModel):
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of one entity over one source, checked against the source's columns.
+    """The features of one entity over one source or several, checked against the sources' columns.
 
-    ``source_columns`` maps the columns of ``events`` to their DuckDB types.
-    Raises FeatureError naming the feature where an expression or an entity can't be resolved.
+    ``sources`` maps the name of each source to its columns with their DuckDB types; a feature that names no source
+    reads the first. Raises FeatureError naming the feature where an expression or an entity can't be resolved.
     """
 
-    entity: str
+    entity: Entity
     features: tuple[Feature, ...]
-    source_columns: Mapping[str, str]
+    sources: Mapping[str, Mapping[str, str]]
 
     def __post_init__(self) -> None:
-        if self.entity not in self.source_columns:
-            raise FeatureError(
-                f"entity {self.entity}: {unknown(self.entity, self.source_columns)}", self.entity
-            )
+        self._check_entity()
+        for source in self.sources:
+            if len(self.sources) > 1 and not self.of_source(source):
+                raise FeatureError(f"no feature reads the source {source}: leave it out, or use it", source)
         names = [column for feature in self.features for column in feature.columns]
         for name in names:
             if names.count(name) > 1:
                 raise FeatureError(f"two features give a column {name}: rename one", name)
-            if name in (self.entity, "as_of"):
+            if name in (*self.entity, "as_of"):
                 raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column", name)
         for feature in self.features:
             self._check(feature)
         _ = self.ordered_sql
 
+    def _check_entity(self) -> None:
+        for column in self.entity:
+            if self.entity.count(column) > 1:
+                raise FeatureError(f"entity: {column} is named twice", column)
+            for source, columns in self.sources.items():
+                if column not in columns:
+                    raise FeatureError(f"entity {column}, in {source}: {unknown(column, columns)}", column)
+            types = {columns[column]: source for source, columns in self.sources.items()}
+            if len(types) > 1:
+                found = ", ".join(f"{kind} in {source}" for kind, source in types.items())
+                raise FeatureError(
+                    f"entity {column}: it is a {found}; declare the same type in both contracts", column
+                )
+
     def _check(self, feature: Feature) -> None:
-        known: Sequence[str] = self.columns if feature.kind == "sql" else list(self.source_columns)
+        if feature.source is not None and feature.source not in self.sources:
+            raise FeatureError(
+                f"feature {feature.name}: {unknown(feature.source, list(self.sources), 'source')}",
+                feature.source,
+            )
+        columns = self.columns_for(feature)
+        known: Sequence[str] = self.columns if feature.kind == "sql" else list(columns)
         expressions = (
             [] if feature.kind.startswith("time_since") or feature.expression == "*" else [feature.expression]
         )
@@ -213,10 +241,28 @@ class FeatureSet:
 
         given = feature.example.events if feature.example else ()
         for column in {column: None for event in given for column in event if column != "ago"}:
-            if column not in self.source_columns:
+            if column not in columns:
                 raise FeatureError(
-                    f"feature {feature.name}: its example has {unknown(column, self.source_columns)}", column
+                    f"feature {feature.name}: its example has {unknown(column, columns)}", column
                 )
+
+    def source_of(self, feature: Feature) -> str:
+        """The name of the source a feature reads: its own, or the first."""
+        return feature.source or next(iter(self.sources))
+
+    def of_source(self, source: str) -> list[Feature]:
+        """The features that aggregate the events of a source, in the order of declaration."""
+        return [f for f in self.features if f.kind != "sql" and self.source_of(f) == source]
+
+    def columns_for(self, feature: Feature) -> Mapping[str, str]:
+        """The columns, with their types, of the source a feature reads."""
+        return self.sources[self.source_of(feature)]
+
+    @property
+    def entity_types(self) -> dict[str, str]:
+        """Column -> DuckDB type of the entity."""
+        types = next(iter(self.sources.values()))
+        return {column: types[column] for column in self.entity}
 
     @cached_property
     def columns(self) -> list[str]:
@@ -246,15 +292,16 @@ class FeatureSet:
             waiting = [feature for feature in waiting if feature not in layer]
         return layers
 
-    def lineage(self, feature: Feature) -> set[str]:
-        """The columns of ``events`` a feature is computed from."""
+    def lineage(self, feature: Feature) -> set[tuple[str, str]]:
+        """The columns a feature is computed from, each with the name of its source."""
         if feature.kind == "sql":
             needed = set(columns_of(feature.expression, feature.name))
             return {c for f in self.features if needed & set(f.columns) for c in self.lineage(f)}
         texts = [feature.where] if feature.where else []
         if feature.expression != "*" and not feature.kind.startswith("time_since"):
             texts.append(feature.expression)
-        return {"occurred_at"} | {c for text in texts for c in columns_of(text, feature.name)}
+        read = {"occurred_at"} | {c for text in texts for c in columns_of(text, feature.name)}
+        return {(self.source_of(feature), column) for column in read}
 
 
 def unknown(name: str, known: Sequence[str] | Mapping[str, str], what: str = "column") -> str:

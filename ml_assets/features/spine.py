@@ -9,7 +9,14 @@ Queries are DuckDB SQL that sqlglot can carry to other engines: no ASOF joins, n
 """
 
 from ml_assets.features.spec import Feature, FeatureSet
-from ml_assets.features.tiles import known_events, over, part_columns, partial_aggregates, partials
+from ml_assets.features.tiles import (
+    carried_parts,
+    known_events,
+    over,
+    part_columns,
+    partial_aggregates,
+    parts_of,
+)
 
 ROW = "__row"
 """The column that numbers the rows of a spine. Names that begin so are never a source's."""
@@ -19,13 +26,12 @@ def spine_query(features: FeatureSet) -> str:
     """The query that gives every row of the relation ``spine`` its features.
 
     ``spine`` has ``__row`` (a number of its own for each row), the entity and ``as_of`` (TIMESTAMPTZ). The
-    relation ``tiles`` holds the tiles with an available day before the day of the last as_of, ``events`` the
-    events that happened or became available on a day of an as_of, or on a day a window begins on. Columns:
+    relation ``tiles`` holds the tiles with an available day before the day of the last as_of, ``<source>_events``
+    the events that happened or became available on a day of an as_of, or on a day a window begins on. Columns:
     ``__row``, then the features in the order of declaration. A row whose entity has no events counts and
     sums 0 and has NULL otherwise.
     """
     windows = sorted({days for f in features.features for days in f.columns.values() if days is not None})
-    carried = [f for f in features.features if f.is_carried]
     counted = [
         (feature, column, days)
         for feature in features.features
@@ -34,11 +40,9 @@ def spine_query(features: FeatureSet) -> str:
     ]
     steps = [
         f"asked AS (SELECT {ROW}, {features.entity}, as_of, CAST(as_of AS DATE) AS as_of_day FROM spine)",
-        known_events(features),
-        _touched(features, windows),
-        *partial_aggregates(features, "touched", [ROW, *map(_within, windows)]),
-        *(_carried(features, carried) if carried else []),
-        _pieces(features, windows, carried),
+        *(step for source in features.sources for step in _touched(features, source, windows)),
+        *(_carried(features) if any(f.is_carried for f in features.features) else []),
+        _pieces(features, windows),
         _aggregated(features),
         *(_counted(feature, column, days) for feature, column, days in counted),
         _together(features, [column for _, column, _ in counted]),
@@ -55,71 +59,72 @@ def _within(days: int) -> str:
     return f"__within_{days}"
 
 
-def _touched(features: FeatureSet, windows: list[int]) -> str:
-    """The events of which a tile would tell too little: known only on the day of as_of, or on a window's first day."""
-    entity = features.entity
+def _touched(features: FeatureSet, source: str, windows: list[int]) -> list[str]:
+    """The events of which a tile would tell too little, aggregated: known only on as_of's day, or on a window's first."""
+    known = f"known_{source}"
+    same = features.entity.equal(known, "asked")
     begins = {days: f"occurred_at >= as_of - INTERVAL '{days}' DAY" for days in windows}
     flags = [f"{begins[days]} AS {_within(days)}" for days in windows]
     branches = [
-        f"SELECT {', '.join([ROW, 'known.*', *flags])} FROM asked JOIN known ON known.{entity} = asked.{entity} "
+        f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
         "AND available_date = as_of_day WHERE occurred_at < as_of AND available_at <= as_of"
     ]
     for days in windows:
         flags = [f"{days == other} AS {_within(other)}" for other in windows]
         branches.append(
-            f"SELECT {', '.join([ROW, 'known.*', *flags])} FROM asked JOIN known ON known.{entity} = asked.{entity} "
+            f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
             f"AND event_date = as_of_day - {days} WHERE available_date < as_of_day AND {begins[days]}"
         )
-    return f"touched AS ({' UNION ALL '.join(branches)})"
+    touched = f"touched_{source}"
+    return [
+        known_events(features, source),
+        f"{touched} AS ({' UNION ALL '.join(branches)})",
+        *partial_aggregates(features, source, touched, [ROW, *map(_within, windows)]),
+    ]
 
 
-def _carried(features: FeatureSet, carried: list[Feature]) -> list[str]:
+def _carried(features: FeatureSet) -> list[str]:
     """What looks back without a limit, as it stood after each day on which something became available."""
     entity = features.entity
-    picked = [
-        f"{'MIN' if feature.kind == 'time_since_first' else 'MAX'}({part}) {{over}}AS {part}"
-        for feature in carried
-        for part in partials(feature)
-    ]
+    picked = [f"{together}({part}) {{over}}AS {part}" for part, together in carried_parts(features).items()]
     daily = [each.format(over="") for each in picked]
     running = [each.format(over="OVER up_to_now ") for each in picked]
     return [
-        f"daily AS (SELECT {', '.join([entity, 'available_date', *daily])} FROM tiles "
-        f"WHERE {entity} IN (SELECT {entity} FROM asked) GROUP BY {entity}, available_date)",
+        f"daily AS (SELECT {', '.join([*entity, 'available_date', *daily])} FROM tiles "
+        f"JOIN (SELECT DISTINCT {entity} FROM asked) AS whom USING ({entity}) GROUP BY {entity}, available_date)",
         f"carried AS (SELECT {entity}, available_date AS after, "
         f"LEAD(available_date) OVER (PARTITION BY {entity} ORDER BY available_date) AS until, {', '.join(running)} "
         f"FROM daily WINDOW up_to_now AS (PARTITION BY {entity} ORDER BY available_date))",
     ]
 
 
-def _pieces(features: FeatureSet, windows: list[int], carried: list[Feature]) -> str:
+def _pieces(features: FeatureSet, windows: list[int]) -> str:
     """All parts a row is made of, each with the windows it lies in."""
     entity, columns = features.entity, part_columns(features)
-    branches = [f"SELECT {', '.join([ROW, *map(_within, windows), *columns])} FROM touched_parts"]
+    branches = [
+        f"SELECT {', '.join([ROW, *map(_within, windows), *parts_of(features, source)])} FROM touched_{source}_parts"
+        for source in features.sources
+    ]
     if windows:
         flags = [f"event_date > as_of_day - {days} AS {_within(days)}" for days in windows]
         branches.append(
-            f"SELECT {', '.join([ROW, *flags, *columns])} FROM asked JOIN tiles ON tiles.{entity} = asked.{entity} "
+            f"SELECT {', '.join([ROW, *flags, *columns])} FROM asked JOIN tiles ON {entity.equal('tiles', 'asked')} "
             f"AND available_date < as_of_day AND event_date > as_of_day - {windows[-1]}"
         )
-    if carried:
-        parts = {part for feature in carried for part in partials(feature)}
+    if parts := carried_parts(features):
         flags = [f"FALSE AS {_within(days)}" for days in windows]
         held = [column if column in parts else f"NULL AS {column}" for column in columns]
         branches.append(
-            f"SELECT {', '.join([ROW, *flags, *held])} FROM asked JOIN carried ON carried.{entity} = asked.{entity} "
+            f"SELECT {', '.join([ROW, *flags, *held])} FROM asked JOIN carried ON {entity.equal('carried', 'asked')} "
             "AND after < as_of_day AND (until IS NULL OR until >= as_of_day)"
         )
     return f"pieces AS ({' UNION ALL '.join(branches)})"
 
 
 def _aggregated(features: FeatureSet) -> str:
-    columns = []
+    columns = [f"{together}({part}) AS {part}" for part, together in carried_parts(features).items()]
     for feature in features.features:
-        if feature.is_carried:
-            (part,) = partials(feature)
-            columns.append(f"{'MIN' if feature.kind == 'time_since_first' else 'MAX'}({part}) AS {part}")
-        elif feature.kind not in ("mode", "count_distinct", "sql"):
+        if not feature.is_carried and feature.kind not in ("mode", "count_distinct", "sql"):
             columns += [
                 f"{over(feature, _within(days))} AS {column}"
                 for column, days in feature.columns.items()

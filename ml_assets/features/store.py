@@ -8,38 +8,39 @@ import duckdb
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.snapshots import snapshot_query
 from ml_assets.features.spec import FeatureSet
-from ml_assets.features.tiles import AVAILABLE_DATE, tiles_query
+from ml_assets.features.tiles import AVAILABLE_DATE, events_of, tiles_query
 from ml_assets.lake import Between, Table, count
 
 
 def write_tiles(
     con: duckdb.DuckDBPyConnection,
     features: FeatureSet,
-    events: Table,
+    events: Mapping[str, Table],
     tiles: Table,
     between: Between,
-    reach: int,
+    reach: Mapping[str, int],
     metadata: Mapping[str, str],
 ) -> int:
     """Build the tiles that became available on the days ``between``; return their number.
 
     Days whose tiles are as before are left untouched, so that no snapshot is built again for them.
 
-    ``reach`` is how many days can lie between an event and its availability; one that lies further back
-    raises FeatureError, as its tile would be lost.
+    ``events`` is the table of each source, ``reach`` how many days can lie between its events and their
+    availability; one that lies further back raises FeatureError, as its tile would be lost.
     """
     first, last = between
-    read = events.read(con, between=(first - timedelta(days=reach), last))
-    read.create_view("events", replace=True)
-    ((late,),) = con.execute(
-        f"SELECT max({AVAILABLE_DATE} - event_date) FROM events WHERE {AVAILABLE_DATE} <= ?",
-        [last],
-    ).fetchall()
-    if late is not None and late > reach:
-        raise FeatureError(
-            f"An event became available {late} days after it happened, but {reach} days are declared. Raise "
-            "landing.late_days in the source's defs.yaml."
-        )
+    for source, table in events.items():
+        read = table.read(con, between=(first - timedelta(days=reach[source]), last))
+        read.create_view(events_of(source), replace=True)
+        ((late,),) = con.execute(
+            f"SELECT max({AVAILABLE_DATE} - event_date) FROM {events_of(source)} WHERE {AVAILABLE_DATE} <= ?",
+            [last],
+        ).fetchall()
+        if late is not None and late > reach[source]:
+            raise FeatureError(
+                f"An event of {source} became available {late} days after it happened, but {reach[source]} days are "
+                "declared. Raise landing.late_days in the source's defs.yaml."
+            )
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
     rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
     tiles.update(con, rows, between=between, metadata=metadata)

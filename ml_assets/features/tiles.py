@@ -15,41 +15,70 @@ SUMS = (("sum", 6), ("squares", 12))
 
 
 def tiles_query(features: FeatureSet) -> str:
-    """The query that turns the relation ``events`` into tiles.
+    """The query that turns the events of every source, relations ``<source>_events``, into tiles.
 
     Columns: the entity, ``event_date``, ``available_date`` (both UTC days) and the partial aggregates,
-    named ``<feature>__<part>``. Events without an entity don't make tiles.
+    named ``<feature>__<part>``. A tile holds the events of one source; the parts of other sources are NULL in it.
+    Events without an entity don't make tiles.
     """
-    steps = partial_aggregates(features, "known", [features.entity, "event_date", "available_date"])
-    return f"WITH {known_events(features)}, {', '.join(steps)} SELECT * FROM known_parts"
+    keys = [*features.entity, "event_date", "available_date"]
+    steps, tiles = [], []
+    for source in features.sources:
+        steps += [
+            known_events(features, source),
+            *partial_aggregates(features, source, f"known_{source}", keys),
+        ]
+        listed = ", ".join([*keys, *parts_of(features, source)])
+        tiles.append(f"SELECT {listed} FROM known_{source}_parts")
+    return f"WITH {', '.join(steps)} {' UNION ALL '.join(tiles)}"
 
 
-def known_events(features: FeatureSet) -> str:
-    """The common table expression ``known``: the events that have an entity, with their available day."""
+def events_of(source: str) -> str:
+    """The relation that holds a source's events."""
+    return f"{source}_events"
+
+
+def known_events(features: FeatureSet, source: str) -> str:
+    """The common table expression ``known_<source>``: the events that have an entity, with their available day."""
     return (
-        f"known AS (SELECT *, {AVAILABLE_DATE} AS available_date FROM events "
-        f"WHERE {features.entity} IS NOT NULL)"
+        f"known_{source} AS (SELECT *, {AVAILABLE_DATE} AS available_date FROM {events_of(source)} "
+        f"WHERE {features.entity.is_named})"
     )
 
 
-def partial_aggregates(features: FeatureSet, relation: str, by: Sequence[str]) -> list[str]:
-    """Common table expressions, the last of them ``<relation>_parts``: the keys ``by``, then all partial aggregates."""
-    keys = ", ".join(by)
-    aggregates = [
-        f"{sql} AS {column}" for f in features.features for column, sql in partials(f).items() if sql
-    ]
-    modes = [f for f in features.features if f.kind == "mode"]
+def parts_of(features: FeatureSet, source: str) -> list[str]:
+    """All partial aggregates in the order of declaration, as a tile of this source has them: of others NULL."""
+    own = {column for feature in features.of_source(source) for column in partials(feature)}
+    return [column if column in own else f"NULL AS {column}" for column in part_columns(features)]
+
+
+def partial_aggregates(features: FeatureSet, source: str, relation: str, by: Sequence[str]) -> list[str]:
+    """Common table expressions, the last ``<relation>_parts``: the keys ``by``, then the source's partial aggregates."""
+    keys, own = ", ".join(by), features.of_source(source)
+    aggregates = [f"{sql} AS {column}" for f in own for column, sql in partials(f).items() if sql]
+    modes = [f for f in own if f.kind == "mode"]
+    columns = [column for feature in own for column in partials(feature)]
     joins = "".join(f" LEFT JOIN {relation}__{f.name} USING ({keys})" for f in modes)
     return [
         f"{relation}_any AS (SELECT {', '.join([keys, *aggregates])} FROM {relation} GROUP BY {keys})",
         *(_counts(f, relation, keys) for f in modes),
-        f"{relation}_parts AS (SELECT {', '.join([keys, *part_columns(features)])} FROM {relation}_any{joins})",
+        f"{relation}_parts AS (SELECT {', '.join([keys, *columns])} FROM {relation}_any{joins})",
     ]
 
 
 def part_columns(features: FeatureSet) -> list[str]:
     """The names of all partial aggregates, in the order of declaration."""
     return [column for feature in features.features for column in partials(feature)]
+
+
+def carried_parts(features: FeatureSet) -> dict[str, str]:
+    """The parts that look back without a limit, each with the SQL aggregate that takes two of them together."""
+    return {
+        part: "MIN" if feature.kind == "time_since_first" else "MAX"
+        for feature in features.features
+        if feature.is_carried
+        for part in partials(feature)
+    }
 
 
 def partials(feature: Feature) -> dict[str, str | None]:

@@ -1,9 +1,11 @@
 """Predictions: score the population of a snapshot and say exactly what was scored, by which version."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from ml_assets.features import Entity
 from ml_assets.lake import Between, Table
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def population_frame(
-    con: duckdb.DuckDBPyConnection, snapshot: Table, between: Between, *, entity: str, population: str
+    con: duckdb.DuckDBPyConnection, snapshot: Table, between: Between, *, entity: Entity, population: str
 ) -> "pd.DataFrame":
     """The members of the population at every as_of of a range, with their features.
 
@@ -20,7 +22,7 @@ def population_frame(
     JSON, which says later whether two predictions saw the same inputs.
     """
     rows = snapshot.read(con, between=between)
-    features = ", ".join(f'"{c}"' for c in rows.columns if c not in (entity, "as_of"))
+    features = ", ".join(f'"{c}"' for c in rows.columns if c not in (*entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
     frame: pd.DataFrame = con.sql(
         f"SELECT *, md5(to_json(struct_pack({_named(features)}))::VARCHAR) AS features_hash "
@@ -41,19 +43,22 @@ def prediction_rows(
     model: str,
     version: int,
     cutoff: object,
-    entity: str,
+    entity: Mapping[str, str],
 ) -> duckdb.DuckDBPyRelation:
     """The rows of the table ``predictions``.
 
     Columns: ``prediction_id`` (MD5 of model, version, entity and as_of), the entity, ``as_of`` DATE,
     ``model_version`` BIGINT, ``known_until`` DATE (the version's cutoff: what happened before it may have
-    been learnt from), ``features_hash``, ``score`` DOUBLE. Same inputs, same rows.
+    been learnt from), ``features_hash``, ``score`` DOUBLE. ``entity`` maps its columns to their DuckDB
+    types. Same inputs, same rows.
     """
-    scored = frame[[entity, "as_of", "features_hash"]].assign(score=scores)
+    scored = frame[[*entity, "as_of", "features_hash"]].assign(score=scores)
     con.register("scored_population", scored)
+    named = ", ".join(f"CAST({column} AS {kind})::VARCHAR" for column, kind in entity.items())
+    typed = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in entity.items())
     return con.sql(
-        f"SELECT md5(to_json([{_text(model)}, '{version}', {entity}::VARCHAR, as_of::DATE::VARCHAR])::VARCHAR) "
-        f"AS prediction_id, {entity}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "
+        f"SELECT md5(to_json([{_text(model)}, '{version}', {named}, as_of::DATE::VARCHAR])::VARCHAR) "
+        f"AS prediction_id, {typed}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "
         f"DATE '{cutoff}' AS known_until, features_hash, score FROM scored_population"
     )
 

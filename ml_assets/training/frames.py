@@ -15,7 +15,7 @@ class FrameError(Exception):
 
 
 def check_frame(
-    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: str, labelled: bool
+    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str], labelled: bool
 ) -> "pd.DataFrame":
     """Check a frame against the snapshot's schema with pandera, and return it with the model's dtypes.
 
@@ -26,17 +26,14 @@ def check_frame(
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
 
-    missing = [name for name in (entity, "as_of", *schema) if name not in frame]
+    missing = [name for name in (*entity, "as_of", *schema) if name not in frame]
     if missing:
         raise FrameError(
             f"The frame has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}. "
             "Materialize the snapshot again if the feature was declared since."
         )
     frame = frame.copy()
-    columns = {
-        entity: pa.Column(nullable=False),
-        "as_of": pa.Column(nullable=False),
-    }
+    columns = {name: pa.Column(nullable=False) for name in (*entity, "as_of")}
     for name, sql_type in schema.items():
         if sql_type in (TEXT, "BOOLEAN"):
             frame[name] = frame[name].astype("string").astype(object)
@@ -48,7 +45,7 @@ def check_frame(
     if labelled:
         columns["label"] = pa.Column(int, pa.Check.isin([0, 1]), nullable=False, coerce=True)
     try:
-        return pa.DataFrameSchema(columns, unique=[entity, "as_of"], strict=False).validate(frame, lazy=True)
+        return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(frame, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases.groupby(["column", "check"], dropna=False)["failure_case"]
         found = "; ".join(

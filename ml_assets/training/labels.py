@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from ml_assets.features import Entity
 from ml_assets.training.spec import Label
 
 
@@ -54,7 +55,7 @@ def build_labels(
     events: duckdb.DuckDBPyRelation,
     as_ofs: Sequence[date],
     *,
-    entity: str,
+    entity: Entity,
     population: str,
     label: Label,
 ) -> duckdb.DuckDBPyRelation:
@@ -71,11 +72,11 @@ def build_labels(
     return con.sql(
         f"WITH members AS (SELECT {entity}, as_of FROM label_snapshots WHERE as_of IN ({days}) AND ({population})), "
         f"met AS (SELECT {entity}, occurred_at FROM label_events WHERE {label.condition}), "
-        f"happened AS (SELECT DISTINCT members.{entity}, members.as_of FROM members JOIN met "
-        f"ON met.{entity} = members.{entity} AND met.occurred_at >= members.as_of::TIMESTAMPTZ "
+        f"happened AS (SELECT DISTINCT {entity.of('members')}, members.as_of FROM members JOIN met "
+        f"ON {entity.equal('met', 'members')} AND met.occurred_at >= members.as_of::TIMESTAMPTZ "
         f"AND met.occurred_at < (members.as_of + {label.days})::TIMESTAMPTZ) "
-        f"SELECT members.{entity}, members.as_of, "
+        f"SELECT {entity.of('members')}, members.as_of, "
         f"(CASE WHEN happened.as_of IS NULL THEN {1 - happened} ELSE {happened} END)::INTEGER AS label, "
         f"members.as_of + {label.days} AS matures FROM members LEFT JOIN happened "
-        f"ON happened.{entity} = members.{entity} AND happened.as_of = members.as_of"
+        f"ON {entity.equal('happened', 'members')} AND happened.as_of = members.as_of"
     )

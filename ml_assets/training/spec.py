@@ -36,6 +36,9 @@ class Label(BaseModel):
 
     absent: str | None = Field(None, description="Label 1 if no event meets this SQL condition.")
     occurs: str | None = Field(None, description="Label 1 if an event meets this SQL condition.")
+    source: str | None = Field(
+        None, description="Which of the group's sources it looks at; default the first."
+    )
     within: Window = Field(description="The horizon in days, for example 28d.")
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from ml_assets.features import Entity
 from ml_assets.lake import LakeError, Table, content_hash, count
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
@@ -40,7 +41,7 @@ def build_training_set(
     labels: Table,
     cutoff: date,
     *,
-    entity: str,
+    entity: Entity,
     features: Sequence[str],
     label: Label,
     cutoffs: Cutoffs,
@@ -60,7 +61,7 @@ def build_training_set(
         wanted, train_days, tune_days = [cutoff], [], []
     between, given = (wanted[0], wanted[-1]), versions or {}
     snapshot.read(
-        con, columns=[entity, "as_of", *features], between=between, version=given.get(snapshot.name)
+        con, columns=[*entity, "as_of", *features], between=between, version=given.get(snapshot.name)
     ).create_view("ts_snapshot", replace=True)
     labels.read(con, between=between, version=given.get(labels.name)).create_view("ts_labels", replace=True)
     con.execute(
@@ -76,7 +77,7 @@ def build_training_set(
         train=tuple(train_days),
         tune=tuple(tune_days),
         unlabelled=tuple(day for day in [*train_days, *tune_days] if day not in labelled),
-        digest=content_hash(rows, ["as_of", entity]),
+        digest=content_hash(rows, ["as_of", *entity]),
     )
 
 
@@ -116,7 +117,7 @@ def rebuild_training_set(
     versions = {name: int(v) for name, v in json.loads(commits[0].metadata["inputs"]).items()}
     built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
     held = stored.read(con, between=(cutoff, cutoff))
-    digest = content_hash(held, ["as_of", made_by["entity"]])
+    digest = content_hash(held, ["as_of", *made_by["entity"]])
     return Rebuilt(versions, digest, built.digest, count(built.rows))
 
 

@@ -1,4 +1,4 @@
-"""The checks no_future_leakage and features_as_expected on a real instance."""
+"""The checks of features, and their catalogue, on a real instance."""
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from ml_assets_tests.components.house import SOURCE, House
 
 SNAPSHOT = dg.AssetKey(["visitor_features", "snapshot"])
 CHECK = dg.AssetCheckKey(SNAPSHOT, "no_future_leakage")
+PARITY = dg.AssetCheckKey(SNAPSHOT, "offline_online_parity")
 EXPECTED = dg.AssetCheckKey(SNAPSHOT, "features_as_expected")
 
 
@@ -33,6 +34,10 @@ def test_a_good_snapshot_passes(landed: House) -> None:
     assert found.blocking
     assert found.metadata["as_ofs looked at"].value == "2024-01-02, 2024-01-16, 2024-01-31"
     assert found.metadata["events corrected since, snapshot not compared"].value == "none"
+    parity = evaluated(landed, 1, 30, PARITY)
+    assert parity.passed, parity.metadata
+    assert parity.blocking
+    assert parity.metadata["as_ofs looked at"].value == "2024-01-31"
 
 
 def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
@@ -46,6 +51,9 @@ def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
     assert not found.passed
     assert found.metadata["features that differ"].value == "visits_7d"
     assert f"at {on} is" in (found.description or "")
+    parity = evaluated(landed, 12, 12, PARITY)
+    assert not parity.passed
+    assert parity.metadata["features that differ"].value == "visits_7d"
 
 
 def test_corrected_events_are_no_leak(landed: House) -> None:
@@ -54,6 +62,9 @@ def test_corrected_events_are_no_leak(landed: House) -> None:
     found = evaluated(landed, 10, 12)
     assert found.passed, found.metadata
     assert found.metadata["events corrected since, snapshot not compared"].value == "2024-01-12, 2024-01-13"
+    parity = evaluated(landed, 10, 12, PARITY)
+    assert parity.passed, parity.metadata
+    assert parity.metadata["as_ofs looked at"].value == "2024-01-11"
 
 
 def test_values_beyond_what_is_expected_warn(landed: House) -> None:
@@ -69,3 +80,29 @@ def test_values_beyond_what_is_expected_warn(landed: House) -> None:
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN
     assert (found.description or "").startswith("visits_7d: at most 14 expected, 2")
+
+
+def test_the_catalogue_shows_what_there_is(landed: House) -> None:
+    done = landed.run(["visitor_features/catalogue"])
+    assert done.success
+    (made,) = [each.materialization for each in done.get_asset_materialization_events()]
+    assert made.metadata["as_of"].value == "2024-01-31"
+    shown = str(made.metadata["features"].value)
+    assert shown.startswith("| feature | means | computed | reads | used by | values | empty |")
+    (line,) = [line for line in shown.splitlines() if line.startswith("| visits_7d |")]
+    assert "| `count: *` | visits.occurred_at | churn | 0 to 7, median" in line
+    with connect() as con:
+        rows = landed.lake.table("visitor_features/catalogue", "as_of").read(con)
+        assert rows.aggregate("count(*), count(DISTINCT name)").fetchall() == [
+            (len(shown.splitlines()) - 2,) * 2
+        ]
+
+
+def test_the_catalogue_is_made_with_the_snapshots(landed: House) -> None:
+    landed.land(31, 31)
+    assert landed.run(SOURCE, 31, 31).success
+    assert landed.launch(landed.tick("visitor_features_refresh").only).success
+    done = landed.launch(landed.tick("visitor_features_refresh").only)
+    assert done.success
+    made = {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.asset_key}
+    assert made == {"snapshot", "catalogue"}

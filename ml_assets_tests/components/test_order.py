@@ -14,7 +14,7 @@ from ml_assets.components.partitions import as_ranges, daily
 from ml_assets.components.requests import stale_days
 from ml_assets.components.sensors import touched_by, unread_days
 from ml_assets.contracts import Contract
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Lake, Table, connect, content_hash
 from ml_assets.landing import LandingFolder
@@ -119,7 +119,7 @@ class Place:
         with connect() as con:
             events, tiles, snapshot = self.tables.events, self.tiles, self.snapshot
             for part in as_ranges(self._stale(events, tiles, (-LATE, 0))):
-                write_tiles(con, self.features, events, tiles, part, LATE, inputs(events))
+                write_tiles(con, self.features, {"taps": events}, tiles, part, {"taps": LATE}, inputs(events))
             stale = stale_days(tiles.history(), snapshot.history(), tiles.name, (-3000, -1), AS_OFS)
             for part in as_ranges(stale):
                 write_snapshots(con, self.features, tiles, snapshot, part, (-3000, -1), inputs(tiles))
@@ -167,7 +167,7 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Contr
             Feature.model_validate({"name": "taps", "count": "*", "windows": ["2d", "4d"]}),
             Feature.model_validate({"name": "spend", "sum": "amount", "windows": ["4d"]}),
         )
-        found[limited] = (contract, FeatureSet("who", features, columns))
+        found[limited] = (contract, FeatureSet(Entity("who"), features, {"taps": columns}))
     return found
 
 

@@ -57,7 +57,7 @@ def decide(
     slices: tuple[str, ...] = ("department",),
     reloads: bool | None = True,
 ) -> Decision:
-    return judge(holdout, facts, policy, entity="household_id", slices=slices, reloads=reloads)
+    return judge(holdout, facts, policy, entity=["household_id"], slices=slices, reloads=reloads)
 
 
 def gate(name: str, holdout: pd.DataFrame, **given: Any) -> GateResult:

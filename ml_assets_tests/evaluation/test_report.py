@@ -49,7 +49,7 @@ def report(
         "holdout": holdout,
         "facts": facts,
         "decision": decide(holdout, facts=facts, reloads=reloads),
-        "entity": "household_id",
+        "entity": ["household_id"],
         "slices": ["department"],
         "draws": 200,
     }

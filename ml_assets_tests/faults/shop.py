@@ -29,7 +29,7 @@ from ml_assets.components.sensors import (
 )
 from ml_assets.components.source import Source
 from ml_assets.contracts import Contract
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Between, Lake, Table, connect
 from ml_assets.landing import LandingFolder
@@ -99,7 +99,12 @@ class Shop:
             Feature.model_validate({"name": "taps", "count": "*", "windows": ["2d", "4d"]}),
             Feature.model_validate({"name": "spend", "sum": "amount", "windows": ["4d"]}),
         )
-        return Group("by_who", self.source, FeatureSet("who", features, self.source.columns), {})
+        return Group(
+            "by_who",
+            {"taps": self.source},
+            FeatureSet(Entity("who"), features, {"taps": self.source.columns}),
+            {},
+        )
 
     @property
     def tables(self) -> SourceTables:

@@ -194,7 +194,9 @@ def together(request: dict[str, Any]) -> dict[str, Any]:
         late = time.monotonic() + WAIT
         while sum(ready[:]) < len(told):
             if time.monotonic() > late:
-                raise TimeoutError(f"{len(told) - sum(ready[:])} of {len(told)} children are not ready in {WAIT} s")
+                raise TimeoutError(
+                    f"{len(told) - sum(ready[:])} of {len(told)} children are not ready in {WAIT} s"
+                )
             time.sleep(0.0005)
         time.sleep(place.get("after", 0))
         shop.run_days((date.fromisoformat(place["first"]), date.fromisoformat(place["last"])))

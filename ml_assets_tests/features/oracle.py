@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureSet
 
 SOURCE = {
     "household_id": "BIGINT",
@@ -66,7 +66,7 @@ CARRIED = (
     Feature(name="recency_of_a", time_since_last="day", where="department = 'a'"),
     Feature(name="age", time_since_first="day"),
 )
-ALL = FeatureSet("household_id", (*LIMITED, *CARRIED), SOURCE)
+ALL = FeatureSet(Entity("household_id"), (*LIMITED, *CARRIED), {"shop": SOURCE})
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Event:
         return self.occurred_at.astimezone(UTC).date()
 
 
-def load(con: duckdb.DuckDBPyConnection, events: Iterable[Event], name: str = "events") -> None:
+def load(con: duckdb.DuckDBPyConnection, events: Iterable[Event], name: str = "shop_events") -> None:
     """Put the events into a table."""
     rows = [{column: getattr(event, column) for column in SOURCE} for event in events]
     con.register("given_events", pa.Table.from_pylist(rows, schema=ARROW))

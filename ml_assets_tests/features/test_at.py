@@ -36,7 +36,13 @@ def store(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Store:
 
 def ask(store: Store, spine: str, **how: Any) -> duckdb.DuckDBPyRelation:
     return features_at(
-        store.con, ALL, store.con.sql(spine), events=store.events, tiles=store.tiles, reach=REACH, **how
+        store.con,
+        ALL,
+        store.con.sql(spine),
+        events={"shop": store.events},
+        tiles=store.tiles,
+        reach={"shop": REACH},
+        **how,
     )
 
 

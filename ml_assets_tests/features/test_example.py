@@ -2,7 +2,7 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from ml_assets.features import Feature, FeatureError, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.example import try_example
 from ml_assets_tests.features.oracle import SOURCE
 
@@ -11,7 +11,7 @@ EVENTS = [{"ago": "1d", "amount": 2}, {"ago": "3d", "amount": "4.50"}, {"ago": "
 
 def tried(con: duckdb.DuckDBPyConnection, given: dict[str, object]) -> list[str]:
     feature = Feature.model_validate({"name": "x", **given})
-    return try_example(con, FeatureSet("household_id", (feature,), SOURCE), feature)
+    return try_example(con, FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE}), feature)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from ml_assets.features import Feature, FeatureError, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.expected import find_unexpected
 from ml_assets.features.schema import snapshot_schema
 from ml_assets_tests.features.oracle import SOURCE
@@ -12,12 +12,12 @@ ROWS = "SELECT * FROM (VALUES (1, 0.5, 'a'), (2, NULL, NULL), (9, 1.5, NULL), (N
 
 def unexpected(con: duckdb.DuckDBPyConnection, rows: str = ROWS, **expect: object) -> list[str]:
     features = FeatureSet(
-        "household_id",
+        Entity("household_id"),
         tuple(
             Feature.model_validate({"name": name, "last": "amount", "expect": given})
             for name, given in expect.items()
         ),
-        SOURCE,
+        {"shop": SOURCE},
     )
     return [str(each) for each in find_unexpected(con, features, con.sql(rows))]
 
@@ -45,11 +45,19 @@ def test_what_is_not_is_told_with_its_numbers(con: duckdb.DuckDBPyConnection) ->
     ]
 
 
+def test_the_median_and_the_values_there_can_be(con: duckdb.DuckDBPyConnection) -> None:
+    assert unexpected(con, trips={"median": [1, 3]}, top={"values": ["a", "b"]}) == []
+    assert unexpected(con, trips={"median": [3, 9]}, top={"values": ["b", "it's"]}) == [
+        "trips: a median from 3 to 9 expected, 2.0 found, 3 rows",
+        "top: one of b, it's expected, a found, 1 rows",
+    ]
+
+
 def test_bounds_are_for_numbers_and_shares_for_shares() -> None:
     text = Feature.model_validate({"name": "top", "last": "department", "expect": {"max": 1}})
     with pytest.raises(
-        FeatureError, match=r"feature top: expect.min and expect.max are for numbers, and it is a VARCHAR"
+        FeatureError, match=r"feature top: expect.min, max and median are for numbers, and it is a VARCHAR"
     ):
-        snapshot_schema(FeatureSet("household_id", (text,), SOURCE))
+        snapshot_schema(FeatureSet(Entity("household_id"), (text,), {"shop": SOURCE}))
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         Feature.model_validate({"name": "top", "last": "department", "expect": {"empty": 5}})

@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ml_assets.features import Feature, FeatureSet, leakage, tiles
-from ml_assets.features.leakage import Difference, find_leaks
+from ml_assets.features import Entity, Feature, FeatureSet, leakage, tiles
+from ml_assets.features.differences import Difference
+from ml_assets.features.leakage import find_leaks
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, midnight
 from ml_assets_tests.features.test_store import FIRST, LAST, Store, history
 
@@ -24,7 +25,7 @@ def built(con: duckdb.DuckDBPyConnection, folder: Path, features: FeatureSet = A
 
 
 def leaks(store: Store, current: Sequence[date] = AS_OFS) -> list[Difference]:
-    return find_leaks(store.con, store.features, store.events, store.snapshot, AS_OFS, current)
+    return find_leaks(store.con, store.features, {"shop": store.events}, store.snapshot, AS_OFS, current)
 
 
 def test_what_is_right_passes(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -33,10 +34,10 @@ def test_what_is_right_passes(con: duckdb.DuckDBPyConnection, tmp_path: Path) ->
 
 PEEKS = {
     "a filter over all events": Feature(
-        name="peeks", count="*", where="amount >= (SELECT avg(amount) FROM events)", windows=("5d",)
+        name="peeks", count="*", where="amount >= (SELECT avg(amount) FROM shop_events)", windows=("5d",)
     ),
     "a sum over all events": Feature(
-        name="peeks", max="amount + (SELECT count(*) FROM events)", windows=("5d",)
+        name="peeks", max="amount + (SELECT count(*) FROM shop_events)", windows=("5d",)
     ),
     "an expression over all tiles": Feature(name="peeks", sql="spend_2d + (SELECT count(*) FROM tiles)"),
 }
@@ -46,7 +47,7 @@ PEEKS = {
 def test_an_expression_that_peeks_is_named(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, feature: Feature
 ) -> None:
-    features = FeatureSet("household_id", (*LIMITED, feature), SOURCE)
+    features = FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE})
     store = Store(con, tmp_path, features)
     store.land(history())
     store.make_tiles((FIRST, LAST))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.features import Feature, FeatureError, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.schema import snapshot_schema
 from ml_assets.features.snapshots import snapshot_query
 from ml_assets.features.sql import transpile
@@ -41,7 +41,7 @@ def snapshots(
 
 @lru_cache
 def creating(features: tuple[Feature, ...], first: date, last: date) -> tuple[str, str]:
-    declared = FeatureSet("household_id", features, SOURCE)
+    declared = FeatureSet(Entity("household_id"), features, {"shop": SOURCE})
     return (
         f"CREATE OR REPLACE TABLE tiles AS {tiles_query(declared)}",
         f"CREATE OR REPLACE TABLE snapshots AS {snapshot_query(declared, first, last)}",
@@ -263,7 +263,7 @@ def test_the_schema_is_what_the_query_gives(con: duckdb.DuckDBPyConnection) -> N
 @pytest.mark.parametrize("sql_type", ["DOUBLE", "FLOAT"])
 def test_sums_of_doubles_are_refused_with_a_way_out(kind: str, sql_type: str) -> None:
     feature = Feature.model_validate({"name": "spend", kind: "amount", "windows": ["7d"]})
-    features = FeatureSet("household_id", (feature,), SOURCE | {"amount": sql_type})
+    features = FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE | {"amount": sql_type}})
     with pytest.raises(FeatureError) as refused:
         snapshot_schema(features)
     assert str(refused.value) == (
@@ -275,7 +275,7 @@ def test_sums_of_doubles_are_refused_with_a_way_out(kind: str, sql_type: str) ->
 @pytest.mark.parametrize("expression", ["CAST(amount AS DECIMAL(18, 4))", "basket_id"])
 def test_the_way_out_works(expression: str) -> None:
     feature = Feature(name="spend", sum=expression, windows=("7d",))
-    features = FeatureSet("household_id", (feature,), SOURCE | {"amount": "DOUBLE"})
+    features = FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE | {"amount": "DOUBLE"}})
     assert snapshot_schema(features)["spend"] == "DECIMAL(38,6)"
 
 
@@ -294,7 +294,7 @@ def test_the_way_out_works(expression: str) -> None:
 )
 def test_what_duckdb_refuses_names_the_feature(feature: Feature, said: str) -> None:
     with pytest.raises(FeatureError, match=said):
-        snapshot_schema(FeatureSet("household_id", (*LIMITED, feature), SOURCE))
+        snapshot_schema(FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE}))
 
 
 # Spark
@@ -306,7 +306,7 @@ def test_every_query_can_be_written_for_spark(feature: Feature) -> None:
     from sqlglot import exp, parse_one
 
     needed = (feature,) if feature.kind != "sql" else LIMITED
-    features = FeatureSet("household_id", needed, SOURCE)
+    features = FeatureSet(Entity("household_id"), needed, {"shop": SOURCE})
     for query in (tiles_query(features), snapshot_query(features, START, LAST)):
         written = parse_one(transpile(query, "spark"), dialect="spark")
         assert {function.name for function in written.find_all(exp.Anonymous)} == set()

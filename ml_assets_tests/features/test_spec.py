@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml_assets.features import Feature, FeatureError, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 
 SOURCE = {
     "household_id": "BIGINT",
@@ -17,7 +17,7 @@ SOURCE = {
 
 
 def declared(*features: dict[str, Any], entity: str = "household_id") -> FeatureSet:
-    return FeatureSet(entity, tuple(Feature(**feature) for feature in features), SOURCE)
+    return FeatureSet(Entity(entity), tuple(Feature(**feature) for feature in features), {"shop": SOURCE})
 
 
 # one feature
@@ -149,7 +149,7 @@ def test_features_that_cannot_be_resolved(features: list[dict[str, Any]], said: 
 
 def test_an_unknown_entity_names_the_nearest_column() -> None:
     with pytest.raises(
-        FeatureError, match="entity houshold_id: no column houshold_id; did you mean household_id"
+        FeatureError, match="entity houshold_id, in shop: no column houshold_id; did you mean household_id"
     ):
         declared(ITEMS, entity="houshold_id")
 
@@ -178,5 +178,13 @@ def test_lineage_goes_through_sql_to_the_source() -> None:
         {"name": "recency", "time_since_last": "day"},
     )
     by_name = {feature.name: features.lineage(feature) for feature in features.features}
-    assert by_name["spend"] == by_name["twice"] == {"amount", "brand", "occurred_at"}
-    assert by_name["recency"] == {"occurred_at"}
+    assert (
+        by_name["spend"]
+        == by_name["twice"]
+        == {
+            ("shop", "amount"),
+            ("shop", "brand"),
+            ("shop", "occurred_at"),
+        }
+    )
+    assert by_name["recency"] == {("shop", "occurred_at")}

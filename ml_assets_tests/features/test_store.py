@@ -7,7 +7,7 @@ from random import Random
 import duckdb
 import pytest
 
-from ml_assets.features import FeatureError, FeatureSet
+from ml_assets.features import Entity, FeatureError, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Between, Lake, Table, content_hash
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, expected, load, midnight
@@ -58,7 +58,13 @@ class Store:
     def make_tiles(self, *ranges: Between, reach: int = REACH) -> str:
         for between in ranges:
             write_tiles(
-                self.con, self.features, self.events, self.tiles, between, reach, {"by": str(between[0])}
+                self.con,
+                self.features,
+                {"shop": self.events},
+                self.tiles,
+                between,
+                {"shop": reach},
+                {"by": str(between[0])},
             )
         return content_hash(self.tiles.read(self.con), TILE_KEY)
 
@@ -107,7 +113,7 @@ def test_tiles_and_snapshots_are_the_same_in_any_chunks(store: Store, tmp_path: 
 def test_chunks_do_not_matter_where_no_feature_looks_back_without_limit(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    store = Store(con, tmp_path, FeatureSet("household_id", LIMITED, SOURCE))
+    store = Store(con, tmp_path, FeatureSet(Entity("household_id"), LIMITED, {"shop": SOURCE}))
     store.land(history(count=8))
     store.make_tiles((FIRST, LAST))
     assert store.make_snapshots((FIRST, LAST)) == store.make_snapshots(*days())
@@ -127,7 +133,9 @@ def test_the_tables_hold_what_the_definition_says(store: Store) -> None:
 
 def test_the_number_of_rows_is_told(store: Store) -> None:
     between = (FIRST, FIRST + timedelta(days=4))
-    tiles = write_tiles(store.con, ALL, store.events, store.tiles, between, REACH, {"run": "x"})
+    tiles = write_tiles(
+        store.con, ALL, {"shop": store.events}, store.tiles, between, {"shop": REACH}, {"run": "x"}
+    )
     assert tiles == len(store.tiles.read(store.con, between=between).fetchall()) > 0
     rows = write_snapshots(store.con, ALL, store.tiles, store.snapshot, between, EVERYTHING, {"run": "x"})
     assert rows == len(store.snapshot.read(store.con, between=between).fetchall()) > 0
@@ -179,7 +187,7 @@ def test_an_event_later_than_declared_is_refused(store: Store) -> None:
     with pytest.raises(FeatureError) as refused:
         store.make_tiles((FIRST, LAST))
     assert str(refused.value) == (
-        f"An event became available {REACH + 1} days after it happened, but {REACH} days are declared. "
+        f"An event of shop became available {REACH + 1} days after it happened, but {REACH} days are declared. "
         "Raise landing.late_days in the source's defs.yaml."
     )
     assert content_hash(store.tiles.read(store.con), TILE_KEY) == before
@@ -188,6 +196,6 @@ def test_an_event_later_than_declared_is_refused(store: Store) -> None:
 def test_days_without_events_are_empty_partitions(store: Store) -> None:
     quiet = (LAST + timedelta(days=30), LAST + timedelta(days=31))
     store.make_tiles((FIRST, LAST))
-    assert write_tiles(store.con, ALL, store.events, store.tiles, quiet, REACH, {}) == 0
+    assert write_tiles(store.con, ALL, {"shop": store.events}, store.tiles, quiet, {"shop": REACH}, {}) == 0
     assert store.tiles.history(1)[0].between == quiet
     assert write_snapshots(store.con, ALL, store.tiles, store.snapshot, quiet, EVERYTHING, {}) == 8

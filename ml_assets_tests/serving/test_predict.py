@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_assets.features import Entity
 from ml_assets.lake import Lake, Table, connect
 from ml_assets.serving import population_frame, prediction_rows
 
@@ -45,7 +46,7 @@ def write(
 def population(
     con: duckdb.DuckDBPyConnection, snapshot: Table, last: date = LATER, where: str = "trips > 0"
 ) -> pd.DataFrame:
-    return population_frame(con, snapshot, (AS_OF, last), entity="household_id", population=where)
+    return population_frame(con, snapshot, (AS_OF, last), entity=Entity("household_id"), population=where)
 
 
 def predicted(
@@ -53,7 +54,7 @@ def predicted(
 ) -> pd.DataFrame:
     scores = np.linspace(0.1, 0.9, len(frame))
     rows = prediction_rows(
-        con, frame, scores, model=model, version=version, cutoff=AS_OF, entity="household_id"
+        con, frame, scores, model=model, version=version, cutoff=AS_OF, entity={"household_id": "BIGINT"}
     )
     found: pd.DataFrame = rows.df()
     return found
@@ -134,7 +135,9 @@ def test_the_rows_of_the_table(con: duckdb.DuckDBPyConnection, snapshot: Table) 
     write(con, snapshot)
     frame = population(con, snapshot)
     scores = np.linspace(0.1, 0.9, len(frame))
-    rows = prediction_rows(con, frame, scores, model="lapse", version=3, cutoff=AS_OF, entity="household_id")
+    rows = prediction_rows(
+        con, frame, scores, model="lapse", version=3, cutoff=AS_OF, entity={"household_id": "BIGINT"}
+    )
     assert dict(zip(rows.columns, map(str, rows.types), strict=True)) == {
         "prediction_id": "VARCHAR",
         "household_id": "BIGINT",

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import duckdb
 import pytest
 
+from ml_assets.features import Entity
 from ml_assets.training import Label
 from ml_assets.training.labels import build_labels, maturity
 
@@ -33,7 +34,7 @@ def labelled(
         con.table("s"),
         con.table("e"),
         as_ofs,
-        entity="household_id",
+        entity=Entity("household_id"),
         population="trips > 0",
         label=label,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ml_assets.features import Entity
 from ml_assets.lake import Lake, LakeError, Table
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.training_set import TrainingSet, build_training_set
@@ -63,7 +64,7 @@ def build(
         con,
         *tables,
         cutoff,
-        entity="household_id",
+        entity=Entity("household_id"),
         features=features,
         label=LABEL,
         cutoffs=Cutoffs(start=START),

@@ -3,12 +3,13 @@
 from datetime import date
 from pathlib import Path
 
-from ml_assets.features import Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.at import features_at
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Lake, Table, connect
 from ml_assets_tests.benchmarks.sides.duckdb_raw import SNAPSHOT_DAY
 
+SOURCE = "shop"
 COLUMNS = {
     "entity": "BIGINT",
     "amount": "DECIMAL(10,2)",
@@ -17,15 +18,15 @@ COLUMNS = {
     "event_date": "DATE",
 }
 FEATURES = FeatureSet(
-    "entity",
+    Entity("entity"),
     (
         Feature(name="n", count="*", windows=("7d", "28d")),
         Feature(name="s", sum="amount", windows=("7d", "28d")),
     ),
-    COLUMNS,
+    {SOURCE: COLUMNS},
 )
 FIRST, LAST = date(2023, 1, 1), date(2024, 1, 5)
-REACH = 4
+REACH = {SOURCE: 4}
 """Days between an event and its availability, at most."""
 ALL_BEFORE = (-36_500, -1)
 
@@ -36,7 +37,7 @@ def tables(folder: Path) -> None:
     with connect() as con:
         rows = con.read_parquet(f"{folder}/events.parquet")
         events.replace(rows, between=(FIRST, LAST), metadata={})
-        write_tiles(con, FEATURES, events, tiles, (FIRST, LAST), REACH, {})
+        write_tiles(con, FEATURES, {SOURCE: events}, tiles, (FIRST, LAST), REACH, {})
 
 
 def snapshot(folder: Path, out: Path) -> None:
@@ -52,7 +53,8 @@ def spine(folder: Path, out: Path) -> None:
     events, tiles = _tables(folder)
     with connect() as con:
         rows = con.read_parquet(f"{folder}/spine.parquet")
-        features_at(con, FEATURES, rows, events=events, tiles=tiles, reach=REACH).write_parquet(str(out))
+        found = features_at(con, FEATURES, rows, events={SOURCE: events}, tiles=tiles, reach=REACH)
+        found.write_parquet(str(out))
 
 
 def _tables(folder: Path) -> tuple[Table, Table]:

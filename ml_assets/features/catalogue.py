@@ -1,0 +1,96 @@
+"""The catalogue of a group: what every feature column means, what it is made of, and how its values lie."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from ml_assets.features.spec import Feature, FeatureSet
+
+COLUMNS = {
+    "as_of": "DATE",
+    "name": "VARCHAR",
+    "type": "VARCHAR",
+    "means": "VARCHAR",
+    "description": "VARCHAR",
+    "owner": "VARCHAR",
+    "computed": "VARCHAR",
+    "reads": "VARCHAR[]",
+    "models": "VARCHAR[]",
+    "rows": "BIGINT",
+    "empty": "DOUBLE",
+    "smallest": "VARCHAR",
+    "median": "DOUBLE",
+    "largest": "VARCHAR",
+    "most_frequent": "VARCHAR",
+}
+"""The columns of the table, with their DuckDB types; a row is a feature column at the newest as_of."""
+
+
+def computed(feature: Feature) -> str:
+    """The aggregation and its expression, as one line."""
+    where = f" where {feature.where}" if feature.where else ""
+    return f"{feature.kind}: {feature.expression}{where}"
+
+
+def catalogue(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    types: Mapping[str, str],
+    snapshot: duckdb.DuckDBPyRelation,
+    as_of: date,
+    *,
+    owners: Sequence[str],
+    models: Sequence[str],
+) -> list[dict[str, Any]]:
+    """A row for every feature column, with the distribution of its values in the rows of ``snapshot``.
+
+    ``types`` maps columns to DuckDB types, ``owners`` answer for features that name none of their own, ``models``
+    use the group. The median is that of numbers, and approximate; the most frequent values are those of text.
+    """
+    lying = _distributions(con, features, types, snapshot)
+    return [
+        {
+            "as_of": as_of,
+            "name": column,
+            "type": types[column],
+            "means": feature.means,
+            "description": feature.description,
+            "owner": feature.owner or ", ".join(owners),
+            "computed": computed(feature),
+            "reads": [f"{source}.{name}" for source, name in sorted(features.lineage(feature))],
+            "models": list(models),
+            **lying[column],
+        }
+        for feature in features.features
+        for column in feature.columns
+    ]
+
+
+def _distributions(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    types: Mapping[str, str],
+    rows: duckdb.DuckDBPyRelation,
+) -> dict[str, dict[str, Any]]:
+    rows.create_view("catalogued_rows", replace=True)
+    found = con.execute(
+        'SELECT column_name, "min", "max", TRY_CAST(q50 AS DOUBLE), "count", null_percentage FROM '
+        f"(SUMMARIZE SELECT {', '.join(features.columns)} FROM catalogued_rows)"
+    ).fetchall()
+    texts = [column for column in features.columns if types[column] == "VARCHAR"]
+    top = ", ".join(f"approx_top_k({column}, 3)" for column in texts)
+    [frequent] = con.execute(f"SELECT {top} FROM catalogued_rows").fetchall() if texts else [()]
+    named = {column: ", ".join(values or []) for column, values in zip(texts, frequent, strict=True)}
+    return {
+        column: {
+            "rows": count,
+            "empty": float(empty or 0) / 100,
+            "smallest": None if column in named else low,
+            "median": None if column in named else median,
+            "largest": None if column in named else high,
+            "most_frequent": named.get(column),
+        }
+        for column, low, high, median, count, empty in found
+    }

@@ -1,0 +1,32 @@
+"""Which days of a table have been written, and that those which are asked for have."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from ml_assets.features.errors import FeatureError
+from ml_assets.lake import Table
+
+DAY = timedelta(days=1)
+
+
+def days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
+    """The days that have been written, up to the version that is read; a withheld day has only been left."""
+    limit = versions.get(table.name)
+    written: set[date] = set()
+    for commit in table.history():
+        if commit.between and (limit is None or commit.version <= limit):
+            first, last = commit.between
+            written |= {first + n * DAY for n in range((last - first).days + 1)} - commit.left
+    return written
+
+
+def check_covered(table: Table, covered: set[date], through: date) -> None:
+    """Refuse where a day from the table's first to ``through`` was never written."""
+    first = min(covered, default=through)
+    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered]
+    if missing:
+        raise FeatureError(
+            f"moments up to {through + DAY} are asked for, but {table.name} lacks {len(missing)} days, the first "
+            f"of them {missing[0]}. Materialize these days of {table.name} first, or ask for earlier moments",
+            "as_of",
+        )
