@@ -14,12 +14,12 @@ CUTOFFS ?=
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help env up land materialize ui down check test proofs lint validate bench lock clean
+.PHONY: help env up land materialize ui down check test proofs lint validate bench bench-peers lock clean
 
 help: ## list the targets
 	@echo "make up is all you need. The targets:"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 	@echo
 	@echo "  DAYS=200       land that many days instead of the whole year"
 	@echo "  CUTOFFS=2      train on that many cutoffs instead of all"
@@ -70,9 +70,21 @@ validate: env ## dagster.yaml, workspace.yaml and every defs.yaml load
 bench: env ## the benchmarks, each as a ratio measured in one run
 	@$(BIN)/python -m ml_assets_tests.benchmarks
 
-lock: ## resolve the dependencies anew into requirements.lock
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
+bench-peers: env ## make or refresh .venv-bench, whose libraries `make bench` compares with
+	@if uv --version >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(BIN)/python .venv-bench && \
+	  uv pip sync --quiet --python .venv-bench/bin/python --require-hashes requirements-bench.lock; \
+	else \
+	  $(BIN)/python -m venv .venv-bench && \
+	  .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r requirements-bench.lock; \
+	fi
+
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: ## resolve the dependencies anew into requirements.lock and requirements-bench.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
+	$(COMPILE) ml_assets_tests/benchmarks/requirements.in -o requirements-bench.lock
 
 clean: ## remove tables, models and the Dagster instance; landing files and .venv stay
 	@if [ -x $(BIN)/ml-assets ]; then $(BIN)/ml-assets down; fi
