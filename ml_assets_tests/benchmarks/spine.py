@@ -48,6 +48,9 @@ class Result:
 OURS = Side("`features_at`", "ours", "spine", beforehand="tables")
 OUR_SNAPSHOT = Side("`write_snapshots`, from tiles", "ours", "snapshot")
 RAW_SNAPSHOT = Side("DuckDB, from events", "duckdb_raw", "snapshot")
+OUR_MONTH = Side("`write_snapshots`, 28 days in one go", "ours", "month")
+RAW_MONTH = Side("DuckDB, from events, 28 days", "duckdb_raw", "month")
+REQUESTS = Side("`Requests`", "ours", "requests")
 POLARS = Side("Polars, `join_asof`", "polars_asof", "spine")
 FEAST = Side("Feast, a row per event", "feast_join", "at_events", "prepare_at_events", PEERS)
 FEAST_RIGHT = Side("Feast, a row per change", "feast_join", "at_changes", "prepare_at_changes", PEERS)
@@ -74,6 +77,7 @@ def main(scales: Sequence[float] = (1.0,)) -> None:
             write(Path(folder), size)
             spines = _spines(Path(folder), size)
             snapshots = _snapshots(Path(folder), size)
+            _requests(Path(folder))
         _budgets(spines | snapshots)
 
 
@@ -95,15 +99,37 @@ def _snapshots(folder: Path, size: Size) -> dict[Side, Result]:
     """The features of all entities at one moment, from the tiles that the spine had made, and from events."""
     _header("snapshot of all entities", "beforehand, s", "seconds", "rows/s", "peak MB")
     results = {}
-    for side in (OUR_SNAPSHOT, RAW_SNAPSHOT):
-        results[side] = result = _run(side, folder)
-        _row(side, result, size.entities)
-    _assert_same(f"{results[OUR_SNAPSHOT].out}/*/*.parquet", str(results[RAW_SNAPSHOT].out))
+    for ours, raw, days in ((OUR_SNAPSHOT, RAW_SNAPSHOT, 1), (OUR_MONTH, RAW_MONTH, 28)):
+        for side in (ours, raw):
+            results[side] = result = _run(side, folder)
+            _row(side, result, size.entities * days)
+        if not any(results[side].failure for side in (ours, raw)):
+            _assert_same(f"{results[ours].out}/*/*.parquet", str(results[raw].out))
     return results
 
 
+def _requests(folder: Path) -> None:
+    """One key at a time: the sample's rows from a day on, each with its seconds."""
+    result = _run(REQUESTS, folder)
+    _header(
+        "one key at a time", "requests", "p50, ms", "p99, ms", "all seconds", "peak MB", "equal to the oracle"
+    )
+    with duckdb.connect() as con:
+        found = con.read_parquet(str(result.out)).to_arrow_table().to_pylist()
+    right = oracle.expected(folder)
+    times = sorted(row["seconds"] * 1000 for row in found)
+    hits = [
+        tuple(row[name] for name in ("n_7d", "s_7d", "n_28d", "s_28d")) == right[row["row"]] for row in found
+    ]
+    print(
+        f"| {REQUESTS.name} | {len(times)} | {times[len(times) // 2]:.1f} | {times[len(times) * 99 // 100]:.1f} | "
+        f"{result.seconds:.2f} | {result.megabytes:,.0f} | {sum(hits) / len(hits):.1%} |",
+        flush=True,
+    )
+
+
 def _assert_same(ours: str, theirs: str) -> None:
-    columns = "entity, n_7d, s_7d, n_28d, s_28d"
+    columns = "entity, as_of, n_7d, s_7d, n_28d, s_28d"
     ours, theirs = (f"SELECT {columns} FROM '{file}'" for file in (ours, theirs))
     with duckdb.connect() as con:
         [(differ,)] = con.execute(
@@ -122,6 +148,8 @@ def _budgets(results: Mapping[Side, Result]) -> None:
             _ratio(f"spine: seconds of {side.name} / ours", results[side].seconds / at.seconds, least=8)
     _ratio("spine: peak GB", at.megabytes / 1000, most=1)
     _ratio("snapshot: seconds from events / ours", results[RAW_SNAPSHOT].seconds / snapshot.seconds, least=5)
+    in_one_go = results[RAW_MONTH].seconds / results[OUR_MONTH].seconds
+    _ratio("28 snapshots: seconds from events / ours", in_one_go, least=5)
 
 
 def _run(side: Side, folder: Path) -> Result:
