@@ -124,8 +124,8 @@ def _plain(value: object) -> str:
 
 def _lying(group: "Group", columns: list[str]) -> list[str]:
     """How the values of columns lay at the newest as_of of the catalogue, a line each; none before there is one."""
-    from ml_assets.components.feature_group import shown
     from ml_assets.definitions import resources
+    from ml_assets.features.catalogue import shown
     from ml_assets.lake import connect
 
     table = group.catalogue(resources()["lake"].lake)  # type: ignore[attr-defined]

@@ -1,9 +1,8 @@
 """The component ``FeatureGroup``: features of an entity, from tiles to daily snapshots."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,6 @@ from ml_assets.components.partitions import (
     AS_ONE_RUN,
     as_ranges,
     between,
-    between_of_run,
     daily,
     days,
     window,
@@ -33,7 +31,7 @@ from ml_assets.features.catalogue import COLUMNS
 from ml_assets.lake import Between, Lake, Table, records
 
 if TYPE_CHECKING:
-    from ml_assets.features.differences import Difference
+    pass
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""
@@ -173,15 +171,12 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets tiles, snapshot and catalogue, their checks, and the sensor that keeps them fresh."""
+        from ml_assets.components import feature_checks
+
         group = load_group(context, self, context.path)
         return dg.Definitions(
             assets=[self._tiles(group), self._snapshot(group), self._catalogue(group)],
-            asset_checks=[
-                _snapshot_checks(group),
-                _leakage_check(group),
-                _parity_check(group),
-                _expected_check(group),
-            ],
+            asset_checks=feature_checks.checks(group),
             sensors=[refresh_sensor(group.name, group.edges, group.refused)],
         )
 
@@ -293,7 +288,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         def catalogue(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> dg.MaterializeResult:
-            from ml_assets.features.catalogue import catalogue
+            from ml_assets.features.catalogue import catalogue, shown
 
             snapshot, table = group.snapshot(lake.lake), group.catalogue(lake.lake)
             with connection(duckdb) as con:
@@ -327,32 +322,6 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
         return catalogue
 
 
-def shown(row: Mapping[str, Any]) -> dict[str, object]:
-    """A row of the catalogue as a person reads it."""
-    if row["most_frequent"] is not None:
-        values = f"most often {row['most_frequent']}"
-    else:
-        low, median, high = (_short(row[name]) for name in ("smallest", "median", "largest"))
-        values = f"{low} to {high}" + (f", median {median}" if median else "")
-    return {
-        "feature": row["name"],
-        "means": " ".join(filter(None, (row["means"], row["description"]))),
-        "computed": f"`{row['computed']}`",
-        "reads": ", ".join(row["reads"]),
-        "used by": ", ".join(row["models"]) or "no model",
-        "values": values,
-        "empty": f"{row['empty']:.1%}",
-    }
-
-
-def _short(value: object) -> str:
-    """A number to four digits, anything else as it is; nothing for None."""
-    try:
-        return f"{float(str(value)):.4g}"
-    except ValueError:
-        return "" if value is None else str(value)
-
-
 def load_group(context: dg.ComponentLoadContext, group: FeatureGroup, folder: Path) -> Group:
     """Bind a feature group and the source it names."""
     sources = {
@@ -372,189 +341,3 @@ def _meanings(group: Group) -> dict[str, str]:
             window_text = f", over the last {length} days" if length else ""
             means[column] = f"{feature.means or feature.name}{window_text}"
     return means
-
-
-def _snapshot_checks(group: Group) -> dg.AssetChecksDefinition:
-    key = group.key("snapshot")
-
-    @dg.multi_asset_check(
-        name=f"{group.name}__snapshot_checks",
-        specs=[
-            dg.AssetCheckSpec(
-                "one_row_per_entity",
-                asset=key,
-                description=f"Every {group.features.entity} has one row per as_of.",
-                blocking=True,
-            ),
-            dg.AssetCheckSpec(
-                "entities_stay",
-                asset=key,
-                description="No as_of has fewer entities than the one before it: whoever was known stays known.",
-                blocking=True,
-            ),
-        ],
-        can_subset=True,
-    )
-    def snapshot_checks(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        asked = between_of_run(context.run.tags)
-        with connection(duckdb) as con:
-            rows = group.snapshot(lake.lake).read(
-                con, columns=[*group.features.entity, "as_of"], between=asked
-            )
-            rows.create_view("checked_snapshot", replace=True)
-            daily = con.sql(
-                f"SELECT as_of, count(*) AS n, count(DISTINCT ({group.features.entity})) AS entities "
-                "FROM checked_snapshot GROUP BY as_of ORDER BY as_of"
-            ).fetchall()
-        repeated: dict[str, int] = {str(as_of): n - entities for as_of, n, entities in daily if n != entities}
-        shrunk = {
-            str(now[0]): f"{before[2]} -> {now[2]}"
-            for before, now in pairwise(daily)
-            if now[2] < before[2] and now[0] - before[0] == timedelta(days=1)
-        }
-        outcomes: dict[str, Mapping[str, object]] = {"one_row_per_entity": repeated, "entities_stay": shrunk}
-        for selected in context.selected_asset_check_keys:
-            found = outcomes[selected.name]
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=selected.name,
-                passed=not found,
-                metadata={
-                    "as_ofs checked": len(daily),
-                    "failing": dg.MetadataValue.json(dict(list(found.items())[:20])),
-                },
-            )
-
-    return snapshot_checks
-
-
-LOOKED_AT = 3
-"""As_ofs of a run for which no_future_leakage computes the features again."""
-
-
-def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=group.key("snapshot"),
-        name="no_future_leakage",
-        description=(
-            "Sampled rows are computed again from raw events, by the plain definition, and with another future: "
-            "events at and after as_of removed, changed and added. A feature that differs knows what it must not."
-        ),
-        blocking=True,
-    )
-    def no_future_leakage(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> dg.AssetCheckResult:
-        from ml_assets.features.leakage import ENTITIES, find_leaks
-
-        snapshot = group.snapshot(lake.lake)
-        with connection(duckdb) as con:
-            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
-            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
-            as_ofs = _spread(there, LOOKED_AT)
-            current = group.current(lake.lake, as_ofs)
-            found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
-        corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
-        return _compared(
-            found, as_ofs, ENTITIES, {"events corrected since, snapshot not compared": corrected}
-        )
-
-    return no_future_leakage
-
-
-def _parity_check(group: Group) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=group.key("snapshot"),
-        name="offline_online_parity",
-        description=(
-            "Sampled entities are asked for one by one, as a service asks: at the snapshot's own moment the answer is its "
-            "row, at another it is what the plain definition gives. A feature that differs serves what it wasn't "
-            "trained on."
-        ),
-        blocking=True,
-    )
-    def offline_online_parity(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> dg.AssetCheckResult:
-        from ml_assets.features.parity import ENTITIES, find_disparities
-
-        snapshot = group.snapshot(lake.lake)
-        with connection(duckdb) as con:
-            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
-            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
-            as_ofs = group.current(lake.lake, there)[-1:]
-            try:
-                found = [
-                    difference
-                    for as_of in as_ofs
-                    for difference in find_disparities(
-                        con,
-                        group.features,
-                        events=group.events(lake.lake),
-                        tiles=group.tiles(lake.lake),
-                        snapshot=snapshot,
-                        reach=group.late_by,
-                        as_of=as_of,
-                    )
-                ]
-            except FeatureError as error:
-                return dg.AssetCheckResult(
-                    passed=False, severity=dg.AssetCheckSeverity.WARN, description=f"Not looked at: {error}"
-                )
-        return _compared(found, as_ofs, ENTITIES, {})
-
-    return offline_online_parity
-
-
-def _compared(
-    found: Sequence["Difference"], as_ofs: Sequence[date], entities: int, also: Mapping[str, str]
-) -> dg.AssetCheckResult:
-    """The result of a check that compares features of sampled entities computed two ways."""
-    columns = sorted({difference.column for difference in found})
-    return dg.AssetCheckResult(
-        passed=not found,
-        description=f"{', '.join(columns)}: {found[0]}" if found else None,
-        metadata={
-            "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
-            "entities looked at": f"up to {entities} at each as_of",
-            **also,
-            "features that differ": ", ".join(columns) or "none",
-            "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
-        },
-    )
-
-
-def _expected_check(group: Group) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=group.key("snapshot"),
-        name="features_as_expected",
-        description="The values of every feature lie where its declaration expects them: min, max, share of empty.",
-    )
-    def features_as_expected(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> dg.AssetCheckResult:
-        from ml_assets.features.expected import find_unexpected
-
-        with connection(duckdb) as con:
-            rows = group.snapshot(lake.lake).read(con, between=between_of_run(context.run.tags))
-            found = [str(each) for each in find_unexpected(con, group.features, rows)]
-        return dg.AssetCheckResult(
-            passed=not found,
-            severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(found[:3]) or None,
-            metadata={
-                "features with an expectation": sum(1 for f in group.features.features if f.expect),
-                "unexpected": dg.MetadataValue.json(found),
-            },
-        )
-
-    return features_as_expected
-
-
-def _spread(among: Sequence[date], most: int) -> list[date]:
-    """The first, the last and evenly between, at most so many."""
-    if len(among) <= most:
-        return list(among)
-    return [among[round(n * (len(among) - 1) / (most - 1))] for n in range(most)]

@@ -68,6 +68,32 @@ def catalogue(
     ]
 
 
+def shown(row: Mapping[str, Any]) -> dict[str, object]:
+    """A row of the catalogue as a person reads it."""
+    if row["most_frequent"] is not None:
+        values = f"most often {row['most_frequent']}"
+    else:
+        low, median, high = (_short(row[name]) for name in ("smallest", "median", "largest"))
+        values = f"{low} to {high}" + (f", median {median}" if median else "")
+    return {
+        "feature": row["name"],
+        "means": " ".join(filter(None, (row["means"], row["description"]))),
+        "computed": f"`{row['computed']}`",
+        "reads": ", ".join(row["reads"]),
+        "used by": ", ".join(row["models"]) or "no model",
+        "values": values,
+        "empty": f"{row['empty']:.1%}",
+    }
+
+
+def _short(value: object) -> str:
+    """A number to four digits, anything else as it is; nothing for None."""
+    try:
+        return f"{float(str(value)):.4g}"
+    except ValueError:
+        return "" if value is None else str(value)
+
+
 def _distributions(
     con: duckdb.DuckDBPyConnection,
     features: FeatureSet,

@@ -31,7 +31,8 @@ class Requests:
 
     ``con`` is a connection of its own; ``events`` is the table of each source, ``reach`` how many days can lie
     between its events and their availability; ``only`` lists entities, for who needs no others. What is held are the
-    tables as they were at construction, in versions ``versions``; to see later ones, make another.
+    tables as they were at construction, in versions ``versions``; to see later ones, make another. One thread at a
+    time may ask.
     """
 
     def __init__(
