@@ -13,7 +13,7 @@ from ml_assets.features.spine import ROW, spine_query
 from ml_assets.features.tiles import events_of
 from ml_assets.lake import Table
 
-CHUNK = 100_000
+CHUNK = 250_000
 """Rows of a spine that are worked on at a time."""
 TURN = "__turn"
 """The column that numbers the rows by time, so that those worked on together read few days."""

@@ -74,10 +74,8 @@ def write_snapshots(
     parts = max(1, -(-entities * ((last - first).days + 1) // ROWS))
     query = snapshot_query(features, first, last)
     for part in range(parts):
-        con.execute(
-            "CREATE OR REPLACE TEMP VIEW tiles AS SELECT * FROM all_tiles "
-            + (f"WHERE hash({features.entity}) % {parts} = {part}" if parts > 1 else "")
-        )
+        own = f"hash({features.entity}) % {parts} = {part}"
+        con.sql(f"SELECT * FROM all_tiles WHERE {own}").create_view("tiles", replace=True)
         into = "INSERT INTO new_snapshot" if part else "CREATE OR REPLACE TEMP TABLE new_snapshot AS"
         con.execute(f"{into} {query}")
     rows = con.table("new_snapshot")

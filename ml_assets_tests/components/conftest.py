@@ -1,5 +1,7 @@
-from collections.abc import Iterator
+import fcntl
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -25,27 +27,44 @@ def house(empty_home: Path, tmp_path: Path) -> Iterator[House]:
         yield made
 
 
+def made_once(factory: pytest.TempPathFactory, worker: str, name: str, make: Callable[[House], None]) -> Path:
+    """A home that the first of the test processes makes, while the others wait for it."""
+    shared = factory.getbasetemp() if worker == "master" else factory.getbasetemp().parent
+    home, done = shared / name / "home", shared / name / "done"
+    home.parent.mkdir(exist_ok=True)
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            rmtree(home, ignore_errors=True)
+            with opened(home) as house:
+                make(house)
+            done.touch()
+    return home
+
+
 @pytest.fixture(scope="session")
-def landed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def landed_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The home of a project with the days 0 to 29 from landing to snapshot."""
-    home = tmp_path_factory.mktemp("landed") / "home"
-    with opened(home) as made:
-        made.land(0, 29)
-        assert made.run(SOURCE, 0, 29).success
-        assert made.run(["visitor_features/tiles"], 0, 29).success
-        assert made.run(["visitor_features/snapshot"], 1, 30).success
-    return home
+
+    def make(house: House) -> None:
+        house.land(0, 29)
+        assert house.run(SOURCE, 0, 29).success
+        assert house.run(["visitor_features/tiles"], 0, 29).success
+        assert house.run(["visitor_features/snapshot"], 1, 30).success
+
+    return made_once(tmp_path_factory, worker_id, "landed", make)
 
 
 @pytest.fixture(scope="session")
-def finished_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The home of a project with everything materialized: a champion of 2024-03-04."""
-    home = tmp_path_factory.mktemp("finished") / "home"
-    with opened(home) as made:
-        made.land(0, LANDED)
-        done = made.materialize(cutoffs=1)
+
+    def make(house: House) -> None:
+        house.land(0, LANDED)
+        done = house.materialize(cutoffs=1)
         assert all(phase.success for phase in done), [p.messages for p in done]
-    return home
+
+    return made_once(tmp_path_factory, worker_id, "finished", make)
 
 
 @pytest.fixture

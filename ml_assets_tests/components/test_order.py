@@ -171,6 +171,7 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Contr
     return found
 
 
+@pytest.mark.proof
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     arrivals=st.lists(st.tuples(file, st.booleans(), st.none() | span), min_size=1, max_size=7),

@@ -132,7 +132,7 @@ def test_recorded_versions_are_read(store: Store) -> None:
         ),
         (
             "SELECT 1 AS household_id, DATE '2020-03-20' AS as_of",
-            "asks for moments up to 2020-03-20, but group/tiles lacks 13 days, the first of them 2020-03-07",
+            "moments up to 2020-03-20 are asked for, but group/tiles lacks 13 days, the first of them 2020-03-07",
         ),
         (
             f"SELECT 1 AS household_id, TIMESTAMPTZ '{LAST + timedelta(days=1)} 10:00:00+00' AS as_of",

@@ -202,7 +202,7 @@ def histories(draw: st.DrawFn) -> History:
     return History([*bought, *repeated], draw(st.lists(st.tuples(keys, visits), max_size=6)))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_all_three_uses_are_what_the_definition_says(data: st.DataObject) -> None:
     history = data.draw(histories())
