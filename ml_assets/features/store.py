@@ -11,6 +11,7 @@ from ml_assets.features.spec import FeatureSet
 from ml_assets.features.tiles import AVAILABLE_DATE, events_of, tiles_query
 from ml_assets.lake import Between, Table, count
 
+DAY = timedelta(days=1)
 ROWS = 2_000_000
 """Rows of a snapshot that are worked on at a time."""
 
@@ -61,23 +62,37 @@ def write_snapshots(
 ) -> int:
     """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows.
 
-    So many entities are worked on at a time as make about ``ROWS`` rows: memory doesn't grow with their number.
+    So many days, and of one day so many entities, are worked on at a time as make about ``ROWS`` rows. A commit
+    holds whole days.
     """
     first, last = between
-    earliest = date.fromordinal(max(1, first.toordinal() + reach[0]))
-    tiles.read(con, between=(earliest, last + timedelta(days=reach[1]))).create_view(
-        "all_tiles", replace=True
-    )
+    back, ahead = (timedelta(days=days) for days in reach)
+    earliest = date.fromordinal(max(1, (first.toordinal() + back.days)))
+    tiles.read(con, between=(earliest, last + ahead)).create_view("all_tiles", replace=True)
     [(entities,)] = con.execute(
         f"SELECT approx_count_distinct(hash({features.entity})) FROM all_tiles"
     ).fetchall()
-    parts = max(1, -(-entities * ((last - first).days + 1) // ROWS))
-    query = snapshot_query(features, first, last)
+    days, parts = timedelta(days=max(1, ROWS // max(1, entities))), -(-entities // ROWS) or 1
+    rows = 0
+    while first <= last:
+        until = min(last, first + days - DAY)
+        _compute(con, features, (first, until), until + ahead, parts)
+        new = con.table("new_snapshot")
+        snapshot.update(con, new, between=(first, until), metadata=metadata)
+        rows += count(new)
+        first = until + DAY
+    return rows
+
+
+def _compute(
+    con: duckdb.DuckDBPyConnection, features: FeatureSet, between: Between, newest: date, parts: int
+) -> None:
+    """The snapshots of the days ``between`` as the table ``new_snapshot``, from tiles up to ``newest``."""
+    query = snapshot_query(features, *between)
     for part in range(parts):
-        own = f"hash({features.entity}) % {parts} = {part}"
+        own = f"available_date <= DATE '{newest}'" + (
+            f" AND hash({features.entity}) % {parts} = {part}" if parts > 1 else ""
+        )
         con.sql(f"SELECT * FROM all_tiles WHERE {own}").create_view("tiles", replace=True)
         into = "INSERT INTO new_snapshot" if part else "CREATE OR REPLACE TEMP TABLE new_snapshot AS"
         con.execute(f"{into} {query}")
-    rows = con.table("new_snapshot")
-    snapshot.update(con, rows, between=between, metadata=metadata)
-    return count(rows)

@@ -120,15 +120,22 @@ def test_chunks_do_not_matter_where_no_feature_looks_back_without_limit(
     assert store.make_snapshots((FIRST, LAST)) == store.make_snapshots(*days())
 
 
-def test_so_many_entities_at_a_time(
-    store: Store, con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("rows", "commits"), [(2, DAYS), (12, DAYS // 3)])
+def test_so_many_rows_at_a_time(
+    store: Store,
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    commits: int,
 ) -> None:
     store.make_tiles((FIRST, LAST))
     together = store.make_snapshots((FIRST, LAST))
-    monkeypatch.setattr(store_module, "ROWS", 7)
+    monkeypatch.setattr(store_module, "ROWS", rows)
     apart = Store(con, tmp_path / "apart")
     apart.tiles.replace(store.tiles.read(con), between=(FIRST, LAST), metadata={})
     assert apart.make_snapshots((FIRST, LAST)) == together
+    assert len([commit for commit in apart.snapshot.history() if commit.between]) == commits
 
 
 def test_the_tables_hold_what_the_definition_says(store: Store) -> None:
