@@ -165,11 +165,14 @@ class Tables:
         return found
 
     def spine(self, asked: Sequence[tuple[Key, datetime]]) -> list[dict[str, Any]]:
+        """Through an Arrow column in New York's time; made of UTC, as pyarrow misreads zones once pandera is imported."""
         spine = pa.table(
             {
                 "household_id": pa.array([who for (who, _), _ in asked], pa.int64()),
                 "store": pa.array([store for (_, store), _ in asked], pa.string()),
-                "as_of": pa.array([at for _, at in asked], pa.timestamp("us", tz="America/New_York")),
+                "as_of": pa.array(
+                    [at.astimezone(UTC) for _, at in asked], pa.timestamp("us", tz="America/New_York")
+                ),
             }
         )
         given = self.con.from_arrow(spine)
