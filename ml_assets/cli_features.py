@@ -113,13 +113,9 @@ def describe_command(options: argparse.Namespace) -> int:
 
 
 def _plain(value: object) -> str:
-    return (
-        " to ".join(map(_plain, value))
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return " to ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _lying(group: "Group", columns: list[str]) -> list[str]:
@@ -134,11 +130,10 @@ def _lying(group: "Group", columns: list[str]) -> list[str]:
     with connect() as con:
         table.read(con).create_view("catalogue")
         newest = con.sql("SELECT * FROM catalogue WHERE as_of = (SELECT max(as_of) FROM catalogue)")
-        found = {row["name"]: row for row in newest.to_arrow_table().to_pylist()}
+        found = [row for row in newest.to_arrow_table().to_pylist() if row["name"] in columns]
+    lines = [(row, shown(row)) for row in sorted(found, key=lambda row: columns.index(row["name"]))]
     return [
-        f"{column} at {found[column]['as_of']}: {shown(found[column])['values']}, {shown(found[column])['empty']} empty"
-        for column in columns
-        if column in found
+        f"{row['name']} at {row['as_of']}: {said['values']}, {said['empty']} empty" for row, said in lines
     ]
 
 

@@ -6,12 +6,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.feature_group import Group
 from ml_assets.components.partitions import between_of_run
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.features import FeatureError
+from ml_assets.lake import Table
 
 if TYPE_CHECKING:
     from ml_assets.features.differences import Difference
@@ -98,9 +100,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
 
         snapshot = group.snapshot(lake.lake)
         with connection(duckdb) as con:
-            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
-            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
-            as_ofs = _spread(there, LOOKED_AT)
+            as_ofs = _spread(_as_ofs(con, snapshot, context), LOOKED_AT)
             current = group.current(lake.lake, as_ofs)
             found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
         corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
@@ -129,9 +129,7 @@ def _parity_check(group: Group) -> dg.AssetChecksDefinition:
 
         snapshot = group.snapshot(lake.lake)
         with connection(duckdb) as con:
-            rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
-            there = [day for (day,) in rows.distinct().order("as_of").fetchall()]
-            as_ofs = group.current(lake.lake, there)[-1:]
+            as_ofs = group.current(lake.lake, _as_ofs(con, snapshot, context))[-1:]
             try:
                 found = [
                     difference
@@ -153,6 +151,14 @@ def _parity_check(group: Group) -> dg.AssetChecksDefinition:
         return _compared(found, as_ofs, ENTITIES, {})
 
     return offline_online_parity
+
+
+def _as_ofs(
+    con: duckdb.DuckDBPyConnection, snapshot: Table, context: dg.AssetCheckExecutionContext
+) -> list[date]:
+    """The as_ofs that a run is about and that have rows, oldest first."""
+    rows = snapshot.read(con, columns=["as_of"], between=between_of_run(context.run.tags))
+    return [day for (day,) in rows.distinct().order("as_of").fetchall()]
 
 
 def _compared(
@@ -177,7 +183,9 @@ def _expected_check(group: Group) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=group.key("snapshot"),
         name="features_as_expected",
-        description="The values of every feature lie where its declaration expects them: min, max, share of empty.",
+        description=(
+            "The values of every feature lie where its declaration expects them: min, max, share of empty, median, values."
+        ),
     )
     def features_as_expected(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import dagster as dg
 import duckdb
@@ -29,9 +29,6 @@ from ml_assets.components.source import Source, finish
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.catalogue import COLUMNS
 from ml_assets.lake import Between, Lake, Table, records
-
-if TYPE_CHECKING:
-    pass
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import dagster as dg
 import duckdb
@@ -24,9 +24,7 @@ from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
-
-if TYPE_CHECKING:
-    from ml_assets.training.moments import Moments
+from ml_assets.training.moments import Moments, row_key
 
 
 @dataclass(frozen=True)
@@ -102,10 +100,9 @@ class Bound:
         """The model's tables."""
         return ModelTables.of(lake, self.name)
 
-    def moments(self, lake: Lake) -> "Moments | None":
+    def moments(self, lake: Lake) -> Moments | None:
         """Where training rows at other moments than the cutoffs come from, if the model asks for such."""
         from ml_assets.features.at import features_at
-        from ml_assets.training.moments import Moments
 
         if self.spec.train.after_each is None:
             return None
@@ -129,8 +126,6 @@ class Bound:
     @property
     def row_key(self) -> Entity:
         """The columns that, with as_of, name a row of a training set."""
-        from ml_assets.training.moments import row_key
-
         return row_key(self.entity, self.spec.train)
 
     def training_set_of(self, lake: Lake) -> dict[str, Any]:

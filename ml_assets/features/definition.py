@@ -4,6 +4,7 @@ What the compiled queries are held against: slow, and easy to read beside the de
 """
 
 from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.tiles import sql_layers
 
 
 def definition_query(features: FeatureSet, now: str) -> str:
@@ -41,9 +42,7 @@ def definition_query(features: FeatureSet, now: str) -> str:
     ]
     joins = "".join(f" LEFT JOIN {table} ON {entity.equal(table, 'anyone')}" for table in tables)
     steps.append(f"layer_0 AS (SELECT {', '.join([entity.of('anyone'), *given])} FROM anyone{joins})")
-    for depth, layer in enumerate(features.ordered_sql, start=1):
-        added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
-        steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
+    steps += sql_layers(features)
     return f"WITH {', '.join(steps)} SELECT * FROM layer_{len(features.ordered_sql)}"
 
 

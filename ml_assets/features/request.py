@@ -131,14 +131,10 @@ def _recent_and_before(features: FeatureSet, since: date, back: date) -> str:
 
 def _request_query(features: FeatureSet, relations: list[str]) -> str:
     """The query of a spine of one row, given as parameters, over the rows that are held of its entity."""
-    asked = ", ".join(
-        f"CAST(${n} AS {kind}) AS {column}"
-        for n, (column, kind) in enumerate(features.entity_types.items(), start=1)
-    )
-    own = " AND ".join(
-        f"{column} = CAST(${n} AS {kind})"
-        for n, (column, kind) in enumerate(features.entity_types.items(), start=1)
-    )
+    types = enumerate(features.entity_types.items(), start=1)
+    given = {column: f"CAST(${n} AS {kind})" for n, (column, kind) in types}
+    asked = ", ".join(f"{value} AS {column}" for column, value in given.items())
+    own = " AND ".join(f"{column} = {value}" for column, value in given.items())
     moment = f"CAST(${len(features.entity) + 1} AS TIMESTAMPTZ) AS as_of"
     held = ", ".join(f"{name} AS (SELECT * FROM {HELD}{name} WHERE {own})" for name in relations)
     return f"WITH spine AS (SELECT 0 AS {ROW}, {asked}, {moment}), {held} SELECT * FROM ({spine_query(features)})"

@@ -7,7 +7,7 @@ after as_of, or one that was not yet known, never counts.
 from datetime import date
 
 from ml_assets.features.spec import UNWINDOWED, Feature, FeatureSet
-from ml_assets.features.tiles import over, partials
+from ml_assets.features.tiles import over, partials, sql_layers
 
 
 def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
@@ -42,9 +42,7 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
     ]
     keys = f"{entity.of('state')}, state.as_of"
     steps.append(f"layer_0 AS (SELECT {', '.join([keys, *aggregated])} FROM state {joins})")
-    for depth, layer in enumerate(features.ordered_sql, start=1):
-        added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
-        steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
+    steps += sql_layers(features)
     return (
         f"WITH {', '.join(steps)} SELECT {', '.join([*entity, 'as_of', *features.columns])} "
         f"FROM layer_{len(features.ordered_sql)}"

@@ -16,6 +16,7 @@ from ml_assets.features.tiles import (
     part_columns,
     partial_aggregates,
     parts_of,
+    sql_layers,
 )
 
 ROW = "__row"
@@ -47,9 +48,7 @@ def spine_query(features: FeatureSet) -> str:
         *(_counted(feature, column, days) for feature, column, days in counted),
         _together(features, [column for _, column, _ in counted]),
     ]
-    for depth, layer in enumerate(features.ordered_sql, start=1):
-        added = ", ".join(f"({f.expression}) AS {f.name}" for f in layer)
-        steps.append(f"layer_{depth} AS (SELECT *, {added} FROM layer_{depth - 1})")
+    steps += sql_layers(features)
     listed = ", ".join([ROW, *features.columns])
     return f"WITH {', '.join(steps)} SELECT {listed} FROM layer_{len(features.ordered_sql)}"
 

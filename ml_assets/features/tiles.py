@@ -142,6 +142,15 @@ def _counts(feature: Feature, relation: str, keys: str) -> str:
     )
 
 
+def sql_layers(features: FeatureSet) -> list[str]:
+    """Common table expressions that add the ``sql`` features to ``layer_0``; the last is ``layer_<how many>``."""
+    return [
+        f"layer_{depth} AS (SELECT *, {', '.join(f'({f.expression}) AS {f.name}' for f in layer)} "
+        f"FROM layer_{depth - 1})"
+        for depth, layer in enumerate(features.ordered_sql, start=1)
+    ]
+
+
 def over(feature: Feature, condition: str) -> str:
     """What is summed, counted or compared over the tiles for which a condition is true."""
     name, inside = feature.name, f"FILTER (WHERE {condition})"
