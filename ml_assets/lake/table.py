@@ -338,7 +338,9 @@ class Table:
         raise AssertionError("unreachable")
 
     def _create(self, rows: duckdb.DuckDBPyRelation) -> None:
-        if not self.exists:
+        if self.exists:
+            return
+        try:
             DeltaTable.create(
                 self.uri,
                 rows.limit(0).to_arrow_table().schema,
@@ -347,6 +349,9 @@ class Table:
                 configuration=CONFIGURATION,
                 storage_options=dict(self.lake.storage_options),
             )
+        except CommitFailedError:
+            if not self.exists:
+                raise
 
 
 def _plain(error: Exception) -> str:

@@ -95,7 +95,8 @@ class History:
     visited: Sequence[tuple[Key, Visit]]
 
     def expected(self, key: Key, now: datetime) -> dict[str, Any]:
-        """Column -> value, by definition."""
+        """Column -> value, by definition. Of UTC, as Python goes back by the clock on the wall within a zone."""
+        now = now.astimezone(UTC)
         named = key if None not in key else ()
         bought = [replace(event, household_id=1) for other, event in self.bought if other == named]
         known = [

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import deltalake
@@ -10,7 +12,7 @@ import duckdb
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from ml_assets.lake import Lake, LakeError, Table
+from ml_assets.lake import Lake, LakeError, Table, connect
 
 D1, D2, D3, D4 = (date(2020, 1, n) for n in (1, 2, 3, 4))
 
@@ -236,6 +238,22 @@ def test_a_writer_that_meets_another_tries_again(
     written.replace(rows(con, [(D2, 7)]), between=(D2, D2), metadata={})
     assert attempts == [1, 2, 3, 4]
     assert content(written, con, columns=["n"], between=(D2, D2)) == [(7,)]
+
+
+def test_writers_that_make_a_table_at_once_all_write(tmp_path: Path) -> None:
+    for attempt in range(5):
+        table, start = Lake(str(tmp_path)).table(f"shop/{attempt}", "day"), Barrier(4)
+
+        def write(n: int, table: Table = table, start: Barrier = start) -> None:
+            with connect() as con:
+                given = rows(con, [(D1, n)])
+                start.wait()
+                table.append(given, metadata={})
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(4)))
+        with connect() as con:
+            assert sorted(content(table, con, columns=["n"])) == [(n,) for n in range(4)]
 
 
 def test_a_writer_that_always_meets_another_gives_up_and_says_so(
