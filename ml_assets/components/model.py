@@ -184,11 +184,11 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                 f"model {name}, label: {unknown(self.label.source, list(group.sources), 'source')}",
                 self.label.source,
             )
-        for where, condition in (
-            ("label", self.label.condition),
-            ("train.after_each", self.train.after_each),
-        ):
-            for column in columns_of(condition, where) if condition else ():
+        texts = [("label", text) for text in self.label.expressions]
+        if self.train.after_each is not None:
+            texts.append(("train.after_each", self.train.after_each))
+        for where, text in texts:
+            for column in columns_of(text, where):
                 if column not in bound.source.columns:
                     raise FeatureError(
                         f"model {name}, {where}: {unknown(column, bound.source.columns)}", column

@@ -62,8 +62,8 @@ def build_labels(
     """Label the population of each as_of.
 
     ``snapshots`` has the entity, ``as_of`` and the feature columns ``population`` reads; ``events`` covers
-    every horizon. Returns columns entity, ``as_of`` DATE, ``label`` 0 or 1, ``matures`` DATE (the first day
-    on which the whole horizon is known): one row per member of the population.
+    every horizon. Returns columns entity, ``as_of`` DATE, ``label`` (INTEGER for classes, DOUBLE for a regression),
+    ``matures`` DATE (the first day on which the whole horizon is known): one row per member of the population.
     """
     days = ", ".join(f"DATE '{a}'" for a in as_ofs) or "NULL"
     snapshots.create_view("label_snapshots", replace=True)
@@ -77,15 +77,13 @@ def build_labels(
 
 def labelled_query(entity: Entity, label: Label, members: str, events: str) -> str:
     """The query that adds ``label`` to rows of an entity and ``as_of``, a DATE or TIMESTAMPTZ, from a relation of events."""
-    happened = 0 if label.absent is not None else 1
     begins = "CAST(members.as_of AS TIMESTAMPTZ)"
+    amount = f", CAST({label.sum} AS DECIMAL(38, 6)) AS amount_of_label" if label.sum is not None else ""
     return (
-        f"WITH members AS (SELECT * FROM {members}), "
-        f"met AS (SELECT {entity}, occurred_at FROM {events} WHERE {label.condition}), "
-        f"happened AS (SELECT DISTINCT {entity.of('members')}, members.as_of FROM members JOIN met "
+        f"WITH members AS (SELECT *, row_number() OVER () AS member FROM {members}), "
+        f"met AS (SELECT {entity}, occurred_at{amount} FROM {events} WHERE {label.condition}), "
+        f"labels AS (SELECT member, {label.of_events} AS label FROM members LEFT JOIN met "
         f"ON {entity.equal('met', 'members')} AND met.occurred_at >= {begins} "
-        f"AND met.occurred_at < {begins} + INTERVAL {label.days} DAY) "
-        f"SELECT members.*, (CASE WHEN happened.as_of IS NULL THEN {1 - happened} ELSE {happened} END)::INTEGER "
-        f"AS label FROM members LEFT JOIN happened "
-        f"ON {entity.equal('happened', 'members')} AND happened.as_of = members.as_of"
+        f"AND met.occurred_at < {begins} + INTERVAL {label.days} DAY GROUP BY member, members.as_of) "
+        "SELECT members.* EXCLUDE (member), label FROM members JOIN labels USING (member)"
     )

@@ -1,5 +1,6 @@
 """What a model learns, from when to when, and how: the frozen specs behind a model's YAML."""
 
+import itertools
 import re
 from datetime import date, timedelta
 from typing import Annotated, Literal
@@ -7,6 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from ml_assets.features.spec import Window
+from ml_assets.training.target import BINARY, REGRESSION, Target
+
+LABELS = ("absent", "occurs", "count", "sum", "time_to")
 
 
 def _cutoffs(history: object) -> object:
@@ -26,31 +30,100 @@ CutoffCount = Annotated[
 
 
 class Label(BaseModel):
-    """What is predicted of an entity at as_of: whether an event occurs, or is absent, within a horizon.
+    """What is predicted of an entity at as_of, from the events within a horizon after it.
 
-    ``absent`` and ``occurs`` are SQL conditions over the source's columns; exactly one is given. The
-    horizon is closed at as_of and open at its end: as_of <= occurred_at < as_of + within.
+    Exactly one of ``absent``, ``occurs``, ``count``, ``sum`` and ``time_to`` is given; each is SQL over the source's
+    columns. The horizon is closed at as_of and open at its end: as_of <= occurred_at < as_of + within.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     absent: str | None = Field(None, description="Label 1 if no event meets this SQL condition.")
     occurs: str | None = Field(None, description="Label 1 if an event meets this SQL condition.")
+    count: str | None = Field(
+        None, description="How many events meet this SQL condition; '*' counts all. A regression."
+    )
+    sum: str | None = Field(
+        None,
+        description="The sum of this SQL expression, to a millionth; 0 without an event. A regression.",
+    )
+    where: str | None = Field(None, description="Which events `sum` adds up, as an SQL condition.")
+    time_to: str | None = Field(
+        None, description="When the first event that meets this SQL condition comes, as one of `classes`."
+    )
+    classes: tuple[Window, ...] = Field(
+        (), description="The ends of the classes of `time_to` before the horizon's, for example [7d, 14d]."
+    )
     source: str | None = Field(
         None, description="Which of the group's sources it looks at; default the first."
     )
     within: Window = Field(description="The horizon in days, for example 28d.")
 
     @model_validator(mode="after")
-    def _one_condition(self) -> "Label":
-        if (self.absent is None) == (self.occurs is None):
-            raise ValueError("label: give exactly one of absent and occurs, an SQL condition over the events")
+    def _one_of_them(self) -> "Label":
+        given = [name for name in LABELS if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"label: give exactly one of {', '.join(LABELS)}; found {found}")
+        if self.where is not None and self.sum is None:
+            raise ValueError(
+                f"label: where belongs to sum; {given[0]} has its condition in {given[0]} itself"
+            )
+        if self.classes and self.time_to is None:
+            raise ValueError(f"label: classes belongs to time_to; {given[0]} has none")
+        if self.time_to is not None and not self.classes:
+            raise ValueError(
+                "label: time_to needs classes, the ends of its classes before the horizon's: [7d, 14d]"
+            )
+        ends = [*self._ends, self.days]
+        if any(second <= first for first, second in itertools.pairwise(ends)):
+            raise ValueError(
+                f"label: classes increase and end before within; found {', '.join(self.classes)} within {self.within}"
+            )
         return self
 
     @property
+    def _ends(self) -> list[int]:
+        return [int(end[:-1]) for end in self.classes]
+
+    @property
+    def target(self) -> Target:
+        """The kind of its values."""
+        if self.time_to is not None:
+            ends = [0, *self._ends, self.days]
+            spans = [f"{first}-{last}d" for first, last in itertools.pairwise(ends)]
+            return Target("multiclass", (*spans, f"not within {self.within}"))
+        return BINARY if self.absent is not None or self.occurs is not None else REGRESSION
+
+    @property
     def condition(self) -> str:
-        """The SQL condition over events."""
-        return self.absent or self.occurs or ""
+        """The SQL condition that an event must meet to count."""
+        found = self.absent or self.occurs or self.count or self.time_to or self.where
+        return "true" if found is None or found == "*" else found
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Every SQL text in it."""
+        return (self.condition, self.sum) if self.sum is not None else (self.condition,)
+
+    @property
+    def of_events(self) -> str:
+        """SQL: its value for a row, as an aggregate over the events ``met`` of the row ``members``; none met: nulls."""
+        if self.absent is not None:
+            return "(count(met.occurred_at) = 0)::INTEGER"
+        if self.occurs is not None:
+            return "(count(met.occurred_at) > 0)::INTEGER"
+        if self.count is not None:
+            return "count(met.occurred_at)::DOUBLE"
+        if self.sum is not None:
+            return "coalesce(sum(met.amount_of_label), 0)::DOUBLE"
+        begins = "CAST(members.as_of AS TIMESTAMPTZ)"
+        first = "min(met.occurred_at)"
+        cases = "".join(
+            f" WHEN {first} < {begins} + INTERVAL {end} DAY THEN {n}"
+            for n, end in enumerate([*self._ends, self.days])
+        )
+        return f"(CASE{cases} ELSE {len(self._ends) + 1} END)::INTEGER"
 
     @property
     def days(self) -> int:

@@ -7,12 +7,13 @@ import pytest
 from ml_assets.features import Entity
 from ml_assets.training import Label
 from ml_assets.training.labels import build_labels, maturity
+from ml_assets.training.target import REGRESSION
 
 AS_OF = date(2020, 2, 26)
 NOW = datetime.combine(AS_OF, time(), tzinfo=UTC)
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 ABSENT, OCCURS = Label(absent="amount > 0", within="7d"), Label(occurs="amount > 0", within="7d")
-Labelled = list[tuple[int, date, int, date]]
+Labelled = list[tuple[int, date, float, date]]
 
 
 def labelled(
@@ -39,7 +40,8 @@ def labelled(
         label=label,
     )
     assert found.columns == ["household_id", "as_of", "label", "matures"]
-    assert list(map(str, found.types)) == ["BIGINT", "DATE", "INTEGER", "DATE"]
+    kind = "DOUBLE" if label.target == REGRESSION else "INTEGER"
+    assert list(map(str, found.types)) == ["BIGINT", "DATE", kind, "DATE"]
     return found.order("household_id, as_of").fetchall()
 
 
@@ -84,6 +86,33 @@ def test_only_the_population_of_the_wanted_as_ofs_is_labelled(con: duckdb.DuckDB
         (1, later, 0, later + 7 * DAY),
         (3, AS_OF, 0, later),
     ]
+
+
+TIME_TO = Label(time_to="amount > 0", classes=("1d", "3d"), within="7d")
+
+
+@pytest.mark.parametrize(
+    ("label", "events", "value"),
+    [
+        (Label(count="*", within="7d"), [(NOW, 3), (NOW + 6 * DAY, None), (NOW + 7 * DAY, 1)], 2.0),
+        (Label(count="amount > 0", within="7d"), [(NOW, 3), (NOW, 3), (NOW + DAY, None)], 2.0),
+        (Label(count="*", within="7d"), [], 0.0),
+        (Label(sum="amount", within="7d"), [(NOW, 3), (NOW, -1), (NOW + DAY, None), (NOW - DAY, 50)], 2.0),
+        (Label(sum="amount / 4", where="amount > 0", within="7d"), [(NOW, 3), (NOW, -1)], 0.75),
+        (Label(sum="amount", within="7d"), [(NOW, None)], 0.0),
+        (Label(sum="amount", within="7d"), [], 0.0),
+        (TIME_TO, [(NOW, 3), (NOW + 2 * DAY, 3)], 0),
+        (TIME_TO, [(NOW, 0), (NOW + DAY, 3)], 1),
+        (TIME_TO, [(NOW - DAY, 3), (NOW + 3 * DAY, 3)], 2),
+        (TIME_TO, [(NOW + 7 * DAY, 3)], 3),
+        (TIME_TO, [], 3),
+    ],
+    ids=str,
+)
+def test_labels_that_count_sum_and_wait(
+    con: duckdb.DuckDBPyConnection, label: Label, events: list[tuple[datetime, int | None]], value: float
+) -> None:
+    assert labelled(con, [(1, *event) for event in events], label)[0][2] == value
 
 
 def test_no_as_of_and_no_event(con: duckdb.DuckDBPyConnection) -> None:

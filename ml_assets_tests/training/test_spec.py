@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.spec import split_as_ofs
+from ml_assets.training.target import BINARY, REGRESSION, Target
 
 START = date(2017, 4, 2)
 WEEKLY = Cutoffs(start=START)
@@ -20,11 +21,16 @@ WEEK = timedelta(weeks=1)
 @pytest.mark.parametrize(
     ("label", "said"),
     [
-        ({"within": "28d"}, "label: give exactly one of absent and occurs"),
         (
-            {"absent": "true", "occurs": "true", "within": "28d"},
-            "label: give exactly one of absent and occurs, an SQL condition over the events",
+            {"within": "28d"},
+            "label: give exactly one of absent, occurs, count, sum, time_to; found none of them",
         ),
+        ({"absent": "true", "sum": "amount", "within": "28d"}, "found absent and sum"),
+        ({"count": "*", "where": "true", "within": "28d"}, "where belongs to sum; count has its condition"),
+        ({"count": "*", "classes": ["7d"], "within": "28d"}, "classes belongs to time_to; count has none"),
+        ({"time_to": "true", "within": "28d"}, "time_to needs classes"),
+        ({"time_to": "true", "classes": ["28d"], "within": "28d"}, "classes increase and end before within"),
+        ({"time_to": "true", "classes": ["14d", "7d"], "within": "28d"}, "found 14d, 7d within 28d"),
         ({"absent": "true"}, "Field required"),
         ({"absent": "true", "within": 28}, "a window is a number of days such as 28d, not 28: write 28d"),
         ({"absent": "true", "within": "4 weeks"}, "not '4 weeks'"),
@@ -41,6 +47,16 @@ def test_a_label_tells_its_condition_and_horizon() -> None:
     absent, occurs = Label(absent="amount > 0", within="28d"), Label(occurs="amount < 0", within="1d")
     assert (absent.condition, absent.days, absent.horizon) == ("amount > 0", 28, timedelta(days=28))
     assert (occurs.condition, occurs.days) == ("amount < 0", 1)
+    assert Label(count="*", within="1d").condition == Label(sum="amount", within="1d").condition == "true"
+    assert Label(sum="amount", where="amount > 0", within="1d").expressions == ("amount > 0", "amount")
+
+
+def test_a_label_tells_its_target() -> None:
+    assert Label(absent="true", within="7d").target == Label(occurs="true", within="7d").target == BINARY
+    assert Label(count="*", within="7d").target == Label(sum="amount", within="7d").target == REGRESSION
+    assert Label(time_to="true", classes=("7d", "14d"), within="28d").target == Target(
+        "multiclass", ("0-7d", "7-14d", "14-28d", "not within 28d")
+    )
 
 
 @pytest.mark.parametrize(
