@@ -3,11 +3,20 @@
 import itertools
 import re
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from ml_assets.features.spec import Window
+from ml_assets.features.spec import Window, unknown
+from ml_assets.training.estimators import NAMED, estimator_class
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 LABELS = ("absent", "occurs", "count", "sum", "time_to")
@@ -153,12 +162,47 @@ class Cutoffs(BaseModel):
         return [self.start + timedelta(weeks=n) for n in range(max(0, newest - count + 1), newest + 1)]
 
 
-class Train(BaseModel):
-    """How a candidate is fitted; the defaults suit a few thousand to a few million rows."""
+Span = tuple[float, float] | tuple[float, float, Literal["log"]] | tuple[str, ...]
+
+
+class Search(BaseModel):
+    """A search for parameters by Optuna, on the loss of tune: seeded, pruned, taken up again where it was."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    estimator: Literal["xgboost"] = "xgboost"
+    trials: int = Field(20, ge=1, description="How many sets of parameters are tried.")
+    minutes: float | None = Field(
+        None, gt=0, description="Stop after so long; then two searches may end at other parameters."
+    )
+    space: dict[str, Span] = Field(
+        {},
+        description="Where to look, instead of the estimator's own space: [lowest, highest], "
+        "[lowest, highest, log], or a list of words.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Search":
+        for name, span in self.space.items():
+            low, high = span[0], span[1] if len(span) > 1 else None
+            if isinstance(low, str):
+                continue
+            if not (isinstance(high, int | float) and low < high):
+                raise ValueError(f"search: space of {name} is [lowest, highest], not {list(span)}")
+            if "log" in span and low <= 0:
+                raise ValueError(f"search: space of {name} is by log, so lowest is more than 0, not {low:g}")
+        return self
+
+
+class Train(BaseModel):
+    """How a candidate is fitted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    estimator: str = Field(
+        "xgboost",
+        description=f"{', '.join(NAMED)}, or the dotted path of a class that derives from Estimator.",
+    )
+    parameters: dict[str, Any] = Field({}, description="Parameters of the estimator, each with a default.")
     history: CutoffCount = Field(
         12, description="How many cutoffs back labels are taken from, tune included."
     )
@@ -166,14 +210,19 @@ class Train(BaseModel):
     after_each: str | None = Field(
         None, description="Train right after each event that meets this SQL condition, not at the cutoffs."
     )
-    rounds: int = Field(600, ge=1, description="Boosting rounds at most.")
-    early_stopping: int = Field(30, ge=1, description="Rounds without a better tune loss before it stops.")
-    learning_rate: float = Field(0.05, gt=0, le=1)
-    max_depth: int = Field(4, ge=1, le=16)
-    min_child_weight: float = Field(5.0, ge=0)
-    subsample: float = Field(0.8, gt=0, le=1)
-    colsample_bytree: float = Field(0.8, gt=0, le=1)
-    reg_lambda: float = Field(5.0, ge=0)
+    weight: str | None = Field(
+        None,
+        description="What a train row weighs: SQL over the features, as_of and cutoff; more than 0. Default 1.",
+    )
+    balance: bool = Field(
+        False,
+        description="Whether all classes weigh the same in the fit; probabilities are corrected back.",
+    )
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(
+        {}, description="Features with which the score may only rise, or only fall."
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where XGBoost fits.")
+    search: Search | None = Field(None, description="Look for better parameters; without it they stand.")
     seed: int = 7
 
     @model_validator(mode="after")
@@ -183,6 +232,24 @@ class Train(BaseModel):
                 f"train: history ({self.history} cutoffs) must be longer than tune ({self.tune})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _parameters(self) -> "Train":
+        known = estimator_class(self.estimator).Parameters
+        for name in [*self.parameters, *(self.search.space if self.search else ())]:
+            if name not in known.model_fields:
+                raise ValueError(f"train: {unknown(name, list(known.model_fields), 'parameter')}")
+        try:
+            known.model_validate(self.parameters)
+        except ValidationError as error:
+            found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ValueError(f"train.parameters of {self.estimator}: {found}") from error
+        return self
+
+    @property
+    def monotone_ways(self) -> dict[str, int]:
+        """Feature -> 1 where the score may only rise with it, -1 where it may only fall."""
+        return {name: 1 if way == "increasing" else -1 for name, way in self.monotone.items()}
 
 
 def split_as_ofs(cutoff: date, label: Label, cutoffs: Cutoffs, train: Train) -> tuple[list[date], list[date]]:

@@ -1,0 +1,209 @@
+"""XGBoost: boosted trees by histograms, on the CPU or a CUDA device."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from ml_assets.training.estimators.estimator import Estimator, Parameters, Rows, Task
+from ml_assets.training.frames import categories_of, to_matrix
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import xgboost as xgb
+
+CATEGORIES, CURVES = "ml_assets.categories", "ml_assets.curves"
+FILE = "booster.ubj"
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+OBJECTIVES = {
+    "binary": ("binary:logistic", "logloss"),
+    "multiclass": ("multi:softprob", "mlogloss"),
+    "squared_error": ("reg:squarederror", "rmse"),
+    "absolute_error": ("reg:absoluteerror", "mae"),
+    "poisson": ("count:poisson", "poisson-nloglik"),
+    "tweedie": ("reg:tweedie", "tweedie-nloglik@1.5"),
+}
+
+
+class XGBoostParameters(Parameters):
+    """The defaults suit a few thousand to a few million rows."""
+
+    rounds: int = Field(600, ge=1, description="Boosting rounds at most.")
+    early_stopping: int = Field(30, ge=1, description="Rounds without a better tune loss before it stops.")
+    learning_rate: float = Field(0.05, gt=0, le=1)
+    max_depth: int = Field(4, ge=1, le=16)
+    min_child_weight: float = Field(5.0, ge=0)
+    subsample: float = Field(0.8, gt=0, le=1)
+    colsample_bytree: float = Field(0.8, gt=0, le=1)
+    reg_lambda: float = Field(5.0, ge=0)
+    max_bin: int = Field(256, ge=2)
+    loss: Literal["squared_error", "absolute_error", "poisson", "tweedie"] = Field(
+        "squared_error", description="Of a regression; poisson and tweedie are for labels of 0 and more."
+    )
+
+
+class XGBoost(Estimator[XGBoostParameters]):
+    """A Booster, stopped early on the tune rows. The file is XGBoost's own format, UBJSON."""
+
+    Parameters = XGBoostParameters
+    space: ClassVar = {
+        "learning_rate": (0.02, 0.2, "log"),
+        "max_depth": (2, 8),
+        "min_child_weight": (1, 50, "log"),
+        "subsample": (0.5, 1.0),
+        "colsample_bytree": (0.4, 1.0),
+        "reg_lambda": (0.5, 50, "log"),
+    }
+
+    booster: "xgb.Booster"
+
+    def fit(self, train: Rows, tune: Rows) -> None:
+        """Boost on ``train`` until the loss of ``tune`` is no better for ``early_stopping`` rounds.
+
+        With a checkpoint, a fit that was killed goes on from there, to the same Booster.
+        """
+        import xgboost as xgb
+
+        categories = categories_of(train.features, self.task.columns)
+        columns = list(self.task.columns)
+        kinds = ["c" if c in categories else "float" for c in columns]
+
+        def matrix(rows: Rows, ref: "xgb.DMatrix | None" = None) -> "xgb.DMatrix":
+            return xgb.QuantileDMatrix(
+                to_matrix(rows.features, columns, categories),
+                label=rows.label,
+                weight=rows.weight,
+                feature_types=kinds,
+                max_bin=self.parameters.max_bin,
+                ref=ref,
+            )
+
+        trained = matrix(train)
+        tuned = matrix(tune, trained)
+        kept = self._kept()
+        self.curves = json.loads(kept.attr(CURVES) or "{}") if kept else {"train": [], "tune": []}
+        booster = xgb.train(
+            self.xgboost_parameters,
+            trained,
+            num_boost_round=self.parameters.rounds - len(self.curves["tune"]),
+            evals=[(trained, "train"), (tuned, "tune")],
+            callbacks=[_progress(self)],
+            xgb_model=kept,
+            verbose_eval=False,
+        )
+        losses = self.curves["tune"]
+        self.rounds = losses.index(min(losses)) + 1
+        self.booster = booster[: self.rounds]
+        self.booster.set_attr(**{CATEGORIES: json.dumps(categories), CURVES: None})
+
+    @property
+    def xgboost_parameters(self) -> dict[str, Any]:
+        """The parameters given to ``xgboost.train``."""
+        own, target = self.parameters, self.task.target
+        objective, metric = OBJECTIVES[own.loss if target.kind == "regression" else target.kind]
+        return {
+            "objective": objective,
+            "eval_metric": metric,
+            **({"num_class": len(target.classes)} if target.kind == "multiclass" else {}),
+            "tree_method": "hist",
+            "device": self.task.device,
+            **own.model_dump(exclude={"rounds", "early_stopping", "loss"}),
+            "monotone_constraints": {c: way for c, way in self.task.monotone.items() if way},
+            "seed": self.task.seed,
+            "seed_per_iteration": True,
+        }
+
+    def has_stopped(self) -> bool:
+        """Whether the loss of tune has got no better for as long as it may."""
+        losses = self.curves["tune"]
+        return len(losses) - losses.index(min(losses)) > self.parameters.early_stopping
+
+    def keep(self, booster: "xgb.Booster") -> None:
+        """Write the checkpoint: whole or not at all."""
+        if self.task.checkpoint is None:
+            return
+        booster.set_attr(**{CURVES: json.dumps(self.curves)})
+        self.task.checkpoint.mkdir(parents=True, exist_ok=True)
+        new = self.task.checkpoint / f"new_{FILE}"
+        booster.save_model(new)
+        os.replace(new, self.task.checkpoint / FILE)
+
+    def _kept(self) -> "xgb.Booster | None":
+        import xgboost as xgb
+
+        if self.task.checkpoint is None or not (self.task.checkpoint / FILE).is_file():
+            return None
+        return xgb.Booster(model_file=self.task.checkpoint / FILE)
+
+    def predict_proba(self, features: "pd.DataFrame") -> "np.ndarray":
+        """Probabilities of the classes, shape (n, classes), float64."""
+        import numpy as np
+
+        found = self._raw(features)
+        return np.column_stack([1 - found, found]) if found.ndim == 1 else found
+
+    def predict(self, features: "pd.DataFrame") -> "np.ndarray":
+        """Expected labels, shape (n,), float64."""
+        return self._raw(features)
+
+    def _raw(self, features: "pd.DataFrame") -> "np.ndarray":
+        import numpy as np
+
+        return np.asarray(self.booster.predict(self._matrix(features)), dtype="float64")
+
+    def _matrix(self, features: "pd.DataFrame") -> "xgb.DMatrix":
+        import xgboost as xgb
+
+        categories: dict[str, Sequence[str]] = json.loads(self.booster.attr(CATEGORIES) or "{}")
+        matrix = to_matrix(features, list(self.task.columns), categories)
+        return xgb.DMatrix(matrix, feature_types=self.booster.feature_types)
+
+    def contributions(self, features: "pd.DataFrame") -> "np.ndarray":
+        """SHAP values by TreeSHAP (Lundberg 2018), mean of absolute values over rows and classes: shape (columns,)."""
+        import numpy as np
+
+        found = np.abs(self.booster.predict(self._matrix(features), pred_contribs=True))
+        return np.asarray(found.reshape(-1, found.shape[-1]).mean(axis=0)[:-1], dtype="float64")
+
+    def importance(self) -> dict[str, float]:
+        """Total gain by feature."""
+        gain = self.booster.get_score(importance_type="total_gain")
+        return {c: float(gain.get(c, 0.0)) for c in self.task.columns}  # type: ignore[arg-type]
+
+    def save(self, folder: Path) -> None:
+        """Write the Booster, categories within."""
+        self.booster.save_model(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path, task: Task, parameters: XGBoostParameters) -> Self:
+        """The Booster of ``save``."""
+        import xgboost as xgb
+
+        found = cls(task, parameters)
+        found.booster = xgb.Booster(model_file=folder / FILE)
+        found.rounds = found.booster.num_boosted_rounds()
+        return found
+
+
+def _progress(fitting: XGBoost) -> "xgb.callback.TrainingCallback":
+    """After each round: note the losses, tell who listens, keep a checkpoint now and then, stop in time."""
+    import xgboost as xgb
+
+    class Progress(xgb.callback.TrainingCallback):
+        kept_at = time.monotonic()
+
+        def after_iteration(self, model: "xgb.Booster", epoch: int, evals_log: Any) -> bool:
+            for split, losses in fitting.curves.items():
+                losses.append(next(iter(evals_log[split].values()))[-1])
+            fitting.task.report(len(fitting.curves["tune"]), fitting.curves["tune"][-1])
+            if time.monotonic() - self.kept_at >= SECONDS_BETWEEN_CHECKPOINTS:
+                fitting.keep(model)
+                self.kept_at = time.monotonic()
+            return fitting.has_stopped()
+
+    return Progress()
