@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 import duckdb
@@ -17,6 +17,7 @@ from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
 from ml_assets.components.source import Source
 from ml_assets.evaluation.gates import GatePolicy
+from ml_assets.evaluation.thresholds import Costs
 from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
@@ -152,7 +153,7 @@ class Bound:
 
 
 class Model(dg.Component, dg.Model, dg.Resolvable):
-    """A binary classifier over a feature group: who is scored, what is predicted, how it is judged."""
+    """A model over a feature group: who is scored, what is predicted, how it is fitted, judged and promoted."""
 
     description: str = Field(description="What it predicts, in one sentence.")
     features: str = Field(description="The folder of the FeatureGroup.")
@@ -161,8 +162,14 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
     cutoffs: Annotated[Any, spec(Cutoffs)]
     train: Annotated[Any, spec(Train)] = Train()
     baseline: str = Field(description="The numeric feature the trivial baseline looks up.")
-    slices: list[str] = Field([], description="Features by which the evaluation is split.")
+    slices: list[str] = Field([], description="Features by which the evaluation is split; numbers into bins.")
+    groups: list[str] = Field([], description="Features whose values must be treated alike.")
+    costs: Annotated[Any, spec(Costs)] = Costs()
     gates: Annotated[Any, spec(GatePolicy)] = GatePolicy()
+    approval: Literal["automatic", "manual"] = Field(
+        "automatic",
+        description="Whether what passed every gate is promoted, or waits for `ml-assets approve`.",
+    )
     drift: Annotated[Any, spec(DriftPolicy)] = DriftPolicy()
     owners: list[str] = Field(["team:ml"], description="Who answers for the model.")
 
@@ -172,7 +179,14 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         named = {
             "population": columns_of(self.population, "population"),
             "slices": self.slices,
+            "groups": self.groups,
             "baseline": [self.baseline],
+            "train.monotone": list(self.train.monotone),
+            "train.weight": [
+                column
+                for column in (columns_of(self.train.weight, "weight") if self.train.weight else ())
+                if column not in ("as_of", "cutoff")
+            ],
         }
         for where, columns in named.items():
             for column in columns:
@@ -193,11 +207,12 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                     raise FeatureError(
                         f"model {name}, {where}: {unknown(column, bound.source.columns)}", column
                     )
-        if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
-            raise FeatureError(
-                f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed",
-                self.baseline,
-            )
+        for where, columns in (("baseline", [self.baseline]), ("train.monotone", self.train.monotone)):
+            for column in columns:
+                if known[column] in ("VARCHAR", "BOOLEAN"):
+                    raise FeatureError(
+                        f"model {name}, {where}: {column} is a {known[column]}; a number is needed", column
+                    )
         return bound
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

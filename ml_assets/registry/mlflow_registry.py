@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version as installed
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from ml_assets.registry.trial import DATA
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xgboost as xgb
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+    from ml_assets.training.predictor import Predictor
 
 CHAMPION = "champion"
-ARTIFACT = "booster"
-REQUIREMENTS = ("mlflow", "pandas", "numpy", "xgboost-cpu", "xgboost")
+ARTIFACT = "model"
+REQUIREMENTS = ("numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops", "xgboost-cpu", "xgboost")
 
 
 class RegistryError(Exception):
@@ -92,39 +97,49 @@ class Registry:
         import mlflow
 
         experiment = self.experiment(model)
+        mlflow.set_system_metrics_sampling_interval(1)
         with mlflow.start_run(
-            experiment_id=experiment, run_name=name, tags=dict(tags), nested=True, parent_run_id=parent
+            experiment_id=experiment,
+            run_name=name,
+            tags=dict(tags),
+            nested=True,
+            parent_run_id=parent,
+            log_system_metrics=True,
         ) as active:
             yield active.info.run_id
 
-    def log_booster(
-        self, model: str, booster: "xgb.Booster", example: "pd.DataFrame", tags: Mapping[str, str]
+    def log_model(
+        self, model: str, predictor: "Predictor", example: "pd.DataFrame", tags: Mapping[str, str]
     ) -> Version:
-        """Log a Booster to the active run and register it as a new version.
+        """Log a predictor to the active run and register it as a new version, with ``model_sha256`` among its tags.
 
-        ``example`` is a numeric matrix as the Booster takes it; with the scores it gives the signature.
+        ``example`` has rows of the feature columns. ``mlflow.pyfunc.load_model`` reads the version too.
         """
         import mlflow
-        import mlflow.xgboost
-        import xgboost as xgb
-        from mlflow.models import infer_signature
+        import mlflow.pyfunc
 
-        scores = booster.predict(xgb.DMatrix(example, feature_types=booster.feature_types))
-        info = mlflow.xgboost.log_model(
-            booster,
-            name=ARTIFACT,
-            model_format="ubj",
-            signature=infer_signature(example, scores),
-            input_example=example,
-            pip_requirements=_pinned(),
-            metadata=dict(tags),
-        )
+        from ml_assets.training.predictor import files_hash
+
+        with TemporaryDirectory() as folder:
+            files = Path(folder) / DATA
+            predictor.save(files)
+            tags = {**tags, "model_sha256": files_hash(files)}
+            info = mlflow.pyfunc.log_model(
+                name=ARTIFACT,
+                loader_module="ml_assets.registry.pyfunc",
+                data_path=str(files),
+                signature=_signature(predictor),
+                input_example=example,
+                pip_requirements=_pinned(),
+                metadata=dict(tags),
+            )
         client = self.client()
+        client.set_tag(info.run_id, "model_sha256", tags["model_sha256"])
         self._ensure_model(client, model)
         created = client.create_model_version(
-            model, info.model_uri, run_id=info.run_id, tags=dict(tags), model_id=info.model_id
+            model, info.model_uri, run_id=info.run_id, tags=tags, model_id=info.model_id
         )
-        return Version(model, int(created.version), str(info.run_id), dict(tags))
+        return Version(model, int(created.version), str(info.run_id), tags)
 
     def _ensure_model(self, client: "MlflowClient", model: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -173,30 +188,59 @@ class Registry:
         """Move the alias ``champion`` to a version."""
         self.client().set_registered_model_alias(version.model, CHAMPION, str(version.number))
 
-    def load(self, version: Version) -> "xgb.Booster":
-        """The Booster of a version, read from the registry's artifact."""
+    def artifact(self, version: Version) -> Path:
+        """The folder of a version's artifact, on this machine."""
         self.client()
-        import mlflow.xgboost
+        from mlflow.artifacts import download_artifacts
 
-        booster: xgb.Booster = mlflow.xgboost.load_model(f"models:/{version.model}/{version.number}")
-        return booster
+        return Path(download_artifacts(f"models:/{version.model}/{version.number}"))
+
+    def load(self, version: Version) -> "Predictor":
+        """The predictor of a version, read from the registry's artifact."""
+        from ml_assets.training.predictor import load_predictor
+
+        return load_predictor(self.artifact(version) / DATA)
 
     def log_result(
         self, run_id: str, metrics: Mapping[str, float], artifacts: Mapping[str, str | bytes]
     ) -> None:
         """Add metrics and files (name below the run's artifacts -> content) to a run that has ended."""
-        import tempfile
-
         client = self.client()
         for name, value in metrics.items():
             if value == value:
                 client.log_metric(run_id, name, value)
+        self.log_files(run_id, artifacts)
+
+    def log_files(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
+        """Add files (name below the run's artifacts -> content) to a run."""
+        client = self.client()
         for name, content in artifacts.items():
-            with tempfile.TemporaryDirectory() as folder:
+            with TemporaryDirectory() as folder:
                 path = Path(folder) / Path(name).name
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
                 parent = str(Path(name).parent)
                 client.log_artifact(run_id, str(path), None if parent == "." else parent)
+
+    def log_dataset(self, run_id: str, frame: "pd.DataFrame", *, name: str, digest: str, source: str) -> None:
+        """Tie a run to rows it has seen, as a dataset input of MLflow. ``frame`` has a column ``label``."""
+        from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.entities import DatasetInput, InputTag
+
+        dataset = from_pandas(frame, source=source, targets="label", name=name, digest=digest)
+        tags = [InputTag("mlflow.data.context", name)]
+        self.client().log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), tags)])
+
+
+def _signature(predictor: "Predictor") -> "ModelSignature":
+    """Feature columns in, score out; of several classes also the probability of each."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    task = predictor.task
+    kinds = {c: "string" if kind in ("VARCHAR", "BOOLEAN") else "double" for c, kind in task.columns.items()}
+    names = ["score", *(task.target.classes if task.target.kind == "multiclass" else ())]
+    inputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
+    return ModelSignature(inputs, Schema([ColSpec("double", name) for name in names]))
 
 
 def _pinned() -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ml_assets.training.target import Target
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,13 +17,13 @@ class FrameError(Exception):
 
 
 def check_frame(
-    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str], labelled: bool
+    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str], target: Target | None
 ) -> "pd.DataFrame":
     """Check a frame against the snapshot's schema with pandera, and return it with the model's dtypes.
 
     ``schema`` maps feature columns to DuckDB types: numbers become float64 (no infinities), booleans and
-    text strings. Entity and as_of are never null and unique together; with ``labelled`` the label is 0 or 1.
-    Raises FrameError.
+    text strings. Entity and as_of are never null and unique together. With a ``target`` the label is one of
+    its classes or, of a regression, finite; a column ``weight`` is more than 0. Raises FrameError.
     """
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
@@ -33,6 +35,7 @@ def check_frame(
             "Materialize the snapshot again if the feature was declared since."
         )
     frame = frame.copy()
+    finite = pa.Check(lambda s: s.abs() != float("inf"), name="finite", error="a finite number")
     columns = {name: pa.Column(nullable=False) for name in (*entity, "as_of")}
     for name, sql_type in schema.items():
         if sql_type in (TEXT, "BOOLEAN"):
@@ -40,10 +43,14 @@ def check_frame(
             columns[name] = pa.Column(object, nullable=True)
         else:
             frame[name] = frame[name].astype("float64")
-            finite = pa.Check(lambda s: s.abs() != float("inf"), name="finite", error="a finite number")
             columns[name] = pa.Column("float64", finite, nullable=True)
-    if labelled:
-        columns["label"] = pa.Column(int, pa.Check.isin([0, 1]), nullable=False, coerce=True)
+    if target is not None and target.is_classes:
+        classes = pa.Check.isin(list(range(len(target.classes))))
+        columns["label"] = pa.Column(int, classes, nullable=False, coerce=True)
+    elif target is not None:
+        columns["label"] = pa.Column("float64", finite, nullable=False, coerce=True)
+    if target is not None and "weight" in frame:
+        columns["weight"] = pa.Column("float64", [finite, pa.Check.gt(0)], nullable=False, coerce=True)
     try:
         return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(frame, lazy=True)
     except SchemaErrors as errors:
@@ -53,7 +60,7 @@ def check_frame(
             for (column, check), values in cases
         )
         raise FrameError(
-            f"The {'training set' if labelled else 'scoring input'} breaks its contract. {found}. "
+            f"The {'scoring input' if target is None else 'training set'} breaks its contract. {found}. "
             "Look at the snapshot's checks first: a wrong value there comes from an expression or from an event."
         ) from errors
 
