@@ -15,7 +15,6 @@ from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.model_training import config_hash
 from ml_assets.lake import Lake, content_hash, records
 from ml_assets.training.provenance import code_facts, machine_facts
-from ml_assets.training.training_set import inputs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +176,7 @@ def _tags(
         "estimator": train.estimator,
         "parameters": fitted.predictor.estimator.parameters.model_dump_json(),
         "seed": str(train.seed),
-        "inputs": json.dumps({stored.name: stored.version, **inputs_of(stored, cutoff)}),
+        "inputs": json.dumps({stored.name: stored.version, **stored.made(cutoff).inputs}),
         **({"search": json.dumps({"trials": found.finished, "pruned": found.pruned})} if found else {}),
         "dagster_run": place.context.run.run_id,
         "machine": json.dumps(machine_facts()),

@@ -6,6 +6,7 @@ the table before it or after it, whatever is killed when.
 """
 
 import errno
+import json
 import os
 import re
 import time
@@ -61,6 +62,11 @@ class Commit:
     def left(self) -> frozenset[date]:
         """The partitions of ``between`` that the commit left as they were."""
         return frozenset(date.fromisoformat(day) for day in self.metadata.get("left", "").split())
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The versions of the tables it was made from: table -> version."""
+        return {name: int(v) for name, v in json.loads(self.metadata.get("inputs", "{}")).items()}
 
 
 @dataclass(frozen=True)
@@ -292,6 +298,22 @@ class Table:
             )
             for entry in delta.history(limit)
         ]
+
+    def made(self, day: date, version: int | None = None, **said: str) -> Commit:
+        """The commit that made a partition as it is in a version (default: the newest), whose metadata has ``said``.
+
+        Raises LakeError where there is none.
+        """
+        for commit in self.history():
+            if commit.between is None or (version is not None and commit.version > version):
+                continue
+            first, last = commit.between
+            about = first <= day <= last and day not in commit.left
+            if about and all(commit.metadata.get(key) == value for key, value in said.items()):
+                return commit
+        raise LakeError(
+            f"Table {self.name} has no commit about {day}. Materialize that partition first, or name another."
+        )
 
     def _write(self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any) -> int:
         try:

@@ -188,6 +188,10 @@ class Registry:
         """Move the alias ``champion`` to a version."""
         self.client().set_registered_model_alias(version.model, CHAMPION, str(version.number))
 
+    def metrics(self, version: Version) -> dict[str, float]:
+        """The newest value of every metric of the version's run."""
+        return dict(self.client().get_run(version.run_id).data.metrics)
+
     def artifact(self, version: Version) -> Path:
         """The folder of a version's artifact, on this machine."""
         self.client()

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 def population_frame(
-    con: duckdb.DuckDBPyConnection, snapshot: Table, between: Between, *, entity: Entity, population: str
+    con: duckdb.DuckDBPyConnection,
+    snapshot: Table,
+    between: Between,
+    *,
+    entity: Entity,
+    population: str,
+    version: int | None = None,
 ) -> "pd.DataFrame":
-    """The members of the population at every as_of of a range, with their features.
+    """The members of the population at every as_of of a range, with their features, in a version of the snapshot.
 
     One row per entity and as_of, ordered by both, plus ``features_hash``: MD5 over the feature values as
     JSON, which says later whether two predictions saw the same inputs.
     """
-    rows = snapshot.read(con, between=between)
+    rows = snapshot.read(con, between=between, version=version)
     features = ", ".join(f'"{c}"' for c in rows.columns if c not in (*entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
     frame: pd.DataFrame = con.sql(

@@ -1,6 +1,5 @@
 """The training set of a cutoff: labels joined with the features of the same as_of, split by time."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ from typing import Any
 import duckdb
 
 from ml_assets.features import Entity
-from ml_assets.lake import LakeError, Table, content_hash, count
+from ml_assets.lake import Table, content_hash, count
 from ml_assets.training.moments import MOMENT, Moments, row_key
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
@@ -115,19 +114,6 @@ class Rebuilt:
         return self.digest == self.stored_digest
 
 
-def inputs_of(stored: Table, cutoff: date) -> dict[str, int]:
-    """The versions of the tables that the stored training set of a cutoff was made from: table -> version.
-
-    Raises LakeError where the cutoff has no training set.
-    """
-    commits = [c for c in stored.history() if c.between and c.between[0] <= cutoff <= c.between[1]]
-    if not commits:
-        raise LakeError(
-            f"Table {stored.name} has no training set of {cutoff}. Materialize that cutoff first, or name another."
-        )
-    return {name: int(v) for name, v in json.loads(commits[0].metadata["inputs"]).items()}
-
-
 def rebuild_training_set(
     con: duckdb.DuckDBPyConnection,
     snapshot: Table,
@@ -141,7 +127,7 @@ def rebuild_training_set(
     ``made_by`` are the other arguments of ``build_training_set``. Raises LakeError where the cutoff has no
     training set, or a version is no longer kept.
     """
-    versions = inputs_of(stored, cutoff)
+    versions = stored.made(cutoff).inputs
     built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
     held = stored.read(con, between=(cutoff, cutoff))
     digest = content_hash(held, ["as_of", *row_key(made_by["entity"], made_by["train"])])
