@@ -1,4 +1,4 @@
-"""Model versions in MLflow: log a candidate, read a version, move the alias ``champion``.
+"""Model versions in MLflow: log a candidate, read a version, set an alias.
 
 MLflow takes seconds to import, so every function imports it when called.
 """
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,17 @@ from ml_assets.registry.trial import DATA
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
     from ml_assets.training.predictor import Predictor
 
 CHAMPION = "champion"
+PREVIOUS = "previous"
+"""The version before the champion: where a rollback goes."""
+CHALLENGER = "challenger"
+"""The newest version that passed and waits for approval."""
+ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
 ARTIFACT = "model"
 REQUIREMENTS = ("numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops", "xgboost-cpu", "xgboost")
 
@@ -39,6 +45,7 @@ class Version:
     number: int
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = field(default=None, compare=False)
 
     @property
     def cutoff(self) -> date:
@@ -160,33 +167,53 @@ class Registry:
             raise RegistryError(
                 f"Model {model} has no version {number} in {self.tracking_uri}. Materialize {model}/candidate again."
             ) from error
-        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
+        return _version(found)
 
-    def versions(self) -> list[Version]:
-        """Every version of every registered model."""
+    def versions(self, model: str | None = None) -> list[Version]:
+        """Every version of a model, or of all registered models."""
         client, found, token = self.client(), [], None
+        only = None if model is None else f"name = '{model}'"
         while True:
-            page = client.search_model_versions(max_results=1000, page_token=token)
-            found += [Version(v.name, int(v.version), str(v.run_id), dict(v.tags)) for v in page]
+            page = client.search_model_versions(only, max_results=1000, page_token=token)
+            found += [_version(version) for version in page]
             token = page.token
             if not token:
                 return found
 
     def champion(self, model: str) -> Version | None:
         """The version with the alias ``champion``, or None."""
+        return self.alias(model, CHAMPION)
+
+    def alias(self, model: str, name: str) -> Version | None:
+        """The version with an alias, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client().get_model_version_by_alias(model, CHAMPION)
+            return _version(self.client().get_model_version_by_alias(model, name))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
 
-    def set_champion(self, version: Version) -> None:
-        """Move the alias ``champion`` to a version."""
-        self.client().set_registered_model_alias(version.model, CHAMPION, str(version.number))
+    def aliases(self, model: str) -> dict[str, int]:
+        """Alias -> number of the version it points to; empty for a model without versions."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client().get_registered_model(model).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {name: int(number) for name, number in found.items()}
+
+    def set_alias(self, version: Version, name: str) -> None:
+        """Point an alias to a version."""
+        self.client().set_registered_model_alias(version.model, name, str(version.number))
+
+    def delete_alias(self, model: str, name: str) -> None:
+        """Take an alias away; nothing happens if there is none."""
+        self.client().delete_registered_model_alias(model, name)
 
     def metrics(self, version: Version) -> dict[str, float]:
         """The newest value of every metric of the version's run."""
@@ -245,6 +272,11 @@ def _signature(predictor: "Predictor") -> "ModelSignature":
     names = ["score", *(task.target.classes if task.target.kind == "multiclass" else ())]
     inputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
     return ModelSignature(inputs, Schema([ColSpec("double", name) for name in names]))
+
+
+def _version(found: "ModelVersion") -> Version:
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
+    return Version(found.name, int(found.version), str(found.run_id), dict(found.tags), created)
 
 
 def _pinned() -> list[str]:
