@@ -145,22 +145,8 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
 
 def _champion_of_that_time(place: Workplace, cutoff: date) -> "Version | None":
     """The version that is champion at the cutoff when one walks forward over cutoffs."""
-    from ml_assets.registry.promotion import read_verdicts, reference, withdrawn
-
-    tables, registry, name = place.tables, place.registry, place.model.name
-    verdicts = read_verdicts(place.con, tables.decisions)
-    passed = reference(verdicts, withdrawn(place.con, tables.promotions), cutoff)
-    if passed is not None:
-        return registry.version(name, passed)
-    champion = registry.champion(name)
-    return champion if champion is not None and champion.cutoff < cutoff else None
-
-
-def policy_hash(model: Bound) -> str:
-    """SHA-256 of everything in YAML that decides whether a candidate passes."""
-    spec = model.spec
-    facts = [spec.gates.model_dump(), spec.costs.model_dump(), spec.slices, spec.groups]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    found = place.model.book(place.con, place.lake, place.registry).reference(cutoff)
+    return None if found is None else place.registry.version(place.model.name, found)
 
 
 def _training_facts(record: dict[str, Any], served: Served) -> dict[str, str]:
@@ -301,7 +287,7 @@ def _write(
         "model_version": candidate.number,
         "champion_version": champion.number if champion else None,
         "holdout": digest,
-        "policy": policy_hash(place.model),
+        "policy": place.model.policy,
     }
     metrics = records(place.con, metric_rows, metrics_columns(place.model.spec.label.target))
     gates = records(place.con, [shared | row for row in gate_rows], DECISION_COLUMNS)

@@ -19,7 +19,6 @@ from ml_assets.lake import Between, Commit, Lake, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
 from ml_assets.registry import Registry
-from ml_assets.registry.promotion import plan, read_verdicts, withdrawn
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
@@ -149,16 +148,9 @@ def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> I
 
 
 def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
-    tables = model.tables(lake)
-    champion = registry.champion(model.name)
     with connect() as con:
-        waiting = plan(
-            read_verdicts(con, tables.decisions),
-            withdrawn(con, tables.promotions),
-            champion.number if champion else None,
-            champion.cutoff if champion else None,
-        )
-    return champion is None or bool(waiting.promote)
+        book = model.book(con, lake, registry)
+        return book.log().champion is None or bool(book.plan().promote)
 
 
 def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:

@@ -1,11 +1,13 @@
 """The component ``Model``: labels, training, evaluation, promotion, predictions and drift of one model."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import dagster as dg
 import duckdb
@@ -26,6 +28,10 @@ from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments, row_key
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry
+    from ml_assets.registry.promotion import Book
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,26 @@ class Bound:
             "cutoffs": self.spec.cutoffs,
             "train": self.spec.train,
         }
+
+    @cached_property
+    def policy(self) -> str:
+        """SHA-256 of everything in YAML that decides whether a candidate passes."""
+        spec = self.spec
+        facts = [spec.gates.model_dump(), spec.costs.model_dump(), spec.slices, spec.groups]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def book(self, con: duckdb.DuckDBPyConnection, lake: Lake, registry: "Registry") -> "Book":
+        """All that is on record about its versions, and the rules by which they are promoted."""
+        from ml_assets.registry.promotion import Book
+        from ml_assets.registry.verdicts import Rules
+
+        def holdout(cutoff: date) -> str | None:
+            from ml_assets.components.judge import digest_of, holdout_of
+
+            return digest_of(holdout_of(con, self, lake, cutoff))
+
+        rules = Rules(self.policy, self.spec.approval, holdout)
+        return Book(con, registry, self.tables(lake), self.name, rules)
 
     def cutoffs_between(self, first: date, last: date) -> list[date]:
         """The cutoffs from first to last, both included."""

@@ -21,6 +21,7 @@ from ml_assets.landing.raw import landed_through
 
 if TYPE_CHECKING:
     from ml_assets.components.candidate import Trained
+    from ml_assets.registry.promotion_log import Move
 
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
@@ -311,13 +312,19 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
 
 
 def _champion(model: Bound) -> dg.AssetsDefinition:
+    approved = (
+        " A version that passed waits, with the alias `challenger`, until somebody runs `ml-assets approve`."
+        if model.spec.approval == "manual"
+        else ""
+    )
+
     @dg.asset(
         key=model.key("champion"),
         deps=[dg.AssetDep(model.key("evaluation"), partition_mapping=dg.AllPartitionMapping())],
         description=(
             "The version in use: the MLflow alias `champion`. Materializing it reads the decision records again and "
-            "promotes, in the order of cutoffs, only versions whose own evidence passed against the champion of their "
-            "turn. Every move is a line in the promotion log."
+            "promotes, in the order of cutoffs, only versions whose own evidence still holds and passed against the "
+            f"champion of their turn. Every move is a line in the promotion log.{approved}"
         ),
         **_common(model, "mlflow"),
     )
@@ -326,36 +333,52 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from ml_assets.registry.promotion import promote
 
-        tables = model.tables(lake.lake)
         with connection(duckdb) as con:
+            book = model.book(con, lake.lake, mlflow.registry)
             outcome = promote(
-                con,
-                mlflow.registry,
-                tables.decisions,
-                tables.promotions,
-                model=model.name,
+                book,
                 who=context.run.tags.get("dagster/sensor_name") or context.run.tags.get("user") or "dagster",
                 run=context.run.run_id,
             )
+            moves = book.log().moves
+        for note in outcome.notes:
+            context.log.warning(note)
         if outcome.refused_newest:
             raise dg.Failure(outcome.refused_newest, allow_retries=False)
         assert outcome.champion is not None
+        overridden = [move for move in moves if move.action == "override"]
         return dg.MaterializeResult(
             metadata={
                 "model version": outcome.champion.number,
                 "cutoff": str(outcome.champion.cutoff),
                 "promoted now": ", ".join(str(v.version) for v in outcome.plan.promote) or "none",
+                "waits for approval": outcome.challenger.number if outcome.challenger else "none",
                 "refused": markdown_table(
                     [
                         {"cutoff": v.cutoff, "version": v.version, "reason": why}
                         for v, why in outcome.plan.refuse
                     ]
                 ),
+                "overrides": "; ".join(move.in_words() for move in overridden) or "none",
+                "promotion log": markdown_table([_logged(move) for move in reversed(moves[-50:])]),
                 "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, outcome.champion.run_id)),
             }
         )
 
     return champion
+
+
+def _logged(move: "Move") -> dict[str, Any]:
+    """A line of the promotion log, for a table."""
+    return {
+        "at": f"{move.at:%Y-%m-%d %H:%M}",
+        "action": move.action,
+        "from": move.from_version,
+        "to": move.to_version,
+        "cutoff": move.cutoff,
+        "who": move.who,
+        "reason": move.reason,
+    }
 
 
 def _kind(model: Bound) -> str:
