@@ -208,7 +208,7 @@ def _log(
         client.log_batch(active.info.run_id, metrics=points[start : start + 1000])
     mlflow.log_metrics({"train_loss": fitted.train_loss, "tune_loss": fitted.tune_loss})
     mlflow.log_dict(dict(sorted(importance.shares.items(), key=lambda item: -item[1])), "importance.json")
-    pictures = {"importance.png": importance_plot(importance.shares, importance.method)}
+    pictures = {"importance.png": importance_plot(importance.shares)}
     if found:
         pictures |= {f"search/{name}.png": png for name, png in search_plots(found.study).items()}
     registry.log_files(active.info.run_id, pictures)

@@ -14,7 +14,7 @@ from ml_assets.components.candidate import CHECKED_ROWS, Workplace
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.evaluation.gates import Decision, HoldoutFacts, Served, judge
-from ml_assets.evaluation.metrics import COUNTS, METRICS, main_metric, measure
+from ml_assets.evaluation.metrics import COUNTS, METRICS, measure
 from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.training.target import Target
@@ -72,6 +72,7 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     started = time.perf_counter()
     model, tables, registry = place.model, place.tables, place.registry
     spec, target = model.spec, model.spec.label.target
+    metric = spec.gates.metric_of(target)
     record = _record(place.con, tables, cutoff)
     candidate = registry.version(model.name, record["model_version"])
     champion = _champion_of_that_time(place, cutoff)
@@ -111,7 +112,8 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         holdout=scored,
         facts=facts,
         decision=decision,
-        policy=spec.gates,
+        metric=metric,
+        slice_minimum_n=spec.gates.slice_minimum_n,
         importance=json.loads(record["importance"]),
         history=[*history, *metric_rows],
         training=_training_facts(record, served),
@@ -126,7 +128,6 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         digest=facts.digest_candidate[:32],
         source=tables.labels.uri,
     )
-    metric = main_metric(target)
     slice_rows = [
         {"slice": c, **vars(row)} for c in spec.slices for row in by_slice(scored, c, target, metric)
     ]

@@ -27,6 +27,7 @@ from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
+from ml_assets.training.estimators import estimator_class
 from ml_assets.training.moments import Moments, row_key
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Bound:
     def policy(self) -> str:
         """SHA-256 of everything in YAML that decides whether a candidate passes."""
         spec = self.spec
-        facts = [spec.gates.model_dump(), spec.costs.model_dump(), spec.slices, spec.groups]
+        facts = [spec.gates.model_dump(), spec.costs and spec.costs.model_dump(), spec.slices, spec.groups]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def book(self, con: duckdb.DuckDBPyConnection, lake: Lake, registry: "Registry") -> "Book":
@@ -190,7 +191,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
     baseline: str = Field(description="The numeric feature the trivial baseline looks up.")
     slices: list[str] = Field([], description="Features by which the evaluation is split; numbers into bins.")
     groups: list[str] = Field([], description="Features whose values must be treated alike.")
-    costs: Annotated[Any, spec(Costs)] = Costs()
+    costs: Annotated[Any, spec(Costs | None)] = None
     gates: Annotated[Any, spec(GatePolicy)] = GatePolicy()
     approval: Literal["automatic", "manual"] = Field(
         "automatic",
@@ -239,6 +240,11 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                     raise FeatureError(
                         f"model {name}, {where}: {column} is a {known[column]}; a number is needed", column
                     )
+        try:
+            self.gates.metric_of(self.label.target)
+            estimator_class(self.train.estimator).check(self.label.target, self.train.monotone)
+        except ValueError as error:
+            raise FeatureError(f"model {name}: {error}", name) from error
         return bound
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

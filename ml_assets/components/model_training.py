@@ -220,7 +220,7 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
                     [{"feature": n, newest.importance.method: s} for n, s in shares]
                 ),
                 "importance of features": picture(
-                    importance_plot(newest.importance.shares, newest.importance.method), "importance"
+                    importance_plot(newest.importance.shares), "importance"
                 ),
                 "fit, s": float(newest.row["fit_seconds"]),
             }
@@ -278,8 +278,8 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from ml_assets.components.candidate import Workplace
         from ml_assets.components.judge import evaluate_cutoff
-        from ml_assets.evaluation.metrics import main_metric
-        from ml_assets.evaluation.plots import evaluation_plots, walk_forward_plot
+        from ml_assets.evaluation.plots import pictures, walk_forward_plot
+        from ml_assets.evaluation.policy import METRIC_NAMES
         from ml_assets.registry.trial import trial_process
 
         target = model.spec.label.target
@@ -301,11 +301,12 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
             "seconds": round(sum(one.seconds for one in judged), 1),
         }
         if newest.can_be_drawn:
-            plots = evaluation_plots(newest.holdout, target)
+            plots = pictures(target, newest.holdout)
             metadata |= {name: picture(png, name) for name, png in plots.items()}
         if len(judged) > 1:
-            metric = model.spec.gates.metric or main_metric(target)
-            metadata[f"{metric} by cutoff"] = picture(walk_forward_plot(rows, metric), metric)
+            metric = model.spec.gates.metric_of(target)
+            by_cutoff = f"{METRIC_NAMES[metric]} by cutoff"
+            metadata[by_cutoff] = picture(walk_forward_plot(rows, {metric: by_cutoff}), by_cutoff)
         return dg.MaterializeResult(metadata=metadata)
 
     return evaluation
