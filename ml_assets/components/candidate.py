@@ -118,7 +118,7 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
         "checked_scores": [float(s) for s in fitted.predictor.score(tune.head(CHECKED_ROWS)).expected],
         "parameters": tags["parameters"],
         "importance": json.dumps(importance.shares),
-        "trials": found.finished if found else 0,
+        "trials": ended(found),
         "search_seconds": round(found.seconds, 3) if found else 0.0,
         "fit_seconds": round(fitted.seconds, 3),
     }
@@ -144,7 +144,11 @@ def _fitted(place: Workplace, frame: "pd.DataFrame", name: str) -> "tuple[Found 
     if train.search is not None:
 
         def tell(progress: SearchProgress) -> None:
-            place.context.log.info(f"{model.name}, search {name}: {progress}")
+            loss = "pruned" if progress.loss is None else f"loss {progress.loss:.5g}"
+            place.context.log.info(
+                f"search of {name}: trial {progress.trial} of {progress.of}, {loss}, best {progress.best:.5g}, "
+                f"{progress.seconds:.1f} s"
+            )
 
         found = search(
             frame, schema, train, target, storage=place.folder / "searches", name=name, progress=tell
@@ -162,6 +166,11 @@ def _fitted(place: Workplace, frame: "pd.DataFrame", name: str) -> "tuple[Found 
     return found, fitted
 
 
+def ended(found: "Found | None") -> int:
+    """How many trials a search has, those of a killed process left out."""
+    return sum(number for state, number in found.trials.items() if state != "fail") if found else 0
+
+
 def _tags(
     place: Workplace, cutoff: date, digest: str, fitted: "Fitted", found: "Found | None"
 ) -> dict[str, str]:
@@ -177,7 +186,7 @@ def _tags(
         "parameters": fitted.predictor.estimator.parameters.model_dump_json(),
         "seed": str(train.seed),
         "inputs": json.dumps({stored.name: stored.version, **stored.made(cutoff).inputs}),
-        **({"search": json.dumps({"trials": found.finished, "pruned": found.pruned})} if found else {}),
+        **({"search": json.dumps(found.trials)} if found else {}),
         "dagster_run": place.context.run.run_id,
         "machine": json.dumps(machine_facts()),
         **code_facts(),
@@ -193,7 +202,7 @@ def _log(
     from mlflow.entities import Metric
 
     from ml_assets.evaluation.plots import importance_plot
-    from ml_assets.training.search import search_plots
+    from ml_assets.training.search_plots import search_plots
 
     mlflow.log_params(fitted.predictor.estimator.parameters.model_dump() | {"history": history})
     active = mlflow.active_run()

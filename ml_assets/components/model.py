@@ -27,7 +27,6 @@ from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
-from ml_assets.training.estimators import estimator_class
 from ml_assets.training.moments import Moments, row_key
 
 if TYPE_CHECKING:
@@ -242,7 +241,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                     )
         try:
             self.gates.metric_of(self.label.target)
-            estimator_class(self.train.estimator).check(self.label.target, self.train.monotone)
+            self.train.check_serves(self.label.target, known)
         except ValueError as error:
             raise FeatureError(f"model {name}: {error}", name) from error
         return bound

@@ -247,10 +247,10 @@ def _search_metadata(trained: "Trained") -> dict[str, Any]:
     """The search's plots and time; nothing without a search."""
     if trained.found is None:
         return {}
-    from ml_assets.training.search import search_plots
+    from ml_assets.training.search_plots import search_plots
 
     plots = {f"search: {name}": picture(png, name) for name, png in search_plots(trained.found.study).items()}
-    return plots | {"search, s": round(trained.found.seconds, 1), "trials": trained.found.finished}
+    return plots | {"search, s": round(trained.found.seconds, 1), "trials": trained.row["trials"]}
 
 
 def _evaluation(model: Bound) -> dg.AssetsDefinition:
