@@ -32,9 +32,10 @@ def rollback(book: Book, *, who: str, reason: str, smoke: Smoke, to: int | None 
     try:
         before = smoke(target)
     except Exception as error:
+        why = str(error) if isinstance(error, RegistryError) else f"{type(error).__name__}: {error}"
         raise RegistryError(
             f"Version {target.number} of {book.model} can't predict, so version {log.champion} stays champion and "
-            f"nothing was changed. {type(error).__name__}: {error}. Take another version with --to."
+            f"nothing was changed. {why.rstrip('.')}. Take another version with --to."
         ) from error
     moved = move(book, log, "rollback", target, who, reason, None, notes)
     champion = book.registry.champion(book.model)
