@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,10 @@ from ml_assets import home
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
-    from datetime import date
-
-    import duckdb
-
     from ml_assets.components.model import Bound
     from ml_assets.lake import Lake
     from ml_assets.registry import Version
     from ml_assets.registry.card import Section
-    from ml_assets.registry.declared import Declared
     from ml_assets.registry.facts import ModelFacts
     from ml_assets.registry.promotion import Book, Moved
 
@@ -94,10 +88,9 @@ class Shown:
 
     def facts(self, number: int) -> "ModelFacts":
         """What is on record about a version."""
-        from ml_assets.registry.facts import facts_of
+        from ml_assets.components.card import facts
 
-        training_set = self.model.tables(self.lake).training_set
-        return facts_of(self.book, declared(self.model), self.version(number), training_set=training_set)
+        return facts(self.book, self.model, self.lake, self.version(number))
 
 
 def _models() -> "dict[str, Bound]":
@@ -122,50 +115,9 @@ def opened(name: str, models: "Mapping[str, Bound] | None" = None) -> Iterator[S
     lake = resources()["lake"].lake  # type: ignore[attr-defined]
     try:
         with connect() as con:
-            yield Shown(models[name], lake, book_of(con, models[name], lake, Registry.below(home.data())))
+            yield Shown(models[name], lake, models[name].book(con, lake, Registry.below(home.data())))
     except (RegistryError, LakeError) as error:
         raise Refusal(str(error)) from error
-
-
-def book_of(con: "duckdb.DuckDBPyConnection", model: "Bound", lake: "Lake", registry: object) -> "Book":
-    """The records of a declared model, with the rules it declares."""
-    from ml_assets.registry.promotion import Book
-    from ml_assets.registry.verdicts import Rules, policy_hash
-
-    rules = Rules(
-        policy=policy_hash(model.spec.gates.model_dump(mode="json")),
-        approval=getattr(model.spec, "approval", "automatic"),
-        holdout=cache(lambda cutoff: holdout_digest(con, model, lake, cutoff)),
-    )
-    return Book(con, registry, model.tables(lake), model.name, rules)  # type: ignore[arg-type]
-
-
-def holdout_digest(con: "duckdb.DuckDBPyConnection", model: "Bound", lake: "Lake", cutoff: "date") -> str:
-    """The digest of a cutoff's holdout as it is now."""
-    from ml_assets.components.judge import _digest, _holdout
-
-    return _digest(_holdout(con, model, lake, cutoff))
-
-
-def declared(model: "Bound") -> "Declared":
-    """What a card says of the declaration."""
-    from ml_assets.components.model_training import config_hash
-    from ml_assets.registry.declared import Declared, label_in_words, target_in_words
-
-    spec = model.spec
-    features = model.group.features.features
-    return Declared(
-        name=model.name,
-        description=spec.description,
-        owners=tuple(spec.owners),
-        target=target_in_words(spec.label.target),
-        label=label_in_words(spec.label),
-        population=spec.population,
-        features={column: feature.means or "" for feature in features for column in feature.columns},
-        slices=tuple(spec.slices),
-        groups=tuple(getattr(spec, "groups", ())),
-        config=config_hash(model),
-    )
 
 
 def smoke_prediction(shown: Shown, version: "Version", rows: int = 5) -> str:
@@ -174,7 +126,6 @@ def smoke_prediction(shown: Shown, version: "Version", rows: int = 5) -> str:
 
     from ml_assets.registry.mlflow_registry import RegistryError
     from ml_assets.serving import population_frame
-    from ml_assets.training.fit import score
     from ml_assets.training.frames import check_frame
 
     model, con = shown.model, shown.book.con
@@ -190,8 +141,8 @@ def smoke_prediction(shown: Shown, version: "Version", rows: int = 5) -> str:
         raise RegistryError(
             f"nobody meets {population} in {snapshot.name} of {newest}, so there is nothing to score"
         )
-    frame = check_frame(frame, model.group.feature_types, entity=model.entity, labelled=False)
-    scores = score(shown.book.registry.load(version), frame)
+    frame = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
+    scores = shown.book.registry.load(version).score(frame).expected
     if scores.shape != (len(frame),) or not np.isfinite(scores).all():
         raise RegistryError(
             f"of {len(frame)} rows of {newest}, {int(np.isfinite(scores).sum())} have a finite score"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import dagster as dg
 import duckdb
 
 from ml_assets.components.candidate import CHECKED_ROWS, Workplace
+from ml_assets.components.card import SLICES_COLUMNS
+from ml_assets.components.card import facts as facts_of_version
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.evaluation.gates import Decision, HoldoutFacts, Served, judge
@@ -22,6 +25,7 @@ from ml_assets.training.target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_assets.evaluation.thresholds import Costs
     from ml_assets.registry import Version
     from ml_assets.registry.trial import TrialProcess
 
@@ -67,6 +71,8 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     """Score the holdout with all three, judge, and write metrics, decision record and report."""
     from ml_assets.evaluation.report import evaluation_report
     from ml_assets.evaluation.slices import by_slice
+    from ml_assets.registry.card import card_markdown
+    from ml_assets.registry.card_page import card_html
     from ml_assets.training.baseline import Baseline
 
     started = time.perf_counter()
@@ -103,7 +109,15 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     gate_rows = [{name: getattr(gate, name) for name in GATE_COLUMNS} for gate in decision.gates]
     gate_rows = [{"gate": row.pop("name"), **row} for row in gate_rows]
     history = _earlier_metrics(place, cutoff)
-    _write(place, cutoff, candidate, champion, metric_rows, gate_rows, facts.digest_candidate)
+    slice_rows = [
+        {"kind": "slice", "column": c, **vars(row)}
+        for c in spec.slices
+        for row in by_slice(scored, c, target, metric)
+    ]
+    group_rows = _group_rows(scored, target, spec.groups, spec.costs)
+    shared = {"cutoff": cutoff, "model_version": candidate.number}
+    parts = [shared | row for row in [*slice_rows, *group_rows]]
+    _write(place, cutoff, candidate, champion, metric_rows, gate_rows, parts, facts.digest_candidate)
     report = evaluation_report(
         model=model.name,
         cutoff=cutoff,
@@ -120,7 +134,16 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         **judged_by,
     )
     own = {f"holdout_{name}": float(metric_rows[0][name]) for name in METRICS[target.kind]}
-    registry.log_result(candidate.run_id, own, {"evaluation/report.html": report})
+    card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
+    registry.log_result(
+        candidate.run_id,
+        own,
+        {
+            "evaluation/report.html": report,
+            "card/card.md": card_markdown(card),
+            "card/card.html": card_html(card),
+        },
+    )
     registry.log_dataset(
         candidate.run_id,
         holdout[[*model.group.feature_types, "label"]],
@@ -128,9 +151,6 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         digest=facts.digest_candidate[:32],
         source=tables.labels.uri,
     )
-    slice_rows = [
-        {"slice": c, **vars(row)} for c in spec.slices for row in by_slice(scored, c, target, metric)
-    ]
     return Judged(
         cutoff,
         candidate.run_id,
@@ -179,6 +199,31 @@ def _metric_rows(
         {"cutoff": cutoff, "role": role, "model_version": version} | measure(target, scored, role)
         for role, version in roles.items()
         if f"score_{role}" in scored
+    ]
+
+
+def _group_rows(
+    scored: "pd.DataFrame", target: Target, groups: Sequence[str], costs: "Costs | None"
+) -> list[dict[str, Any]]:
+    """How the candidate treats each group, as rows of the table ``slices``."""
+    from ml_assets.evaluation.arrays import as_floats, labels_of
+    from ml_assets.evaluation.fairness import by_group
+    from ml_assets.evaluation.thresholds import selection_threshold
+
+    threshold = None
+    if groups and target.kind == "binary":
+        threshold = selection_threshold(
+            labels_of(target, scored), as_floats(scored["score_candidate"]), costs
+        )
+    return [
+        {
+            "kind": "group",
+            "column": column,
+            **{k: v for k, v in vars(row).items() if k != "group"},
+            "value": row.group,
+        }
+        for column in groups
+        for row in by_group(scored, column, target, threshold)
     ]
 
 
@@ -276,6 +321,7 @@ def _write(
     champion: "Version | None",
     metric_rows: list[dict[str, Any]],
     gate_rows: list[dict[str, Any]],
+    parts: list[dict[str, Any]],
     digest: str,
 ) -> None:
     tables = place.tables
@@ -292,6 +338,7 @@ def _write(
     }
     metrics = records(place.con, metric_rows, metrics_columns(place.model.spec.label.target))
     gates = records(place.con, [shared | row for row in gate_rows], DECISION_COLUMNS)
+    tables.slices.replace(records(place.con, parts, SLICES_COLUMNS), between=(cutoff, cutoff), metadata=made)
     tables.evaluation.replace(metrics, between=(cutoff, cutoff), metadata=made)
     tables.decisions.replace(gates, between=(cutoff, cutoff), metadata=made)
 

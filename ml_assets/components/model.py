@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,6 +44,7 @@ class ModelTables:
     profiles: Table
     evaluation: Table
     decisions: Table
+    slices: Table
     promotions: Table
     predictions: Table
     performance: Table
@@ -61,6 +62,7 @@ class ModelTables:
             "profiles": ("cutoff",),
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
+            "slices": ("cutoff",),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),
@@ -158,6 +160,7 @@ class Bound:
         from ml_assets.registry.promotion import Book
         from ml_assets.registry.verdicts import Rules
 
+        @cache
         def holdout(cutoff: date) -> str | None:
             from ml_assets.components.judge import digest_of, holdout_of
 

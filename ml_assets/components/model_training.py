@@ -219,9 +219,7 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
                 "importance": markdown_table(
                     [{"feature": n, newest.importance.method: s} for n, s in shares]
                 ),
-                "importance of features": picture(
-                    importance_plot(newest.importance.shares), "importance"
-                ),
+                "importance of features": picture(importance_plot(newest.importance.shares), "importance"),
                 "fit, s": float(newest.row["fit_seconds"]),
             }
             | _search_metadata(newest)

@@ -45,6 +45,8 @@ METRICS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 """The metrics of each kind of target."""
+COUNTS = frozenset({"n", "positives", "rarest"})
+"""Those that count rows."""
 
 CALIBRATION_BINS = 10
 

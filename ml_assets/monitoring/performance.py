@@ -32,14 +32,17 @@ def performance(frame: "pd.DataFrame", target: Target) -> list[dict[str, Any]]:
 
     _check(frame, target)
     cohorts = []
-    for (as_of, version), rows in frame.groupby(["as_of", "model_version"], sort=True):
+    for _, rows in frame.groupby(["as_of", "model_version"], sort=True):
         scores = {"label": rows["label"].to_numpy(), "score_champion": rows["score"].to_numpy()}
         if target.kind == "multiclass":
             classes = np.stack(list(rows["probabilities"]))
             scores |= {f"score_champion_{k}": each for k, each in enumerate(classes.T)}
         metrics = measure(target, pd.DataFrame(scores), "champion")
         cohorts.append(
-            {"as_of": pd.Timestamp(as_of).date(), "model_version": int(version)}
+            {
+                "as_of": pd.Timestamp(rows["as_of"].iloc[0]).date(),
+                "model_version": int(rows["model_version"].iloc[0]),
+            }
             | {name: _defined(value) for name, value in metrics.items()}
         )
     return cohorts
