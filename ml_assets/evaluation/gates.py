@@ -209,18 +209,18 @@ def _is_calibrated(case: Case) -> Finding:
 
 def _is_fast_and_small(case: Case) -> Finding:
     policy, served = case.policy, _scoring(case)
-    megabytes, p99 = served.size_bytes / 1e6, served.latency_p99_ms
-    if p99 != p99 or served.latency_ms != served.latency_ms or served.size_bytes <= 0:
+    megabytes, median = served.size_bytes / 1e6, served.latency_ms
+    if median != median or served.size_bytes <= 0:
         raise CannotJudge("The process that read the model back measured no latency or no size.", "FAIL")
-    observed = f"median {served.latency_ms:.2f} ms, p99 {p99:.2f} ms a row; {megabytes:.2f} MB"
+    observed = f"median {median:.2f} ms, p99 {served.latency_p99_ms:.2f} ms a row; {megabytes:.2f} MB"
     problems = []
-    if not p99 <= policy.max_latency_ms:
-        problems.append(f"99% of single rows take {p99:.2f} ms, and {policy.max_latency_ms:g} are allowed")
+    if not median <= policy.max_latency_ms:
+        problems.append(f"A single row takes {median:.2f} ms, and {policy.max_latency_ms:g} are allowed")
     if not megabytes <= policy.max_size_mb:
         problems.append(f"The model has {megabytes:.2f} MB, and {policy.max_size_mb:g} are allowed")
     if problems:
         return Finding(False, observed, "; ".join(problems) + ".")
-    return Finding(True, observed, f"A row takes {p99:.2f} ms at p99, the model {megabytes:.2f} MB.")
+    return Finding(True, observed, f"A row takes {median:.2f} ms, the model {megabytes:.2f} MB.")
 
 
 def _reloads_and_predicts(case: Case) -> Finding:
@@ -268,7 +268,7 @@ def _required_of_slices(case: Case) -> str:
 
 
 def _required_of_size(case: Case) -> str:
-    return f"p99 <= {case.policy.max_latency_ms:g} ms a row; <= {case.policy.max_size_mb:g} MB"
+    return f"median <= {case.policy.max_latency_ms:g} ms a row; <= {case.policy.max_size_mb:g} MB"
 
 
 _JUDGES: dict[str, tuple[Callable[[Case], Finding], Callable[[Case], str]]] = {

@@ -91,7 +91,7 @@ class GatePolicy(BaseModel):
         "binary targets, of mean score / mean label.",
     )
     max_latency_ms: float = Field(
-        50.0, gt=0, description="Milliseconds within which 99% of single rows are scored."
+        50.0, gt=0, description="Milliseconds a single row may take, at the median."
     )
     max_size_mb: float = Field(100.0, gt=0, description="Megabytes (10^6 bytes) the model's file may have.")
     minimum_rows: int = Field(200, ge=1, description="Rows the holdout needs.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ml_assets.registry.trial import DATA
+from ml_assets.registry.trial import DATA, PREDICTOR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,7 @@ class Registry:
         from ml_assets.training.predictor import files_hash
 
         with TemporaryDirectory() as folder:
-            files = Path(folder) / DATA
+            files = Path(folder) / PREDICTOR
             predictor.save(files)
             tags = {**tags, "model_sha256": files_hash(files)}
             info = mlflow.pyfunc.log_model(

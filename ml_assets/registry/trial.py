@@ -5,6 +5,7 @@ imports neither MLflow nor Dagster: what it needs stands in the model's artifact
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-DATA = "data"
-"""The folder of the predictor within a model's artifact."""
+PREDICTOR = "predictor"
+DATA = f"data/{PREDICTOR}"
+"""The folder of the predictor within a model's artifact, where MLflow puts it."""
 SINGLE_ROWS = 100
 """How many rows are scored one by one, to see how long one takes."""
 
@@ -74,9 +76,12 @@ class TrialProcess:
 
 @contextmanager
 def trial_process() -> Iterator[TrialProcess]:
-    """A fresh process for trials; it ends with the body."""
+    """A fresh process for trials, of one thread, as one that serves requests; it ends with the body."""
     command = [sys.executable, "-m", "ml_assets.registry.trial"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=one_thread
+    )
     try:
         yield TrialProcess(process)
     finally:

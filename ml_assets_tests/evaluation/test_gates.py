@@ -434,9 +434,9 @@ def test_who_is_not_selected_is_compared_by_what_is_promised(kind):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"latency_p99_ms": 51.0}, "take 51.00 ms, and 50 are allowed"),
+        ({"latency_ms": 51.0}, "takes 51.00 ms, and 50 are allowed"),
         ({"size_bytes": 120_000_000}, "has 120.00 MB, and 100 are allowed"),
-        ({"latency_p99_ms": float("nan")}, "measured no latency"),
+        ({"latency_ms": float("nan")}, "measured no latency"),
         ({"size_bytes": 0}, "no size"),
     ],
 )
@@ -558,7 +558,7 @@ def test_a_binary_target_may_be_compared_by_average_precision(good):
 
 
 def test_a_gate_that_may_only_warn_refuses_nobody(good):
-    slow = replace(SERVED, latency_p99_ms=80.0)
+    slow = replace(SERVED, latency_ms=80.0)
     policy = QUICK.model_copy(update={"warn_only": ("is_fast_and_small",)})
     assert not decide(good, served=slow).passed
     decision = decide(good, served=slow, policy=policy)

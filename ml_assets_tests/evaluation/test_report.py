@@ -157,7 +157,7 @@ def test_what_is_not_told_is_said_in_its_place(undrawn):
 
 def test_a_warning_is_no_refusal_and_is_named(undrawn):
     frame = make_holdout()
-    slow = replace(SERVED, latency_p99_ms=99.0)
+    slow = replace(SERVED, latency_ms=99.0)
     decision = decide(
         frame, served=slow, policy=QUICK.model_copy(update={"warn_only": ("is_fast_and_small",)})
     )
