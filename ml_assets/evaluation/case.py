@@ -106,6 +106,7 @@ class Case:
         """Whom the candidate is compared with."""
         return ["baseline", *(["champion"] if self.has_champion else [])]
 
+    @cached_property
     def rows_problem(self) -> str | None:
         """Why nothing can be measured on these rows, or None."""
         from ml_assets.evaluation.arrays import as_floats, labels_problem
@@ -147,7 +148,7 @@ class Case:
         """The labels, shape (n,), not all the same. Raises CannotJudge for anything else."""
         from ml_assets.evaluation.arrays import labels_of
 
-        problem = self.rows_problem() or self.maturity_problem()
+        problem = self.rows_problem or self.maturity_problem()
         if problem:
             raise CannotJudge(f"{problem}.")
         labels = labels_of(self.target, self.holdout)
