@@ -181,7 +181,7 @@ def _slice_words(loss: float, column: str, row: "SliceRow", role: str) -> str:
 
 def _is_calibrated(case: Case) -> Finding:
     from ml_assets.evaluation.arrays import probabilities_problem
-    from ml_assets.evaluation.metrics import measure
+    from ml_assets.evaluation.metrics import class_ratios, measure
 
     low, high = case.policy.calibration_ratio
     labels, scores = case.labels(), case.scores("candidate")
@@ -196,7 +196,8 @@ def _is_calibrated(case: Case) -> Finding:
         )
     observed = f"ratio {found:.3f}"
     if case.target.kind == "multiclass":
-        promised = "The class furthest from its share"
+        furthest = int((class_ratios(labels, scores) == found).argmax())
+        promised = f"Class {case.target.classes[furthest]} is furthest from its share"
     else:
         observed += f" (mean score {scores.mean():.4g}, mean label {labels.mean():.4g})"
         promised = f"The candidate promises {scores.sum():.5g} in all, and {labels.sum():.5g} came"

@@ -428,6 +428,22 @@ def test_who_is_not_selected_is_compared_by_what_is_promised(kind):
     assert f"a {kind} selects nobody" in found.reason
 
 
+def test_a_gap_beyond_the_limit_that_may_be_chance_is_said_and_does_not_refuse(good):
+    strict = QUICK.model_copy(update={"equal_opportunity": 0.0, "disparate_impact": 1.0})
+    found = gate("treats_groups_alike", with_groups(good), groups=("gender",), policy=strict)
+    assert found.status == "PASS"
+    assert found.observed.count("(may be chance)") == 2
+
+
+def test_of_many_groups_any_two_may_refuse(good):
+    grouped = good.assign(shop=good["department"].where(good.index >= 300, "FAR"))
+    far = grouped["shop"] == "FAR"
+    grouped.loc[far, "score_candidate"] = grouped.loc[far, "score_candidate"].clip(upper=0.01)
+    found = gate("treats_groups_alike", grouped, groups=("shop",))
+    assert found.status == "FAIL"
+    assert found.reason.count("shop = FAR is selected 0.00 times as often as") == 3
+
+
 # is_fast_and_small, reloads_and_predicts
 
 
@@ -513,6 +529,7 @@ def test_too_much_promised_is_not_calibrated(kind):
     found = gate("is_calibrated", frame, target=target)
     assert found.status == "FAIL"
     assert "outside 0.7 to 1.4" in found.reason
+    assert ("Class large is furthest" in found.reason) is (kind == "multiclass")
 
 
 def test_a_regression_needs_no_positives_but_labels_that_differ():
