@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.policy import METRIC_NAMES, GatePolicy
 from ml_assets.training.target import Target
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ml_assets.evaluation.arrays import Floats
     from ml_assets.evaluation.bootstrap import Interval, Resampled
-    from ml_assets.evaluation.thresholds import Costs
 
 Status = Literal["PASS", "WARN", "FAIL", "NOT EVALUATED"]
 
@@ -86,7 +86,7 @@ class Case:
     entity: Sequence[str]
     slices: Sequence[str]
     groups: Sequence[str]
-    costs: "Costs | None"
+    costs: Costs | None
     served: Served | None
 
     @property

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ml_assets.evaluation.alike import required_of_groups, treats_groups_alike
 from ml_assets.evaluation.case import CannotJudge, Case, Finding, HoldoutFacts, Served, Status
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.honesty import holdout_is_honest, required_of_holdout
-from ml_assets.evaluation.policy import GATE_DESCRIPTIONS, GATES, METRIC_NAMES, GatePolicy
+from ml_assets.evaluation.policy import GATES, METRIC_NAMES, GatePolicy
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
 
     from ml_assets.evaluation.bootstrap import Interval
     from ml_assets.evaluation.slices import SliceRow
-    from ml_assets.evaluation.thresholds import Costs
-
-__all__ = [
-    "GATES",
-    "GATE_DESCRIPTIONS",
-    "Decision",
-    "GatePolicy",
-    "GateResult",
-    "HoldoutFacts",
-    "Served",
-    "judge",
-]
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ def judge(
     entity: Sequence[str],
     slices: Sequence[str],
     groups: Sequence[str],
-    costs: "Costs | None",
+    costs: Costs | None,
     served: Served | None,
 ) -> Decision:
     """Judge a candidate by every gate.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.evaluation import Decision, GatePolicy, GateResult, HoldoutFacts, Served, judge
-from ml_assets.evaluation.thresholds import Costs
+from ml_assets.evaluation.costs import Costs
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 CUTOFF = date(2017, 10, 1)

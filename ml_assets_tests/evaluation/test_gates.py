@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES, GatePolicy
 from ml_assets.evaluation.bootstrap import resample
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.policy import MUST_HOLD
-from ml_assets.evaluation.thresholds import Costs
 from ml_assets.training.target import BINARY, REGRESSION, Kind, Target
 from ml_assets_tests.evaluation.holdouts import (
     CUTOFF,
