@@ -129,3 +129,7 @@ def gate(name: str, holdout: pd.DataFrame, **given: Any) -> GateResult:
     (result,) = [g for g in decision.gates if g.name == name]
     assert result.status == "PASS" or not decision.passed
     return result
+
+
+def statuses(decision: Decision) -> dict[str, str]:
+    return {result.name: result.status for result in decision.gates}
