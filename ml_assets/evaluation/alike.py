@@ -69,24 +69,27 @@ def _selection(case: Case, column: str, groups: list[str], threshold: float) -> 
     from ml_assets.evaluation.fairness import selection_gaps
 
     policy = case.policy
-    found, chosen = selection_gaps(case.holdout, column, groups, threshold, _bootstrap(case))
     if not (case.scores("candidate") >= threshold).any():
         raise CannotJudge(f"Nobody is selected from score {threshold:.4g}: there is nothing to compare.")
+    found, chosen = selection_gaps(case.holdout, column, groups, threshold, _bootstrap(case))
+    far = [gap for gap in found if not gap.difference <= policy.equal_opportunity]
+    rare = [gap for gap in chosen if not gap.ratio >= policy.disparate_impact]
     problems = [
         f"True positive rates differ by {gap.difference:.3f} between {column} = {gap.low} and {gap.high}, "
         f"and {policy.equal_opportunity:g} is allowed"
-        for gap in found
-        if gap.beyond_chance and not gap.difference <= policy.equal_opportunity
+        for gap in far
+        if gap.beyond_chance
     ]
     problems += [
         f"{column} = {gap.low} is selected {gap.ratio:.2f} times as often as {gap.high}, and "
         f"{policy.disparate_impact:g} is asked for"
-        for gap in chosen
-        if gap.beyond_chance and not gap.ratio >= policy.disparate_impact
+        for gap in rare
+        if gap.beyond_chance
     ]
+    least = min(gap.ratio for gap in chosen)
     seen = (
-        f"true positive rates differ by {found[0].difference:.3f}{_chance(found[0])}, selection rates' ratio "
-        f"{min(gap.ratio for gap in chosen):.3f}{_chance(min(chosen, key=lambda gap: gap.ratio))}"
+        f"true positive rates differ by {found[0].difference:.3f}{_chance(far)}, "
+        f"selection rates' ratio {least:.3f}{_chance(rare)}"
     )
     return seen, problems
 
@@ -95,24 +98,26 @@ def _promise(case: Case, column: str, groups: list[str]) -> tuple[str, list[str]
     """The gaps of mean score / mean label in words, and those beyond limit and chance."""
     from ml_assets.evaluation.fairness import promise_gaps
 
+    least, kind = case.policy.disparate_impact, case.target.kind
     gaps = promise_gaps(case.holdout, column, groups, _bootstrap(case))
     unclear = [gap.low for gap in gaps if not gap.ratio > 0]
     if unclear:
         raise CannotJudge(
             f"Mean score / mean label of {column} = {unclear[0]} is not a positive number.", "FAIL"
         )
-    least = min(gaps, key=lambda gap: gap.ratio)
+    far = [gap for gap in gaps if not gap.ratio >= least]
     problems = [
         f"For what came, {column} = {gap.low} is promised {gap.ratio:.2f} times what {gap.high} is, and "
-        f"{case.policy.disparate_impact:g} is asked for (a {case.target.kind} selects nobody, so promises are compared)"
-        for gap in gaps
-        if gap.beyond_chance and not gap.ratio >= case.policy.disparate_impact
+        f"{least:g} is asked for (a {kind} selects nobody, so promises are compared)"
+        for gap in far
+        if gap.beyond_chance
     ]
-    return f"mean score / mean label's ratio {least.ratio:.3f}{_chance(least)}", problems
+    return f"mean score / mean label's ratio {min(gap.ratio for gap in gaps):.3f}{_chance(far)}", problems
 
 
-def _chance(gap: "Gap") -> str:
-    return "" if gap.beyond_chance else " (may be chance)"
+def _chance(beyond_limit: "list[Gap]") -> str:
+    """What is said of gaps beyond the limit, if none is beyond chance."""
+    return " (may be chance)" if beyond_limit and not any(gap.beyond_chance for gap in beyond_limit) else ""
 
 
 def _bootstrap(case: Case) -> "Bootstrap":

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.policy import METRIC_NAMES, GatePolicy
 from ml_assets.training.target import Target
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ml_assets.evaluation.arrays import Floats
     from ml_assets.evaluation.bootstrap import Interval, Resampled
-    from ml_assets.evaluation.thresholds import Costs
 
 Status = Literal["PASS", "WARN", "FAIL", "NOT EVALUATED"]
 
@@ -86,7 +86,7 @@ class Case:
     entity: Sequence[str]
     slices: Sequence[str]
     groups: Sequence[str]
-    costs: "Costs | None"
+    costs: Costs | None
     served: Served | None
 
     @property
@@ -106,6 +106,7 @@ class Case:
         """Whom the candidate is compared with."""
         return ["baseline", *(["champion"] if self.has_champion else [])]
 
+    @cached_property
     def rows_problem(self) -> str | None:
         """Why nothing can be measured on these rows, or None."""
         from ml_assets.evaluation.arrays import as_floats, labels_problem
@@ -147,7 +148,7 @@ class Case:
         """The labels, shape (n,), not all the same. Raises CannotJudge for anything else."""
         from ml_assets.evaluation.arrays import labels_of
 
-        problem = self.rows_problem() or self.maturity_problem()
+        problem = self.rows_problem or self.maturity_problem()
         if problem:
             raise CannotJudge(f"{problem}.")
         labels = labels_of(self.target, self.holdout)

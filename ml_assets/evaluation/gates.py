@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ml_assets.evaluation.alike import required_of_groups, treats_groups_alike
 from ml_assets.evaluation.case import CannotJudge, Case, Finding, HoldoutFacts, Served, Status
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.honesty import holdout_is_honest, required_of_holdout
-from ml_assets.evaluation.policy import GATE_DESCRIPTIONS, GATES, METRIC_NAMES, GatePolicy
+from ml_assets.evaluation.policy import GATES, METRIC_NAMES, GatePolicy
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
 
     from ml_assets.evaluation.bootstrap import Interval
     from ml_assets.evaluation.slices import SliceRow
-    from ml_assets.evaluation.thresholds import Costs
-
-__all__ = [
-    "GATES",
-    "GATE_DESCRIPTIONS",
-    "Decision",
-    "GatePolicy",
-    "GateResult",
-    "HoldoutFacts",
-    "Served",
-    "judge",
-]
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ def judge(
     entity: Sequence[str],
     slices: Sequence[str],
     groups: Sequence[str],
-    costs: "Costs | None",
+    costs: Costs | None,
     served: Served | None,
 ) -> Decision:
     """Judge a candidate by every gate.
@@ -181,7 +170,7 @@ def _slice_words(loss: float, column: str, row: "SliceRow", role: str) -> str:
 
 def _is_calibrated(case: Case) -> Finding:
     from ml_assets.evaluation.arrays import probabilities_problem
-    from ml_assets.evaluation.metrics import measure
+    from ml_assets.evaluation.metrics import class_ratios, measure
 
     low, high = case.policy.calibration_ratio
     labels, scores = case.labels(), case.scores("candidate")
@@ -196,7 +185,8 @@ def _is_calibrated(case: Case) -> Finding:
         )
     observed = f"ratio {found:.3f}"
     if case.target.kind == "multiclass":
-        promised = "The class furthest from its share"
+        furthest = int((class_ratios(labels, scores) == found).argmax())
+        promised = f"Class {case.target.classes[furthest]} is furthest from its share"
     else:
         observed += f" (mean score {scores.mean():.4g}, mean label {labels.mean():.4g})"
         promised = f"The candidate promises {scores.sum():.5g} in all, and {labels.sum():.5g} came"

@@ -12,7 +12,7 @@ def holdout_is_honest(case: Case) -> Finding:
         f"candidate knows until {facts.candidate_knows_until}; "
         + (f"champion knows until {facts.champion_knows_until}" if case.has_champion else "no champion")
     )
-    rows = case.rows_problem()
+    rows = case.rows_problem
     problems = [rows] if rows else [*_size_problems(case), *_as_of_problems(case)]
     problems += (
         [p for p in (case.maturity_problem(),) if p] + _knowledge_problems(case) + _digest_problems(case)
@@ -35,7 +35,7 @@ def required_of_holdout(case: Case) -> str:
 
 def _rarest(case: Case) -> tuple[int, str] | None:
     """Rows of the class that decides whether there are enough, and in words; None where there are no classes."""
-    if not case.target.is_classes or case.rows_problem():
+    if not case.target.is_classes or case.rows_problem:
         return None
     count = case.holdout["label"].astype(int).value_counts()
     if case.target.kind == "binary":

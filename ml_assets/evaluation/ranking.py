@@ -1,8 +1,10 @@
 """AUC and average precision of one score under any row weights, so that a bootstrap measures many draws at once."""
 
+from functools import cached_property
+
 import numpy as np
 
-from ml_assets.evaluation.arrays import Floats, ratio
+from ml_assets.evaluation.arrays import Floats, Integers, ratio
 
 
 class Ranking:
@@ -41,16 +43,22 @@ class Ranking:
         share = ratio(won, up_to[:, -1] * many.sum(axis=1))
         return 1 - share if self._positives_are_few else share
 
+    @cached_property
+    def _steps(self) -> tuple[Integers, Integers, Integers, Integers]:
+        """Orders of positives and negatives; where each distinct score of a positive starts in either."""
+        positives, negatives = (np.argsort(part, kind="stable") for part in (self._positive, self._negative))
+        scores, starts = np.unique(self._positive[positives], return_index=True)
+        return positives, starts, negatives, np.searchsorted(self._negative[negatives], scores)
+
     def average_precision(self, negative: Floats, positive: Floats) -> Floats:
         """As ``auc``: sum of precision x gain in recall over the distinct scores; nan without positives."""
         if not len(self._positive):
             return np.full(len(positive), np.nan)
-        order, others = np.argsort(self._positive), np.argsort(self._negative)
-        scores, starts = np.unique(self._positive[order], return_index=True)
-        gained = np.add.reduceat(positive.take(order, axis=1), starts, axis=1)
+        positives, starts, negatives, below = self._steps
+        gained = np.add.reduceat(positive.take(positives, axis=1), starts, axis=1)
         found = np.cumsum(gained[:, ::-1], axis=1)[:, ::-1]
         up_to = np.zeros((len(negative), negative.shape[1] + 1))
-        np.cumsum(negative.take(others, axis=1), axis=1, out=up_to[:, 1:])
-        wrong = up_to[:, -1:] - up_to.take(np.searchsorted(self._negative[others], scores), axis=1)
+        np.cumsum(negative.take(negatives, axis=1), axis=1, out=up_to[:, 1:])
+        wrong = up_to[:, -1:] - up_to.take(below, axis=1)
         precision = np.divide(found, found + wrong, out=np.zeros_like(found), where=found > 0)
         return ratio(np.einsum("dg,dg->d", gained, precision), positive.sum(axis=1))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml_assets.evaluation.arrays import labels_of, predicted, probabilities_problem, roles_of
-from ml_assets.evaluation.gates import Decision, HoldoutFacts
+from ml_assets.evaluation.case import HoldoutFacts
+from ml_assets.evaluation.costs import Costs
+from ml_assets.evaluation.gates import Decision
 from ml_assets.evaluation.metrics import main_metric
 from ml_assets.evaluation.page import facts as terms
 from ml_assets.evaluation.page import note, picture, section, whole
@@ -22,7 +24,6 @@ from ml_assets.evaluation.report_tables import (
     slice_tables,
     threshold_section,
 )
-from ml_assets.evaluation.thresholds import Costs
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:

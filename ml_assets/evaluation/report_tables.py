@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from ml_assets.evaluation.arrays import as_floats, labels_of, roles_of
 from ml_assets.evaluation.bootstrap import Interval, resample
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.fairness import by_group
 from ml_assets.evaluation.gates import GateResult
 from ml_assets.evaluation.metrics import METRICS, measure
 from ml_assets.evaluation.page import legend, lines, note, number, table
 from ml_assets.evaluation.policy import COMPARED_BY, GATE_DESCRIPTIONS, METRIC_NAMES
 from ml_assets.evaluation.slices import SliceRow, by_slice
-from ml_assets.evaluation.thresholds import Costs, selection_threshold, threshold_table
+from ml_assets.evaluation.thresholds import selection_threshold, threshold_table
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:

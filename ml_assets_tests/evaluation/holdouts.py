@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.evaluation import Decision, GatePolicy, GateResult, HoldoutFacts, Served, judge
-from ml_assets.evaluation.thresholds import Costs
+from ml_assets.evaluation.costs import Costs
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 CUTOFF = date(2017, 10, 1)
@@ -129,3 +129,7 @@ def gate(name: str, holdout: pd.DataFrame, **given: Any) -> GateResult:
     (result,) = [g for g in decision.gates if g.name == name]
     assert result.status == "PASS" or not decision.passed
     return result
+
+
+def statuses(decision: Decision) -> dict[str, str]:
+    return {result.name: result.status for result in decision.gates}

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -7,26 +5,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES, GatePolicy
+from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
 from ml_assets.evaluation.bootstrap import resample
-from ml_assets.evaluation.policy import MUST_HOLD
-from ml_assets.evaluation.thresholds import Costs
-from ml_assets.training.target import BINARY, REGRESSION, Kind, Target
+from ml_assets.training.target import BINARY
 from ml_assets_tests.evaluation.holdouts import (
     CUTOFF,
     FACTS,
     FIRST,
-    KINDS,
     QUICK,
     SERVED,
-    SIZES,
     decide,
     gate,
     make_holdout,
-    make_multiclass,
-    make_regression,
+    statuses,
 )
 
 MEASURED = (
@@ -42,10 +34,6 @@ GROUPED: dict[str, Any] = {"groups": ("department",)}
 @pytest.fixture
 def good() -> pd.DataFrame:
     return make_holdout()
-
-
-def statuses(decision) -> dict[str, str]:
-    return {g.name: g.status for g in decision.gates}
 
 
 def test_a_good_candidate_passes_every_gate_in_order(good):
@@ -326,7 +314,7 @@ def test_a_missing_slice_column_fails(good):
 
 
 def test_only_small_slices_are_no_evidence(good):
-    found = gate("slices_hold", good.assign(department=good["household_id"].astype(str)))
+    found = gate("slices_hold", good.assign(department=(good["household_id"] // 50).astype(str)))
     assert found.status == "NOT EVALUATED"
     assert "No value of department has 100 rows" in found.reason
 
@@ -355,77 +343,6 @@ def test_scores_that_are_no_probabilities_are_not_calibrated(good):
     found = gate("is_calibrated", good.assign(score_candidate=np.log(good["score_candidate"])))
     assert found.status == "FAIL"
     assert "between 0 and 1" in found.reason
-
-
-# treats_groups_alike
-
-
-def with_groups(frame: pd.DataFrame, seed: int = 4) -> pd.DataFrame:
-    random = np.random.default_rng(seed)
-    return frame.assign(gender=random.choice(["f", "m"], len(frame)))
-
-
-def test_groups_that_are_treated_alike_pass(good):
-    found = gate("treats_groups_alike", with_groups(good), groups=("gender",))
-    assert found.status == "PASS"
-    assert "gender, 2 of 2 groups" in found.observed
-
-
-def test_a_model_without_groups_says_so(good):
-    found = gate("treats_groups_alike", good)
-    assert (found.status, found.observed) == ("PASS", "no groups")
-    assert "declares no groups" in found.reason
-
-
-def test_a_group_that_is_found_and_selected_less_is_named(good):
-    grouped = with_groups(good)
-    women = grouped["gender"] == "f"
-    grouped.loc[women, "score_candidate"] *= 0.4
-    found = gate("treats_groups_alike", grouped, groups=("gender",))
-    assert found.status == "FAIL"
-    assert "True positive rates differ by" in found.reason
-    assert "gender = f is selected" in found.reason
-
-
-def test_the_costs_decide_who_is_selected(good):
-    grouped = with_groups(good)
-    for costs, threshold in ((Costs(false_positive=1, false_negative=9), "0.1"), (Costs(), "0.5")):
-        found = gate("treats_groups_alike", grouped, groups=("gender",), costs=costs, policy=ANYTHING_GOES)
-        assert f"selected from score {threshold};" in found.observed
-    nobody = gate("treats_groups_alike", grouped, groups=("gender",), costs=Costs(false_positive=10**6))
-    assert nobody.status == "NOT EVALUATED"
-    assert "Nobody is selected from score 1" in nobody.reason
-
-
-ANYTHING_GOES = QUICK.model_copy(update={"equal_opportunity": 1.0, "disparate_impact": 0.0})
-
-
-def test_small_groups_and_rows_without_a_group_are_not_compared(good):
-    grouped = with_groups(good)
-    grouped.loc[grouped["gender"] == "f", "gender"] = None
-    found = gate("treats_groups_alike", grouped, groups=("gender",))
-    assert found.status == "NOT EVALUATED"
-    assert "No two groups of gender have 100 rows and 20 with label 1" in found.reason
-    grouped["gender"] = np.where(grouped.index < 90, "f", "m")
-    assert gate("treats_groups_alike", grouped, groups=("gender",)).status == "NOT EVALUATED"
-
-
-def test_a_missing_group_column_fails(good):
-    found = gate("treats_groups_alike", good, groups=("age",))
-    assert (found.status, found.reason) == ("FAIL", "The holdout has no group column age.")
-
-
-@pytest.mark.parametrize("kind", ["regression", "multiclass"])
-def test_who_is_not_selected_is_compared_by_what_is_promised(kind):
-    target, make = KINDS[kind]
-    grouped = with_groups(make())
-    fair = gate("treats_groups_alike", grouped, groups=("gender",), target=target)
-    assert fair.status == "PASS"
-    grouped.loc[grouped["gender"] == "f", "score_candidate"] *= 0.7
-    found = gate("treats_groups_alike", grouped, groups=("gender",), target=target)
-    assert found.status == "FAIL"
-    assert "gender = f is promised 0." in found.reason
-    assert f"a {kind} selects nobody" in found.reason
 
 
 # is_fast_and_small, reloads_and_predicts
@@ -469,168 +386,3 @@ def test_reloads(good, served, status, said):
 
 def test_without_a_process_that_served_speed_and_size_are_not_evaluated(good):
     assert gate("is_fast_and_small", good, served=None).status == "NOT EVALUATED"
-
-
-# every target
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_target_passes_and_is_refused(kind):
-    target, make = KINDS[kind]
-    frame = make()
-    decision = decide(frame, target=target)
-    assert decision.passed, decision
-    luckless = {c: c.replace("candidate", "baseline") for c in frame if c.startswith("score_candidate")}
-    worse = frame.assign(**{own: frame[other] for own, other in luckless.items()})
-    refused = statuses(decide(worse, target=target))
-    assert (refused["beats_baseline"], refused["not_worse_than_champion"]) == ("FAIL", "FAIL")
-    assert not decide(frame.assign(score_baseline=float("nan")), target=target).passed
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_target_finds_the_slice_that_loses(kind):
-    target, make = KINDS[kind]
-    frame = make()
-    meat = frame["department"] == "MEAT"
-    columns = [c for c in frame if c.startswith("score_candidate")]
-    frame.loc[meat, columns] = frame.loc[meat, columns].sample(frac=1, random_state=1).to_numpy()
-    found = gate("slices_hold", frame, target=target)
-    assert found.status == "FAIL"
-    assert "department = MEAT" in found.reason
-    assert "GROCERY" not in found.reason
-
-
-@pytest.mark.parametrize("kind", ["regression", "multiclass"])
-def test_too_much_promised_is_not_calibrated(kind):
-    target, make = KINDS[kind]
-    frame = make()
-    if kind == "regression":
-        frame["score_candidate"] *= 1.5
-    else:
-        shares = frame[[f"score_candidate_{k}" for k in range(3)]].to_numpy() * [1, 1, 3]
-        shares /= shares.sum(axis=1, keepdims=True)
-        frame[[f"score_candidate_{k}" for k in range(3)]] = shares
-    found = gate("is_calibrated", frame, target=target)
-    assert found.status == "FAIL"
-    assert "outside 0.7 to 1.4" in found.reason
-
-
-def test_a_regression_needs_no_positives_but_labels_that_differ():
-    frame = make_regression()
-    assert gate("holdout_is_honest", frame, target=REGRESSION).status == "PASS"
-    same = decide(frame.assign(label=3.5), target=REGRESSION)
-    assert statuses(same)["holdout_is_honest"] == "FAIL"
-    assert statuses(same)["beats_baseline"] == "NOT EVALUATED"
-    infinite = decide(frame.assign(label=float("inf")), target=REGRESSION)
-    assert "1500 of 1500 labels are not finite numbers" in infinite.gates[0].reason
-
-
-def test_the_rarest_class_needs_rows():
-    frame = make_multiclass()
-    few = pd.concat([frame[frame["label"] != 1], frame[frame["label"] == 1].head(19)])
-    found = gate("holdout_is_honest", few, target=SIZES)
-    assert found.status == "FAIL"
-    assert "19 rows of the rarest class" in found.reason
-    assert "19 of class medium" in found.observed
-
-
-def test_probabilities_that_do_not_sum_to_one_fail():
-    frame = make_multiclass()
-    frame.loc[3, "score_candidate_1"] += 0.2
-    found = gate("beats_baseline", frame, target=SIZES)
-    assert found.status == "FAIL"
-    assert "one row's sum is 0.2 off" in found.reason
-    missing = gate("beats_baseline", frame.drop(columns="score_baseline_2"), target=SIZES)
-    assert (missing.status, "no column score_baseline_2" in missing.reason) == ("FAIL", False)
-    missing = gate("beats_baseline", make_multiclass().drop(columns="score_baseline_2"), target=SIZES)
-    assert missing.status == "NOT EVALUATED"
-    assert "no column score_baseline_2" in missing.reason
-
-
-def test_a_binary_target_may_be_compared_by_average_precision(good):
-    policy = QUICK.model_copy(update={"metric": "average_precision"})
-    found = gate("beats_baseline", good, policy=policy)
-    assert found.status == "PASS"
-    assert found.required.startswith("average precision >= 0;")
-
-
-# warnings
-
-
-def test_a_gate_that_may_only_warn_refuses_nobody(good):
-    slow = replace(SERVED, latency_ms=80.0)
-    policy = QUICK.model_copy(update={"warn_only": ("is_fast_and_small",)})
-    assert not decide(good, served=slow).passed
-    decision = decide(good, served=slow, policy=policy)
-    assert statuses(decision)["is_fast_and_small"] == "WARN"
-    assert decision.passed
-
-
-def test_what_cannot_be_measured_is_more_than_a_warning(good):
-    policy = QUICK.model_copy(update={"warn_only": ("is_calibrated", "is_fast_and_small", "slices_hold")})
-    assert not decide(good, served=None, policy=policy).passed
-    missing = decide(good, slices=("aisle",), policy=policy)
-    assert (statuses(missing)["slices_hold"], missing.passed) == ("FAIL", False)
-    nan = decide(good.assign(score_candidate=float("nan")), policy=policy)
-    assert (statuses(nan)["is_calibrated"], nan.passed) == ("FAIL", False)
-
-
-@pytest.mark.parametrize("name", [*MUST_HOLD, "slices"])
-def test_what_must_hold_may_not_only_warn(name):
-    with pytest.raises(ValidationError, match=f"warn_only: {name} (must always hold|is no gate)"):
-        GatePolicy.model_validate({"warn_only": [name]})
-
-
-# the policy
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"margn": 0.1},
-        {"margin": -0.1},
-        {"margin": float("nan")},
-        {"alpha": 0.5},
-        {"replace_if": "equal"},
-        {"calibration_ratio": [1.4, 0.7]},
-        {"calibration_ratio": [0.7]},
-        {"minimum_rows": 0},
-        {"draws": 10},
-        {"metric": "accuracy"},
-        {"minimum": float("nan")},
-        {"disparate_impact": 1.2},
-        {"max_latency_ms": 0},
-    ],
-)
-def test_a_wrong_policy_is_refused(wrong):
-    with pytest.raises(ValidationError):
-        GatePolicy.model_validate(wrong)
-
-
-def test_a_policy_is_frozen_and_takes_a_list_from_yaml():
-    policy = GatePolicy.model_validate({"calibration_ratio": [0.8, 1.25]})
-    assert policy.calibration_ratio == (0.8, 1.25)
-    with pytest.raises(ValidationError):
-        policy.margin = 0.5
-
-
-@pytest.mark.parametrize(
-    ("kind", "metric", "floor"),
-    [("binary", "auc", 0.55), ("regression", "r2", 0.0), ("multiclass", "skill", 0.0)],
-)
-def test_the_metric_and_its_floor_follow_the_target(kind: Kind, metric, floor):
-    target = Target(kind, ("a", "b", "c"))
-    assert (GatePolicy().metric_of(target), GatePolicy().floor(target)) == (metric, floor)
-    assert GatePolicy(minimum=0.6).floor(target) == 0.6
-
-
-def test_a_metric_of_another_target_is_refused_in_words(good):
-    with pytest.raises(ValueError, match="a binary target is compared by auc or average_precision, not r2"):
-        decide(good, policy=GatePolicy(metric="r2"))
-
-
-def test_loading_the_gates_loads_no_heavy_package():
-    heavy = "numpy pandas sklearn matplotlib scipy dagster"
-    code = f"import sys, ml_assets.evaluation; print([m for m in '{heavy}'.split() if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

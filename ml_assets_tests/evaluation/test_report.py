@@ -10,11 +10,11 @@ import pytest
 
 from ml_assets.evaluation import GATES
 from ml_assets.evaluation.arrays import ROLES
+from ml_assets.evaluation.costs import Costs
 from ml_assets.evaluation.metrics import METRICS, measure
 from ml_assets.evaluation.plots import pictures
 from ml_assets.evaluation.report import evaluation_report
 from ml_assets.evaluation.report_tables import TITLES
-from ml_assets.evaluation.thresholds import Costs
 from ml_assets.training.target import BINARY
 from ml_assets_tests.evaluation.holdouts import (
     CUTOFF,
