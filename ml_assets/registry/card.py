@@ -202,6 +202,9 @@ def verdict(facts: ModelFacts) -> tuple[str, str]:
     if facts.overrides:
         last = facts.overrides[-1]
         why += f" {last.who} made it champion all the same: {last.reason}"
+    if facts.rolled_back:
+        last = facts.rolled_back
+        why += f" {last.who} rolled it back on {last.at:%Y-%m-%d}: {last.reason}"
     return word, why
 
 

@@ -120,7 +120,7 @@ section { margin-top: 32px; } p { margin: 0 0 8px; } ul { margin: 0 0 8px; paddi
   white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-size: 12px; font-weight: 600; color: var(--soft); padding: 6px 10px; }
-td { padding: 6px 10px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td { padding: 6px 10px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
 th.number, td.number { text-align: right; }
 code { font: 12.5px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background: #f3f4f6; padding: 1px 5px;
   border-radius: 4px; }

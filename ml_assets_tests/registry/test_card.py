@@ -221,6 +221,17 @@ def test_an_override_is_loud_and_harmless() -> None:
     assert "Not evaluated: beats_baseline." in limits(OVERRIDDEN)
 
 
+def test_a_rollback_is_told_until_the_version_is_back() -> None:
+    away = Move(
+        "rollback", 14, 13, date(2017, 11, 19), "eve", "complaints", None, datetime(2026, 11, 22, tzinfo=UTC)
+    )
+    gone = replace(FULL, promotions=(*FULL.promotions, away))
+    assert "**PASS.** All 2 gates pass. eve rolled it back on 2026-11-22: complaints" in card_markdown(gone)
+    back = replace(gone, promotions=(*gone.promotions, replace(away, from_version=13, to_version=14)))
+    assert back.rolled_back is None
+    assert replace(gone, version=13).rolled_back is None
+
+
 @pytest.mark.parametrize("name", ["name", "description", "label", "population"])
 def test_no_text_of_a_declaration_becomes_code(name: str) -> None:
     evil = replace(FULL, declared=replace(DECLARED, **{name: "<script>alert(1)</script>"}))
