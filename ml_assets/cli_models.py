@@ -223,7 +223,7 @@ def show_command(options: argparse.Namespace) -> int:
     with opened(options.model) as shown:
         facts, tags = shown.facts(options.version), shown.version(options.version).tags
     word, why = verdict(facts)
-    print(f"{options.model} {headline(facts)}\n{word}: {why}")
+    print(f"{options.model} {headline(facts)} · {', '.join(facts.aliases) or 'no alias'}\n{word}: {why}")
     named = {name: str(value) for name, value in sorted(tags.items())}
     for section in [*sections(facts), Section("Tags", pairs=named)]:
         _print_section(section)

@@ -140,7 +140,7 @@ def test_show_has_tags_inputs_metrics_gates_and_moves(cli: Cli, churn: Shown) ->
         f"churn version 3 · cutoff {week(3)} · champion\nREFUSED: 1 of 2 gates does not pass: "
     )
     for text in (
-        "eve promoted, against its evidence, it all the same: the launch can't wait",
+        "eve made it champion all the same: the launch can't wait",
         "Table churn/training_set version 3",
         "auc 0.7300 0.6000",
         "FAIL is_calibrated",

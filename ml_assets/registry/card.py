@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from ml_assets.registry.compare import UNKNOWN, number
 from ml_assets.registry.facts import NOT_METRICS, ModelFacts, Row
-from ml_assets.registry.promotion_log import DID
 
 TOP = 15
 """How many features a card names by importance."""
@@ -35,18 +34,18 @@ def sections(facts: ModelFacts) -> list[Section]:
     """The parts of a version's card, in their order."""
     return [
         _use(facts),
+        Section("Limits", says=limits(facts)),
+        _metrics(facts),
+        _gates(facts),
+        _parts("Slices", facts.slices, facts.declared.slices, "slices"),
+        _parts("Groups and fairness", facts.groups, facts.declared.groups, "groups"),
+        _promotions(facts),
+        Section("Importance", shares=dict(list(facts.importance.items())[:TOP])),
         _features(facts),
         Section("Training", pairs=facts.training),
         Section("Parameters", pairs=facts.parameters),
         Section("Made of", pairs={**_inputs(facts), **_hashes(facts)}),
         Section("Machine", pairs=facts.machine),
-        _metrics(facts),
-        _gates(facts),
-        _parts("Slices", facts.slices, facts.declared.slices, "slices"),
-        _parts("Groups and fairness", facts.groups, facts.declared.groups, "groups"),
-        Section("Importance", shares=dict(list(facts.importance.items())[:TOP])),
-        _promotions(facts),
-        Section("Limits", says=limits(facts)),
     ]
 
 
@@ -59,7 +58,7 @@ def _use(facts: ModelFacts) -> Section:
         pairs={
             "Predicts": declared.label or UNKNOWN,
             "Target": facts.target or f"{UNKNOWN} with the version; declared as {declared.target}",
-            "Scores": declared.population or UNKNOWN,
+            "Scores": f"who meets `{declared.population}`" if declared.population else UNKNOWN,
             "Owners": ", ".join(declared.owners) or UNKNOWN,
             "Knows the days before": str(facts.cutoff or UNKNOWN),
             "Registered": f"{facts.created:%Y-%m-%d %H:%M} UTC" if facts.created else UNKNOWN,
@@ -143,7 +142,7 @@ def _promotions(facts: ModelFacts) -> Section:
     rows = tuple(
         (
             f"{move.at:%Y-%m-%d %H:%M} UTC",
-            "override" if move.action == "override" else move.action,
+            move.action,
             f"{move.from_version or 'none'} → {move.to_version}",
             move.who,
             move.reason,
@@ -185,9 +184,8 @@ def limits(facts: ModelFacts) -> tuple[str, ...]:
 
 
 def headline(facts: ModelFacts) -> str:
-    """One line: which version, and what it is."""
-    aliases = ", ".join(facts.aliases) or "no alias"
-    return f"version {facts.version} · cutoff {facts.cutoff or UNKNOWN} · {aliases}"
+    """Which version of which cutoff."""
+    return f"version {facts.version} · cutoff {facts.cutoff or UNKNOWN}"
 
 
 def verdict(facts: ModelFacts) -> tuple[str, str]:
@@ -203,14 +201,25 @@ def verdict(facts: ModelFacts) -> tuple[str, str]:
         why += f"{', '.join(bad)}."
     if facts.overrides:
         last = facts.overrides[-1]
-        why += f" {last.who} {DID['override']} it all the same: {last.reason}"
+        why += f" {last.who} made it champion all the same: {last.reason}"
+    if facts.rolled_back:
+        last = facts.rolled_back
+        why += f" {last.who} rolled it back on {last.at:%Y-%m-%d}: {last.reason}"
     return word, why
 
 
 def card_markdown(facts: ModelFacts) -> str:
     """The card as Markdown."""
     word, why = verdict(facts)
-    lines = [f"# {_plain(facts.declared.name)}", "", headline(facts), "", f"**{word}.** {_plain(why)}", ""]
+    aliases = ", ".join(facts.aliases) or "no alias"
+    lines = [
+        f"# {_plain(facts.declared.name)}",
+        "",
+        f"{headline(facts)} · {aliases}",
+        "",
+        f"**{word}.** {_plain(why)}",
+        "",
+    ]
     for section in sections(facts):
         lines += [f"## {section.title}", ""]
         if section.is_empty:

@@ -1,5 +1,6 @@
 """A model card as one HTML file that needs nothing else and calls nobody."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -15,8 +16,7 @@ LOOKS = {
     "NOT EVALUATED": "open",
     "override": "fail",
 }
-NUMBERS = ("Metrics on the holdout", "Slices", "Groups and fairness")
-"""The sections whose tables are of numbers, set to the right."""
+NUMBER = re.compile(r"[-+]?[\d.,]+%?|undefined|" + UNKNOWN)
 
 
 def card_html(facts: ModelFacts) -> str:
@@ -35,34 +35,50 @@ def card_html(facts: ModelFacts) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"<p>{escape(text)}</p>" for text in section.says]
+    parts = [f"<p>{_text(text)}</p>" for text in section.says]
     if len(section.says) > 1:
-        parts = [f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in section.says)}</ul>"]
+        parts = [f"<ul>{''.join(f'<li>{_text(text)}</li>' for text in section.says)}</ul>"]
     if section.pairs:
         parts.append(_pairs(section.pairs))
     if section.rows:
-        parts.append(_table(section.head, section.rows, "numbers" if section.title in NUMBERS else ""))
+        parts.append(_table(section.head, section.rows))
     if section.shares:
         parts.append(_bars(section.shares))
     content = "".join(parts) or f'<p class="faint">{UNKNOWN.capitalize()}.</p>'
     return f"<section><h2>{escape(section.title)}</h2>{content}</section>"
 
 
+def _text(text: str) -> str:
+    """Text as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _value(text: str) -> str:
     if text in LOOKS:
         return f'<span class="badge {LOOKS[text]}">{text}</span>'
-    look = ' class="faint"' if text.startswith(UNKNOWN) else ""
-    return f"<span{look}>{escape(text)}</span>"
+    if text.startswith(UNKNOWN):
+        return f'<span class="faint">{escape(text)}</span>'
+    return f"<code>{text}</code>" if re.fullmatch("[0-9a-f]{40,}", text) else _text(text)
 
 
 def _pairs(pairs: Mapping[str, str]) -> str:
     return f"<dl>{''.join(f'<dt>{escape(k)}</dt><dd>{_value(v)}</dd>' for k, v in pairs.items())}</dl>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], look: str) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{_value(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<table class="{look}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; columns of numbers are set to the right."""
+    looks = [
+        ' class="number"' if n and all(NUMBER.fullmatch(row[n]) for row in rows) else ""
+        for n in range(len(head))
+    ]
+    top = "".join(
+        f'<th scope="col"{look}>{escape(cell)}</th>' for look, cell in zip(looks, head, strict=True)
+    )
+    body = "".join(
+        f"<tr>{''.join(f'<td{look}>{_value(cell)}</td>' for look, cell in zip(looks, row, strict=True))}</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _bars(shares: Mapping[str, float]) -> str:
@@ -104,8 +120,10 @@ section { margin-top: 32px; } p { margin: 0 0 8px; } ul { margin: 0 0 8px; paddi
   white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-size: 12px; font-weight: 600; color: var(--soft); padding: 6px 10px; }
-td { padding: 6px 10px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-.numbers th:nth-child(n+2), .numbers td:nth-child(n+2) { text-align: right; }
+td { padding: 6px 10px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
+th.number, td.number { text-align: right; }
+code { font: 12.5px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background: #f3f4f6; padding: 1px 5px;
+  border-radius: 4px; }
 .bars td { padding: 3px 10px; border: 0; overflow-wrap: normal; white-space: nowrap; }
 .bars td:nth-child(2) { width: 100%; } .bars td:last-child { text-align: right; }
 .bar { display: block; height: 12px; margin-top: 4px; border-radius: 3px; background: #1f6feb; min-width: 1px; }

@@ -66,6 +66,12 @@ class ModelFacts:
         return tuple(m for m in self.promotions if m.action == "override" and m.to_version == self.version)
 
     @property
+    def rolled_back(self) -> Move | None:
+        """The rollback that moved away from it, if nothing has brought it back since."""
+        last = self.promotions[-1] if self.promotions else None
+        return last if last and last.action == "rollback" and last.from_version == self.version else None
+
+    @property
     def own_metrics(self) -> Row:
         """The metrics of this version itself, by name."""
         mine = [row for row in self.metrics if row["role"] == "candidate"]

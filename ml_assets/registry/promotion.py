@@ -134,7 +134,7 @@ def promote(book: Book, *, who: str, run: str) -> Outcome:
     if moves:
         write_moves(book.con, book.tables.promotions, log, moves)
         follow(book)
-    champion = book.registry.champion(book.model)
+    champion = book.registry.champion(book.model) if current is not None else None
     refused = "" if moves else _refused(todo, log, champion)
     return Outcome(champion, book.registry.alias(book.model, CHALLENGER), todo, refused, notes)
 
@@ -263,7 +263,8 @@ _LOST = (
 def follow(book: Book) -> tuple[str, ...]:
     """Make the aliases say what the log says; return what they said of champion and previous that was wrong.
 
-    Looks at the log again afterwards: of two that follow at once, the last one leaves the newest state.
+    Without any log they are left alone: the lake may be another than the one they come from. Looks at the log again
+    afterwards: of two that follow at once, the last one leaves the newest state.
     """
     notes: dict[str, None] = {}
     while True:
@@ -287,6 +288,13 @@ def _set_aliases(book: Book, log: PromotionLog) -> list[str]:
             )
             number = None
         if found.get(name) == number:
+            continue
+        if log.version == 0 and name != CHALLENGER:
+            notes.append(
+                f"the alias {name} of {model} says version {found[name]}, but there is no promotion log at "
+                f"{book.tables.promotions.uri}: the alias is left alone. If that is the right lake, say it on record "
+                f"with ml-assets promote {model} {found[name]} --override."
+            )
             continue
         if number is None:
             registry.delete_alias(model, name)

@@ -23,11 +23,17 @@ class Deadly(Registry):
 
 
 def promote_all(
-    lake: str, registry: Registry, models: list[str], together: Barrier, told: "Queue[tuple[str, str]]"
+    lake: str,
+    registry: Registry,
+    models: list[str],
+    last: str | None,
+    together: Barrier,
+    told: "Queue[tuple[str, str]]",
 ) -> None:
     """Promote what every model has, each at the same moment as another process, and tell how it went.
 
-    Both have read the log when they meet: the holdout is asked for after it.
+    Both have read the log when they meet: the holdout is asked for after it. The process is killed as it promotes
+    ``last``, once the log is written.
     """
 
     def meet(cutoff: date) -> str:
@@ -44,10 +50,8 @@ def promote_all(
                 told.put((model, str(error)))
             else:
                 told.put((model, f"promoted {len(outcome.plan.promote)}"))
-
-
-def die_between_log_and_alias(lake: str, registry: Registry, model: str) -> None:
-    """Promote what the model has, and be killed once the log is written."""
-    with connect() as con:
-        deadly = Deadly(registry.tracking_uri, registry.artifact_root)
-        promote(book_of(con, Lake(lake), deadly, model), who="ada", run="killed")
+        if last:
+            told.close()
+            told.join_thread()
+            deadly = Deadly(registry.tracking_uri, registry.artifact_root)
+            promote(book_of(con, Lake(lake), deadly, last), who="ada", run="killed")

@@ -30,22 +30,25 @@ def register(registry: Registry, model: str, versions: int = 1) -> None:
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_promote_one_wins_and_the_other_is_told(
+def test_of_two_processes_one_wins_and_a_killed_one_is_finished_for(
     con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry
 ) -> None:
+    """Two race for many models; then one of them is killed between the log and the alias of a last one."""
     models = [f"raced_{n}" for n in range(ROUNDS)]
-    for model in models:
+    for model in (*models, "killed"):
         register(prepared, model)
         decide(book_of(con, lake, prepared, model), verdict(1, None))
     together, told = SPAWN.Barrier(2), SPAWN.Queue()
-    arguments = (lake.root, prepared, models, together, told)
-    processes = [SPAWN.Process(target=movers.promote_all, args=arguments) for _ in range(2)]
+    processes = [
+        SPAWN.Process(target=movers.promote_all, args=(lake.root, prepared, models, last, together, told))
+        for last in ("killed", None)
+    ]
     for process in processes:
         process.start()
     answers = sorted(told.get(timeout=120) for _ in range(2 * ROUNDS))
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
+    assert [process.exitcode for process in processes] == [-signal.SIGKILL, 0]
     for number, model in enumerate(models):
         loser, winner = (said for _, said in answers[2 * number : 2 * number + 2])
         assert winner == "promoted 1"
@@ -54,19 +57,7 @@ def test_of_two_processes_that_promote_one_wins_and_the_other_is_told(
         assert moves(book) == [("promote", None, 1)]
         assert f"{book.log().moves[0].who} promoted version 1 at" in loser
         assert prepared.aliases(model) == {"champion": 1}
-
-
-@pytest.mark.slow
-def test_after_a_kill_between_log_and_alias_the_next_call_finishes_the_move(
-    con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry
-) -> None:
-    register(prepared, "killed")
     book = book_of(con, lake, prepared, "killed")
-    decide(book, verdict(1, None))
-    process = SPAWN.Process(target=movers.die_between_log_and_alias, args=(lake.root, prepared, "killed"))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
     assert (moves(book), prepared.aliases("killed")) == ([("promote", None, 1)], {})
     outcome = promote(book, who="ada", run="next")
     assert outcome.champion == prepared.version("killed", 1)

@@ -290,6 +290,17 @@ def test_an_alias_that_somebody_moved_by_hand_is_moved_back(book: Book, shelf: S
     assert shelf.pointing == {"champion": 1, "mine": 7}
 
 
+def test_without_a_log_an_alias_is_left_alone_and_told(book: Book, shelf: Shelf) -> None:
+    shelf.pointing.update({"champion": 7, "challenger": 7})
+    (note,) = follow(book)
+    assert note.startswith("the alias champion of lapse says version 7, but there is no promotion log at ")
+    assert note.endswith("say it on record with ml-assets promote lapse 7 --override.")
+    assert shelf.pointing == {"champion": 7}
+    assert promoted(book).champion is None
+    override(book, who="ada", reason="it was champion before the lake was lost", version=7)
+    assert (follow(book), shelf.pointing) == ((), {"champion": 7})
+
+
 def test_a_version_the_registry_has_lost_is_told(book: Book, shelf: Shelf) -> None:
     decide(book, verdict(1, None), verdict(2, 1))
     promoted(book)
