@@ -24,7 +24,7 @@ def good() -> pd.DataFrame:
 
 
 def test_a_gate_that_may_only_warn_refuses_nobody(good):
-    slow = replace(SERVED, latency_p99_ms=80.0)
+    slow = replace(SERVED, latency_ms=80.0)
     policy = QUICK.model_copy(update={"warn_only": ("is_fast_and_small",)})
     assert not decide(good, served=slow).passed
     decision = decide(good, served=slow, policy=policy)
