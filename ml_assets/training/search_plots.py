@@ -41,8 +41,10 @@ def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
     axes.step([*done, len(ended)], [*best, best[-1]], where="post", color=BEST, lw=1.6, label="best so far")
     axes.scatter(list(done), list(done.values()), color=TRIAL, s=22, lw=0, zorder=3, label="trial")
     if pruned:
-        lowest = axes.get_ylim()[0]
-        axes.scatter(pruned, [lowest] * len(pruned), color=PRUNED, s=26, marker="x", zorder=3, label="pruned")
+        look: dict[str, Any] = {"color": PRUNED, "s": 26, "marker": "x", "zorder": 3, "clip_on": False}
+        axes.scatter(
+            pruned, [0] * len(pruned), transform=axes.get_xaxis_transform(), label="pruned (no loss)", **look
+        )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _titles(axes, "Search, trial by trial", "trial (the first is the spec's own)", "tune loss")
     axes.legend(frameon=False, fontsize=8, loc="upper right")
@@ -50,6 +52,8 @@ def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
 
 
 def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
+    from matplotlib.ticker import MaxNLocator
+
     names = list(complete[0].params)
     rows = -(-len(names) // _ABREAST)
     abreast = min(len(names), _ABREAST)
@@ -67,6 +71,8 @@ def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
         axes.scatter([best.params[name]], [best.value or 0.0], color=BEST, s=40, lw=0, zorder=3)
         if getattr(complete[0].distributions[name], "log", False):
             axes.set_xscale("log")
+        elif isinstance(best.params[name], int):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _titles(axes, name, "", "tune loss")
     for axes in panels[len(names) :]:
         axes.set_axis_off()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "coefficients.json"
+TOLERANCE = 1e-7
+"""Where L-BFGS stops: close enough to the optimum that the way there leaves no mark."""
 
 
 class LogisticRegressionParameters(Parameters):
@@ -52,7 +54,7 @@ class LogisticRegression(Estimator[LogisticRegressionParameters]):
 
         self.categories = categories_of(train.features, self.task.columns)
         self._scale_by(train)
-        model = Fit(C=self.parameters.C, max_iter=self.parameters.max_iter)
+        model = Fit(C=self.parameters.C, max_iter=self.parameters.max_iter, tol=TOLERANCE)
         model.fit(self._inputs(train.features), train.label, sample_weight=train.weight)
         self.coefficients, self.intercepts = model.coef_, model.intercept_
 
