@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.training.estimators import Rows, Task, estimator_class
+from ml_assets.training.estimators import NotTrainable, Rows, Task, estimator_class
 from ml_assets.training.predictor import Predictor, Scores
 from ml_assets.training.spec import Train
 from ml_assets.training.target import Target
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-
-class NotTrainable(Exception):
-    """There is nothing to learn from yet; the message says what is missing and what to do."""
+__all__ = ["Fitted", "NotTrainable", "check_trainable", "fit", "loss_of"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,9 @@ def fit(
 
     ``frame`` has the feature columns of ``schema`` (column -> DuckDB type), ``label``, ``split``, and ``weight`` if
     the spec asks for weights. ``parameters`` take the place of the spec's own where they are given. ``report`` and
-    ``checkpoint`` are those of ``Task``.
+    ``checkpoint`` are those of ``Task``. Raises NotTrainable, and ValueError where the spec can't serve the target.
     """
+    spec.check_serves(target, schema)
     kind = estimator_class(spec.estimator)
     chosen = kind.Parameters.model_validate({**spec.parameters, **(parameters or {})})
     listening = {"report": report} if report else {}
@@ -92,8 +91,9 @@ def fit(
         **listening,
     )
     rows = {split: frame[frame["split"] == split] for split in ("train", "tune")}
-    class_weights = _class_weights(rows["train"], target) if spec.balance else ()
-    given = {split: _rows(part, task, class_weights) for split, part in rows.items()}
+    weights = {split: _weights(part, spec, split) for split, part in rows.items()}
+    class_weights = _class_weights(rows["train"], weights["train"], target) if spec.balance else ()
+    given = {split: _rows(part, task, weights[split], class_weights) for split, part in rows.items()}
     started = time.perf_counter()
     estimator = kind(task, chosen)
     estimator.fit(given["train"], given["tune"])
@@ -103,20 +103,36 @@ def fit(
     return Fitted(predictor, estimator.rounds, estimator.curves, losses["train"], losses["tune"], seconds)
 
 
-def _class_weights(train: "pd.DataFrame", target: Target) -> tuple[float, ...]:
-    """What each class weighs so that all weigh the same: rows / (classes x rows of the class)."""
-    counts = train["label"].value_counts()
-    return tuple(len(train) / (len(target.classes) * int(counts[k])) for k in range(len(target.classes)))
+def _weights(part: "pd.DataFrame", spec: Train, split: str) -> "np.ndarray":
+    """What each row weighs, shape (n,). Raises NotTrainable."""
+    import numpy as np
+
+    if spec.weight is None:
+        return np.ones(len(part))
+    weights = part["weight"].to_numpy(dtype="float64", na_value=np.nan)
+    wrong = ~(np.isfinite(weights) & (weights > 0))
+    if wrong.any():
+        raise NotTrainable(
+            f"train.weight gives {wrong.sum()} of {len(part)} {split} rows no weight above 0, for example "
+            f"{weights[wrong][0]:g}: {spec.weight}. Use coalesce and greatest in it, or narrow the population."
+        )
+    return weights
 
 
-def _rows(part: "pd.DataFrame", task: Task, class_weights: tuple[float, ...]) -> Rows:
+def _class_weights(train: "pd.DataFrame", weights: "np.ndarray", target: Target) -> tuple[float, ...]:
+    """What each class weighs so that all weigh the same: the weight of all rows / (classes x that of its own)."""
+    labels = train["label"].to_numpy()
+    classes = len(target.classes)
+    return tuple(float(weights.sum() / (classes * weights[labels == k].sum())) for k in range(classes))
+
+
+def _rows(part: "pd.DataFrame", task: Task, weights: "np.ndarray", class_weights: tuple[float, ...]) -> Rows:
     import numpy as np
 
     label = part["label"].to_numpy()
-    weight = part["weight"].to_numpy(dtype="float64") if "weight" in part else np.ones(len(part))
     if class_weights:
-        weight = weight * np.asarray(class_weights)[label.astype(int)]
-    return Rows(part[list(task.columns)], label, weight)
+        weights = weights * np.asarray(class_weights)[label.astype(int)]
+    return Rows(part[list(task.columns)], label, weights)
 
 
 def loss_of(target: Target, labels: "pd.Series | np.ndarray", scores: Scores) -> float:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DESCRIPTION = "estimator.json"
+AWAY_FROM_1 = 1e-5
+"""So far the sum of probabilities may be from 1: XGBoost counts in 32 bits."""
 
 
 class PredictionError(Exception):
-    """An estimator gave scores of another shape than promised; the message says which."""
+    """An estimator gave something else than scores, or a folder holds none; the message says what was found."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +78,17 @@ class Predictor:
         else:
             found = np.asarray(self.estimator.predict_proba(features), dtype="float64")
             wanted = (len(frame), len(target.classes))
-        if found.shape != wanted:
-            raise PredictionError(
-                f"Estimator {self.name} gives scores of shape {found.shape}; {wanted} expected."
-            )
+        _check_scores(self.name, found, wanted)
         if self.class_weights:
             found = found / np.asarray(self.class_weights)
             found = found / found.sum(axis=1, keepdims=True)
         return scores_of(target, found)
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder, from which ``load_predictor`` reads it in another process."""
+        """Write it into a new or empty folder, from which ``load_predictor`` reads it in another process."""
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty; a predictor is saved into a folder of its own")
         self.estimator.save(folder)
         task = self.task
         (folder / DESCRIPTION).write_text(
@@ -106,8 +107,38 @@ class Predictor:
         )
 
 
+def _check_scores(name: str, found: "np.ndarray", wanted: tuple[int, ...]) -> None:
+    """Raise PredictionError unless ``found`` has the wanted shape and holds amounts, or probabilities."""
+    import numpy as np
+
+    if found.shape != wanted:
+        method = "predict" if len(wanted) == 1 else "predict_proba"
+        raise PredictionError(
+            f"{method} of estimator {name} gives shape {found.shape}; {wanted} expected: rows"
+            f"{', classes' if len(wanted) == 2 else ''}."
+        )
+    if not np.isfinite(found).all():
+        rows = np.flatnonzero(~np.isfinite(found.reshape(len(found), -1)).all(axis=1))
+        raise PredictionError(
+            f"Estimator {name} gives {len(rows)} of {len(found)} rows no finite score; the first is row {rows[0]}."
+        )
+    if len(wanted) == 2 and len(found):
+        wrong = np.abs(found.sum(axis=1) - 1) + np.maximum(-found.min(axis=1), 0)
+        if wrong.max() > AWAY_FROM_1:
+            row = int(wrong.argmax())
+            raise PredictionError(
+                f"predict_proba of estimator {name} gives no probabilities that sum to 1: {found[row].tolist()} in "
+                f"row {row}."
+            )
+
+
 def load_predictor(folder: Path) -> Predictor:
-    """The predictor that ``Predictor.save`` wrote. It predicts on the CPU, whatever it was fitted on."""
+    """The predictor that ``Predictor.save`` wrote. It predicts on the CPU, whatever it was fitted on.
+
+    Raises PredictionError where there is none, UnknownEstimator where its class can't be found here.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        raise PredictionError(f"There is no model in {folder}: it has no {DESCRIPTION}.")
     known = json.loads((folder / DESCRIPTION).read_text())
     kind = estimator_class(known["estimator"])
     task = Task(

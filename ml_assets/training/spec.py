@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,8 @@ from pydantic import (
 )
 
 from ml_assets.features.spec import Window, unknown
-from ml_assets.training.estimators import NAMED, estimator_class
+from ml_assets.training.estimators import NAMED, Parameters, estimator_class
+from ml_assets.training.frames import TEXT
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 LABELS = ("absent", "occurs", "count", "sum", "time_to")
@@ -162,7 +164,23 @@ class Cutoffs(BaseModel):
         return [self.start + timedelta(weeks=n) for n in range(max(0, newest - count + 1), newest + 1)]
 
 
-Span = tuple[float, float] | tuple[float, float, Literal["log"]] | tuple[str, ...]
+def _span(given: object) -> object:
+    match given:
+        case [int() | float() as low, int() | float() as high, *by] if by in ([], ["log"]):
+            if not low < high:
+                raise ValueError(f"the lowest comes before the highest, unlike in {list(given)}")
+            if by and low <= 0:
+                raise ValueError(f"by log the lowest is more than 0, unlike in {list(given)}")
+        case [str(), str(), *more] if all(isinstance(word, str) for word in more):
+            pass
+        case _:
+            raise ValueError(f"[lowest, highest], [lowest, highest, log], or a list of words, not {given}")
+    return given
+
+
+Span = Annotated[
+    tuple[float, float] | tuple[float, float, Literal["log"]] | tuple[str, ...], BeforeValidator(_span)
+]
 
 
 class Search(BaseModel):
@@ -179,18 +197,6 @@ class Search(BaseModel):
         description="Where to look, instead of the estimator's own space: [lowest, highest], "
         "[lowest, highest, log], or a list of words.",
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Search":
-        for name, span in self.space.items():
-            low, high = span[0], span[1] if len(span) > 1 else None
-            if isinstance(low, str):
-                continue
-            if not (isinstance(high, int | float) and low < high):
-                raise ValueError(f"search: space of {name} is [lowest, highest], not {list(span)}")
-            if "log" in span and low <= 0:
-                raise ValueError(f"search: space of {name} is by log, so lowest is more than 0, not {low:g}")
-        return self
 
 
 class Train(BaseModel):
@@ -235,16 +241,85 @@ class Train(BaseModel):
 
     @model_validator(mode="after")
     def _parameters(self) -> "Train":
-        known = estimator_class(self.estimator).Parameters
+        kind = estimator_class(self.estimator)
         for name in [*self.parameters, *(self.search.space if self.search else ())]:
-            if name not in known.model_fields:
-                raise ValueError(f"train: {unknown(name, list(known.model_fields), 'parameter')}")
+            if name not in kind.Parameters.model_fields:
+                raise ValueError(f"train: {unknown(name, list(kind.Parameters.model_fields), 'parameter')}")
+        self._check(self.parameters, f"train.parameters of {self.estimator}")
+        if self.device not in kind.devices:
+            raise ValueError(
+                f"train: {self.estimator} fits on {' or '.join(kind.devices)}, not on {self.device}"
+            )
+        if self.monotone and not kind.keeps_monotone:
+            raise ValueError(
+                f"train: {self.estimator} can't keep to monotone; xgboost and hist_gradient_boosting can"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _space(self) -> "Train":
+        """Each end of the space is a parameter that would do, and the parameters as they stand lie within."""
+        if self.search is None:
+            return self
+        if not self.search_space:
+            raise ValueError(
+                f"train.search: {self.estimator} has no space of its own; give search.space, for example "
+                "{depth: [2, 8]}"
+            )
+        if "loss" in self.search_space:
+            raise ValueError(
+                "train.search: loss is what a fit minimises, and no two compare; set it under train.parameters"
+            )
+        own = self._check(self.parameters, f"train.parameters of {self.estimator}").model_dump()
+        for name, span in self.search_space.items():
+            ends = span if isinstance(span[0], str) else span[:2]
+            for end in ends:
+                self._check({**self.parameters, name: end}, f"train.search.space of {name}")
+            within = own[name] in span if isinstance(span[0], str) else ends[0] <= own[name] <= ends[1]
+            if not within:
+                raise ValueError(
+                    f"train.search: {name} is {own[name]}, outside of its space {list(span)}, and a search begins with "
+                    f"the parameters as they stand; set train.parameters.{name} within, or search.space around it"
+                )
+        return self
+
+    def _check(self, parameters: Mapping[str, Any], where: str) -> Parameters:
         try:
-            known.model_validate(self.parameters)
+            return estimator_class(self.estimator).Parameters.model_validate(parameters)
         except ValidationError as error:
             found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ValueError(f"train.parameters of {self.estimator}: {found}") from error
-        return self
+            raise ValueError(f"{where}: {found}") from error
+
+    @property
+    def search_space(self) -> Mapping[str, Span]:
+        """Where the search looks: the space that is given, or the estimator's own."""
+        given = self.search.space if self.search else {}
+        return given or estimator_class(self.estimator).space  # type: ignore[return-value]
+
+    def check_serves(self, target: Target, schema: Mapping[str, str]) -> None:
+        """Raise ValueError where this can't be fitted to a target, with features of column -> DuckDB type."""
+        kind = estimator_class(self.estimator)
+        if target.kind not in kind.kinds:
+            others = [name for name in NAMED if target.kind in estimator_class(name).kinds]
+            raise ValueError(
+                f"train: {self.estimator} is for a {' or '.join(kind.kinds)} label, and this one is a {target.kind}; "
+                f"choose {' or '.join(others)}"
+            )
+        if self.balance and not target.is_classes:
+            raise ValueError(
+                "train: balance makes classes weigh the same, and a regression has none; use weight"
+            )
+        if self.monotone and target.kind == "multiclass":
+            raise ValueError(
+                "train: monotone holds for one score, and a multiclass label has one per class; leave it out"
+            )
+        for column in self.monotone:
+            if column not in schema:
+                raise ValueError(f"train.monotone: {unknown(column, schema, 'feature')}")
+            if schema[column] in (TEXT, "BOOLEAN"):
+                raise ValueError(
+                    f"train.monotone: {column} is {schema[column]}, and categories have no order"
+                )
 
     @property
     def monotone_ways(self) -> dict[str, int]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from ml_assets.training.estimators.estimator import Estimator, Parameters, Rows, Task
+from ml_assets.training.estimators.estimator import (
+    Estimator,
+    NotTrainable,
+    Parameters,
+    Rows,
+    Task,
+    check_not_negative,
+)
 from ml_assets.training.frames import categories_of, to_matrix
 
 if TYPE_CHECKING:
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
 CATEGORIES, CURVES = "ml_assets.categories", "ml_assets.curves"
 FILE = "booster.ubj"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+ROUNDS_BETWEEN_RESTARTS = 25
+"""XGBoost draws the columns of all rounds from one stream, which a Booster read from a file has lost. So every fit
+begins a new stream after so many rounds, and a checkpoint is written nowhere else."""
 OBJECTIVES = {
     "binary": ("binary:logistic", "logloss"),
     "multiclass": ("multi:softprob", "mlogloss"),
@@ -59,16 +69,20 @@ class XGBoost(Estimator[XGBoostParameters]):
         "colsample_bytree": (0.4, 1.0),
         "reg_lambda": (0.5, 50, "log"),
     }
+    keeps_monotone = True
+    devices = ("cpu", "cuda")
 
     booster: "xgb.Booster"
 
     def fit(self, train: Rows, tune: Rows) -> None:
         """Boost on ``train`` until the loss of ``tune`` is no better for ``early_stopping`` rounds.
 
-        With a checkpoint, a fit that was killed goes on from there, to the same Booster.
+        With a checkpoint, a fit that was killed goes on from there, to the same Booster. Raises NotTrainable.
         """
         import xgboost as xgb
 
+        if self.parameters.loss in ("poisson", "tweedie") and self.task.target.kind == "regression":
+            check_not_negative(self.parameters.loss, train, tune)
         categories = categories_of(train.features, self.task.columns)
         columns = list(self.task.columns)
         kinds = ["c" if c in categories else "float" for c in columns]
@@ -85,25 +99,41 @@ class XGBoost(Estimator[XGBoostParameters]):
 
         trained = matrix(train)
         tuned = matrix(tune, trained)
-        kept = self._kept()
-        self.curves = json.loads(kept.attr(CURVES) or "{}") if kept else {"train": [], "tune": []}
-        booster = xgb.train(
-            self.xgboost_parameters,
-            trained,
-            num_boost_round=self.parameters.rounds - len(self.curves["tune"]),
-            evals=[(trained, "train"), (tuned, "tune")],
-            callbacks=[_progress(self)],
-            xgb_model=kept,
-            verbose_eval=False,
-        )
+        booster = self._boost(trained, tuned)
         losses = self.curves["tune"]
         self.rounds = losses.index(min(losses)) + 1
         self.booster = booster[: self.rounds]
         self.booster.set_attr(**{CATEGORIES: json.dumps(categories), CURVES: None})
 
+    def _boost(self, trained: "xgb.DMatrix", tuned: "xgb.DMatrix") -> "xgb.Booster":
+        """All rounds up to the one that shows it is enough, from the checkpoint on if there is one."""
+        import xgboost as xgb
+
+        splits, kept = [(trained, "train"), (tuned, "tune")], self._kept()
+        booster = xgb.Booster(self.xgboost_parameters, [trained, tuned], model_file=kept)
+        self.curves = json.loads(booster.attr(CURVES) or '{"train": [], "tune": []}')
+        kept_at = time.monotonic()
+        for n in range(booster.num_boosted_rounds(), self.parameters.rounds):
+            if n % ROUNDS_BETWEEN_RESTARTS == 0:
+                _restart(booster)
+                if time.monotonic() - kept_at >= SECONDS_BETWEEN_CHECKPOINTS:
+                    self._keep(booster)
+                    kept_at = time.monotonic()
+            booster.update(trained, n)
+            for found, losses in zip(
+                str(booster.eval_set(splits, n)).split("\t")[1:], self.curves.values(), strict=True
+            ):
+                losses.append(float(found.rpartition(":")[2]))
+            self.task.report(n + 1, self.curves["tune"][-1])
+            if n == 0 and self.task.device == "cuda":
+                _check_on_cuda(booster)
+            if self._has_stopped():
+                break
+        return booster
+
     @property
     def xgboost_parameters(self) -> dict[str, Any]:
-        """The parameters given to ``xgboost.train``."""
+        """The parameters of the Booster, by the names of XGBoost."""
         own, target = self.parameters, self.task.target
         objective, metric = OBJECTIVES[own.loss if target.kind == "regression" else target.kind]
         return {
@@ -118,12 +148,12 @@ class XGBoost(Estimator[XGBoostParameters]):
             "seed_per_iteration": True,
         }
 
-    def has_stopped(self) -> bool:
+    def _has_stopped(self) -> bool:
         """Whether the loss of tune has got no better for as long as it may."""
         losses = self.curves["tune"]
         return len(losses) - losses.index(min(losses)) > self.parameters.early_stopping
 
-    def keep(self, booster: "xgb.Booster") -> None:
+    def _keep(self, booster: "xgb.Booster") -> None:
         """Write the checkpoint: whole or not at all."""
         if self.task.checkpoint is None:
             return
@@ -133,12 +163,10 @@ class XGBoost(Estimator[XGBoostParameters]):
         booster.save_model(new)
         os.replace(new, self.task.checkpoint / FILE)
 
-    def _kept(self) -> "xgb.Booster | None":
-        import xgboost as xgb
-
+    def _kept(self) -> Path | None:
         if self.task.checkpoint is None or not (self.task.checkpoint / FILE).is_file():
             return None
-        return xgb.Booster(model_file=self.task.checkpoint / FILE)
+        return self.task.checkpoint / FILE
 
     def predict_proba(self, features: "pd.DataFrame") -> "np.ndarray":
         """Probabilities of the classes, shape (n, classes), float64."""
@@ -170,11 +198,6 @@ class XGBoost(Estimator[XGBoostParameters]):
         found = np.abs(self.booster.predict(self._matrix(features), pred_contribs=True))
         return np.asarray(found.reshape(-1, found.shape[-1]).mean(axis=0)[:-1], dtype="float64")
 
-    def importance(self) -> dict[str, float]:
-        """Total gain by feature."""
-        gain = self.booster.get_score(importance_type="total_gain")
-        return {c: float(gain.get(c, 0.0)) for c in self.task.columns}  # type: ignore[arg-type]
-
     def save(self, folder: Path) -> None:
         """Write the Booster, categories within."""
         self.booster.save_model(folder / FILE)
@@ -190,20 +213,19 @@ class XGBoost(Estimator[XGBoostParameters]):
         return found
 
 
-def _progress(fitting: XGBoost) -> "xgb.callback.TrainingCallback":
-    """After each round: note the losses, tell who listens, keep a checkpoint now and then, stop in time."""
-    import xgboost as xgb
+def _restart(booster: "xgb.Booster") -> None:
+    """Make the parts of the Booster that hold a stream of random numbers anew: a change of method does, told or not."""
+    booster.set_param("tree_method", "approx")
+    booster.save_config()
+    booster.set_param("tree_method", "hist")
 
-    class Progress(xgb.callback.TrainingCallback):
-        kept_at = time.monotonic()
 
-        def after_iteration(self, model: "xgb.Booster", epoch: int, evals_log: Any) -> bool:
-            for split, losses in fitting.curves.items():
-                losses.append(next(iter(evals_log[split].values()))[-1])
-            fitting.task.report(len(fitting.curves["tune"]), fitting.curves["tune"][-1])
-            if time.monotonic() - self.kept_at >= SECONDS_BETWEEN_CHECKPOINTS:
-                fitting.keep(model)
-                self.kept_at = time.monotonic()
-            return fitting.has_stopped()
-
-    return Progress()
+def _check_on_cuda(booster: "xgb.Booster") -> None:
+    """Raise NotTrainable where XGBoost has gone back to the CPU, which it does with a warning only."""
+    device = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
+    if not device.startswith("cuda"):
+        raise NotTrainable(
+            "train.device is cuda, and XGBoost finds no CUDA device here: either there is none (see nvidia-smi), or the "
+            "package is xgboost-cpu, which is built without CUDA (install xgboost in its place). Or leave device out, "
+            "to fit on the CPU."
+        )

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_assets.training.target import Target
+from ml_assets.training.target import Kind, Target
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+class NotTrainable(Exception):
+    """These rows, or this machine, allow no such model; the message says what is missing and what to do."""
 
 
 class Parameters(BaseModel):
@@ -37,9 +41,10 @@ class Task:
     """Feature column -> 1 where the score may only rise with it, -1 where it may only fall."""
     device: str = "cpu"
     report: Callable[[int, float], None] = _nobody
-    """Told the tune loss after each step; may raise to end a fit that leads nowhere."""
+    """Told the tune loss after each step, counted from 1; may raise to end a fit that leads nowhere."""
     checkpoint: Path | None = None
-    """Where a long fit may keep what it has, to go on from there if it is killed."""
+    """Where a long fit may keep what it has, to go on from there if it is killed: a folder for these rows, this task
+    and these parameters alone, which the caller removes when the model is on record."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,19 @@ class Estimator(ABC, Generic[P]):
 
     A class of one's own derives from this, says its ``Parameters``, and is named in YAML by its dotted path. Features
     come as a frame with a column per feature: numbers as float64 with NaN for nulls, text and booleans as strings
-    with None. The same rows, task and parameters give the same model.
+    with None. The same rows, task and parameters give the same model. A ``fit`` that can make nothing of its rows
+    raises NotTrainable.
     """
 
     Parameters: ClassVar[type[Parameters]] = Parameters
     space: ClassVar[Mapping[str, tuple[float, float] | tuple[float, float, str]]] = {}
     """Where a search looks by default: parameter -> (lowest, highest), or (lowest, highest, 'log')."""
+    kinds: ClassVar[tuple[Kind, ...]] = ("binary", "regression", "multiclass")
+    """The targets it serves."""
+    keeps_monotone: ClassVar[bool] = False
+    """Whether it keeps to ``Task.monotone``."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """Where it fits."""
 
     def __init__(self, task: Task, parameters: P) -> None:
         self.task = task
@@ -72,7 +84,7 @@ class Estimator(ABC, Generic[P]):
         self.rounds: int | None = None
         """How many steps the model has, where it is made in steps."""
         self.curves: dict[str, list[float]] = {}
-        """Loss by step of the splits 'train' and 'tune', where the model is made in steps."""
+        """Loss by step of the splits 'train' and 'tune', where the model is made in steps; what the fit minimises."""
 
     @abstractmethod
     def fit(self, train: Rows, tune: Rows) -> None:
@@ -95,6 +107,16 @@ class Estimator(ABC, Generic[P]):
     def load(cls, folder: Path, task: Task, parameters: P) -> Self:
         """The model that ``save`` wrote, for the task and parameters it was fitted with."""
 
-    def importance(self) -> dict[str, float]:
-        """What the model itself knows of how much it uses each feature, any scale; empty if nothing."""
-        return {}
+    def contributions(self, features: "pd.DataFrame") -> "np.ndarray | None":
+        """How much each column moves the scores of these rows, 0 or more, shape (columns,); None if it can't tell."""
+        return None
+
+
+def check_not_negative(loss: str, *splits: Rows) -> None:
+    """Raise NotTrainable where a loss that is made for amounts of 0 and more meets a label below."""
+    lowest = min(float(rows.label.min()) for rows in splits)
+    if lowest < 0:
+        raise NotTrainable(
+            f"train.parameters.loss is {loss}, which is for labels of 0 and more; the lowest label is {lowest:g}. "
+            "Choose squared_error or absolute_error, or a label that counts no refunds."
+        )

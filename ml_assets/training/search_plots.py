@@ -1,0 +1,108 @@
+"""Pictures of a search: how the loss came down, and which parameters it came from. PNG."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRIAL, BEST, PRUNED = "#1f6feb", "#d97706", "#9ca3af"
+_INK, _SOFT = "#374151", "#6b7280"
+_ABREAST = 3
+
+
+def search_plots(study: "optuna.Study") -> dict[str, bytes]:
+    """``history``: the loss of every trial with the best so far; ``parameters``: the loss by each parameter's value.
+
+    Name -> PNG. Raises ValueError without a trial that ended by itself.
+    """
+    from optuna.trial import TrialState
+
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    complete = [trial for trial in ended if trial.state is TrialState.COMPLETE]
+    if not complete:
+        raise ValueError(f"search {study.study_name} has no trial that ended: there is nothing to draw")
+    return {"history": _history(ended), "parameters": _by_parameter(complete)}
+
+
+def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
+    from matplotlib.ticker import MaxNLocator
+    from optuna.trial import TrialState
+
+    figure, (axes, *_) = _figure(1, 1, width=6.4, height=3.2)
+    done = {
+        n: t.value for n, t in enumerate(ended, 1) if t.state is TrialState.COMPLETE and t.value is not None
+    }
+    pruned = [n for n in range(1, len(ended) + 1) if n not in done]
+    best = [min(value for m, value in done.items() if m <= n) for n in done]
+    axes.step([*done, len(ended)], [*best, best[-1]], where="post", color=BEST, lw=1.6, label="best so far")
+    axes.scatter(list(done), list(done.values()), color=TRIAL, s=22, lw=0, zorder=3, label="trial")
+    if pruned:
+        look: dict[str, Any] = {"color": PRUNED, "s": 26, "marker": "x", "zorder": 3, "clip_on": False}
+        axes.scatter(
+            pruned, [0] * len(pruned), transform=axes.get_xaxis_transform(), label="pruned (no loss)", **look
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _titles(axes, "Search, trial by trial", "trial (the first is the spec's own)", "tune loss")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    return _png(figure)
+
+
+def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
+    from matplotlib.ticker import MaxNLocator
+
+    names = list(complete[0].params)
+    rows = -(-len(names) // _ABREAST)
+    abreast = min(len(names), _ABREAST)
+    figure, panels = _figure(rows, abreast, width=3.6 * abreast, height=2.5 * rows)
+    best = min(complete, key=lambda trial: trial.value or 0.0)
+    for axes, name in zip(panels, names, strict=False):
+        axes.scatter(
+            [trial.params[name] for trial in complete],
+            [trial.value or 0.0 for trial in complete],
+            color=TRIAL,
+            s=22,
+            lw=0,
+            alpha=0.7,
+        )
+        axes.scatter([best.params[name]], [best.value or 0.0], color=BEST, s=40, lw=0, zorder=3)
+        if getattr(complete[0].distributions[name], "log", False):
+            axes.set_xscale("log")
+        elif isinstance(best.params[name], int):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _titles(axes, name, "", "tune loss")
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    return _png(figure)
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    panels = [figure.add_subplot(rows, columns, n + 1) for n in range(rows * columns)]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#d1d5db")
+        axes.tick_params(which="both", colors=_INK, labelsize=8, length=0)
+        axes.grid(True, color="#f3f4f6", lw=0.8)
+        axes.set_axisbelow(True)
+    return figure, panels
+
+
+def _titles(axes: "Axes", title: str, x: str, y: str) -> None:
+    look: dict[str, Any] = {"fontsize": 8, "color": _SOFT}
+    axes.set_title(title, fontsize=10, color=_INK, loc="left", fontweight="bold", pad=8)
+    axes.set_xlabel(x, **look)
+    axes.set_ylabel(y, **look)
+
+
+def _png(figure: "Figure") -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    return drawn.getvalue()
