@@ -16,7 +16,7 @@ from ml_assets.components.card import SLICES_COLUMNS
 from ml_assets.components.card import facts as facts_of_version
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
-from ml_assets.evaluation.gates import Decision, HoldoutFacts, Served, judge
+from ml_assets.evaluation import Decision, HoldoutFacts, Served, judge
 from ml_assets.evaluation.metrics import COUNTS, METRICS, measure
 from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
@@ -25,7 +25,7 @@ from ml_assets.training.target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.evaluation.thresholds import Costs
+    from ml_assets.evaluation import Costs
     from ml_assets.registry import Version
     from ml_assets.registry.trial import TrialProcess
 

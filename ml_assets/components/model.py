@@ -18,8 +18,7 @@ from ml_assets.components.feature_group import FeatureGroup, Group, load_group
 from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
 from ml_assets.components.source import Source
-from ml_assets.evaluation.gates import GatePolicy
-from ml_assets.evaluation.thresholds import Costs
+from ml_assets.evaluation import Costs, GatePolicy
 from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown

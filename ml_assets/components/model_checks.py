@@ -8,7 +8,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import between_of_run
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.evaluation.gates import GATE_DESCRIPTIONS, GATES
+from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
 from ml_assets.lake import Between, Table
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN

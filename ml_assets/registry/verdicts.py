@@ -1,7 +1,5 @@
 """Which candidate may become champion: the decision records, and whether they still hold."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -61,11 +59,6 @@ class Plan:
     def challenger(self) -> int | None:
         """The newest version that waits for approval."""
         return self.wait[-1].version if self.wait else None
-
-
-def policy_hash(settings: object) -> str:
-    """SHA-256 of the settings of the gates, given as what JSON can hold."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def read_verdicts(con: duckdb.DuckDBPyConnection, decisions: Table) -> list[Verdict]:
