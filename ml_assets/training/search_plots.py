@@ -52,12 +52,12 @@ def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
 
 
 def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
     names = list(complete[0].params)
     rows = -(-len(names) // _ABREAST)
     abreast = min(len(names), _ABREAST)
-    figure, panels = _figure(rows, abreast, width=3.6 * abreast, height=2.5 * rows)
+    figure, panels = _figure(rows, abreast, width=3.6 * abreast, height=2.7 * rows)
     best = min(complete, key=lambda trial: trial.value or 0.0)
     for axes, name in zip(panels, names, strict=False):
         axes.scatter(
@@ -69,8 +69,13 @@ def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
             alpha=0.7,
         )
         axes.scatter([best.params[name]], [best.value or 0.0], color=BEST, s=40, lw=0, zorder=3)
-        if getattr(complete[0].distributions[name], "log", False):
+        span: Any = complete[0].distributions[name]
+        if getattr(span, "log", False):
             axes.set_xscale("log")
+            between = (1.0, 2.0, 5.0) if span.high < 200 * span.low else (1.0,)
+            axes.xaxis.set_major_locator(LogLocator(subs=between, numticks=8))
+            axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         elif isinstance(best.params[name], int):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _titles(axes, name, "", "tune loss")

@@ -218,7 +218,7 @@ class Train(BaseModel):
     )
     weight: str | None = Field(
         None,
-        description="What a train row weighs: SQL over the features, as_of and cutoff; more than 0. Default 1.",
+        description="What a row of train or tune weighs: SQL over the features, as_of and cutoff; more than 0. Default 1.",
     )
     balance: bool = Field(
         False,

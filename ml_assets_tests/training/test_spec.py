@@ -11,6 +11,7 @@ from ml_assets.training.estimators import estimator_class
 from ml_assets.training.spec import Search, split_as_ofs
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
+OWN = "ml_assets_tests.training.estimators.own"
 START = date(2017, 4, 2)
 WEEKLY = Cutoffs(start=START)
 WEEK = timedelta(weeks=1)
@@ -99,6 +100,15 @@ def test_another_history_says_how_to_write_it(history: object) -> None:
             {"estimator": "hist_gradient_boosting", "parameters": {"max_depth": 3}},
             "no parameter max_depth; there are rounds, early_stopping",
         ),
+        (
+            {"estimator": f"{OWN}.ByCategory", "parameters": {"priro": 3}},
+            "no parameter priro; did you mean prior",
+        ),
+        (
+            {"estimator": f"{OWN}.ByCategory", "parameters": {"prior": 0}},
+            "ByCategory: prior: .* greater than 0",
+        ),
+        ({"estimator": f"{OWN}.LacksLoad"}, "LacksLoad lacks load"),
         ({"learning_rate": 0.1}, "Extra inputs are not permitted"),
         (
             {"estimator": "logistic_regression", "monotone": {"recency": "increasing"}},
@@ -146,7 +156,7 @@ def test_the_space_of_a_search_is_the_estimators_own_or_the_given_one() -> None:
 
 def test_an_estimator_without_a_space_needs_one() -> None:
     with pytest.raises(ValidationError, match=r"NoSpace has no space of its own; give search.space"):
-        Train(estimator="ml_assets_tests.training.estimators.own.NoSpace", search=Search())
+        Train(estimator=f"{OWN}.NoSpace", search=Search())
 
 
 def test_monotone_ways() -> None:
