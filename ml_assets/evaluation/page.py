@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import isnan
 
-from ml_assets.evaluation.plots.canvas import DPI, WIDTH, data_uri
+from ml_assets.figures import DPI, WIDTH, data_uri
 
 
 def whole(title: str, sections: Sequence[str]) -> str:

@@ -1,16 +1,14 @@
 """Pictures of a search: how the loss came down, and which parameters it came from. PNG."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.figures import figure_of, png, titles
+
 if TYPE_CHECKING:
     import optuna
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TRIAL, BEST, PRUNED = "#1f6feb", "#d97706", "#9ca3af"
-_INK, _SOFT = "#374151", "#6b7280"
 _ABREAST = 3
 
 
@@ -32,7 +30,7 @@ def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
     from matplotlib.ticker import MaxNLocator
     from optuna.trial import TrialState
 
-    figure, (axes, *_) = _figure(1, 1, width=6.4, height=3.2)
+    figure, (axes, *_) = figure_of(1, width=6.4, height=3.2)
     done = {
         n: t.value for n, t in enumerate(ended, 1) if t.state is TrialState.COMPLETE and t.value is not None
     }
@@ -46,9 +44,9 @@ def _history(ended: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
             pruned, [0] * len(pruned), transform=axes.get_xaxis_transform(), label="pruned (no loss)", **look
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _titles(axes, "Search, trial by trial", "trial (the first is the spec's own)", "tune loss")
+    titles(axes, "Search, trial by trial", "trial (the first is the spec's own)", "tune loss")
     axes.legend(frameon=False, fontsize=8, loc="upper right")
-    return _png(figure)
+    return png(figure)
 
 
 def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
@@ -57,7 +55,7 @@ def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
     names = list(complete[0].params)
     rows = -(-len(names) // _ABREAST)
     abreast = min(len(names), _ABREAST)
-    figure, panels = _figure(rows, abreast, width=3.6 * abreast, height=2.7 * rows)
+    figure, panels = figure_of(rows * abreast, width=3.6 * abreast, height=2.7 * rows, rows=rows)
     best = min(complete, key=lambda trial: trial.value or 0.0)
     for axes, name in zip(panels, names, strict=False):
         axes.scatter(
@@ -78,36 +76,7 @@ def _by_parameter(complete: Sequence["optuna.trial.FrozenTrial"]) -> bytes:
             axes.xaxis.set_minor_formatter(NullFormatter())
         elif isinstance(best.params[name], int):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _titles(axes, name, "", "tune loss")
+        titles(axes, name, "", "tune loss")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    return _png(figure)
-
-
-def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    panels = [figure.add_subplot(rows, columns, n + 1) for n in range(rows * columns)]
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color("#d1d5db")
-        axes.tick_params(which="both", colors=_INK, labelsize=8, length=0)
-        axes.grid(True, color="#f3f4f6", lw=0.8)
-        axes.set_axisbelow(True)
-    return figure, panels
-
-
-def _titles(axes: "Axes", title: str, x: str, y: str) -> None:
-    look: dict[str, Any] = {"fontsize": 8, "color": _SOFT}
-    axes.set_title(title, fontsize=10, color=_INK, loc="left", fontweight="bold", pad=8)
-    axes.set_xlabel(x, **look)
-    axes.set_ylabel(y, **look)
-
-
-def _png(figure: "Figure") -> bytes:
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+    return png(figure)

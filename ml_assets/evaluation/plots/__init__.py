@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ml_assets.evaluation.plots.binary import binary_pictures
-from ml_assets.evaluation.plots.canvas import COLOURS, as_markdown, data_uri
+from ml_assets.evaluation.plots.canvas import COLOURS
 from ml_assets.evaluation.plots.history import importance_plot, walk_forward_plot
 from ml_assets.evaluation.plots.multiclass import multiclass_pictures
 from ml_assets.evaluation.plots.regression import regression_pictures
@@ -13,7 +13,7 @@ from ml_assets.training.target import Kind, Target
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLOURS", "as_markdown", "data_uri", "importance_plot", "pictures", "walk_forward_plot"]
+__all__ = ["COLOURS", "importance_plot", "pictures", "walk_forward_plot"]
 
 
 def pictures(target: Target, holdout: "pd.DataFrame") -> dict[str, bytes]:

@@ -6,19 +6,9 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.metrics import calibration_bins
-from ml_assets.evaluation.plots.canvas import (
-    COLOURS,
-    FAINT,
-    SMALL,
-    drawable,
-    figure_of,
-    legend,
-    look,
-    png,
-    thinned,
-    titles,
-)
+from ml_assets.evaluation.plots.canvas import COLOURS, SMALL, drawable, legend, look, thinned
 from ml_assets.evaluation.plots.gain import draw_gain, draw_lift
+from ml_assets.figures import FAINT, figure_of, png, titles
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:

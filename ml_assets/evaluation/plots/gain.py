@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
-from ml_assets.evaluation.plots.canvas import FAINT, legend, look, thinned
+from ml_assets.evaluation.plots.canvas import legend, look, thinned
+from ml_assets.figures import FAINT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_assets.evaluation.plots.canvas import COLOURS, figure_of, legend, png, titles
+from ml_assets.evaluation.plots.canvas import COLOURS, legend
+from ml_assets.figures import figure_of, png, titles
 
 _BARS = 20
 """Features whose importance is drawn: the greatest."""
@@ -29,9 +30,9 @@ def walk_forward_plot(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, s
                 moments: Any = [row["cutoff"] for row in found]
                 axes.plot(moments, values, color=COLOURS[role], label=role, lw=1.6, marker="o", ms=3)
         titles(axes, f"{title} by cutoff", "", "")
-        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     legend(panels[0])
     return png(figure)
 
