@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import cli_features, cli_models, cli_sources, home
+from ml_assets import cli_features, cli_lineage, cli_models, cli_sources, home
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("model")
     rebuild.add_argument("cutoff", type=date.fromisoformat, help="YYYY-MM-DD")
     cli_models.add_to(commands)
+    cli_lineage.add_to(commands)
     cli_sources.add_to(commands)
     cli_features.add_to(commands)
     return parser

@@ -1,7 +1,7 @@
 """A trial of registered models in a fresh process: does each load there, and give the scores it gave when fitted?
 
-The process, ``python -m ml_assets.registry.trial``, reads a JSON object per line, and answers each with one. It
-imports neither MLflow nor Dagster: what it needs stands in the model's artifact.
+The process reads a JSON object per line, and answers each with one. It imports neither MLflow nor Dagster: what it
+needs stands in the model's artifact.
 """
 
 import json
@@ -77,7 +77,7 @@ class TrialProcess:
 @contextmanager
 def trial_process() -> Iterator[TrialProcess]:
     """A fresh process for trials, of one thread, as one that serves requests; it ends with the body."""
-    command = [sys.executable, "-m", "ml_assets.registry.trial"]
+    command = [sys.executable, "-c", "from ml_assets.registry.trial import main; main()"]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=one_thread
@@ -144,7 +144,3 @@ def main() -> None:
         asked = json.loads(line)
         answers.write(json.dumps(asdict(tried(Path(asked["artifact"]), Path(asked["rows"])))) + "\n")
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()
