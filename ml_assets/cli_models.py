@@ -291,6 +291,7 @@ def approve_command(options: argparse.Namespace) -> int:
 
     with opened(options.model) as shown:
         moved = approve(shown.book, who=getuser(), reason=options.why, version=options.version)
+        _show_in_ui(shown)
     return _moved(options.model, moved)
 
 
@@ -305,6 +306,7 @@ def promote_command(options: argparse.Namespace) -> int:
     act, who = (override, options.who) if options.override else (promote_version, options.who or getuser())
     with opened(options.model) as shown:
         moved = act(shown.book, who=who, reason=options.why, version=options.version)
+        _show_in_ui(shown)
     return _moved(options.model, moved)
 
 
@@ -322,8 +324,18 @@ def rollback_command(options: argparse.Namespace) -> int:
             smoke=lambda version: smoke_prediction(shown, version),
             to=options.to,
         )
+        _show_in_ui(shown)
     print(f"before: {done.before}\nafter:  {done.after}")
     return _moved(options.model, done.moved)
+
+
+def _show_in_ui(shown: Shown) -> None:
+    """Tell the Dagster instance of the log as it is now."""
+    from ml_assets.cli import instance
+    from ml_assets.components.promotions import materialization
+
+    with instance() as running:
+        running.report_runless_asset_event(materialization(shown.model, shown.lake, shown.book.log().moves))
 
 
 def _moved(model: str, moved: "Moved") -> int:

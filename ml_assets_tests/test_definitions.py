@@ -28,6 +28,7 @@ for model in MODELS:
         f"{model}/candidate": {f"{model}/training_set"},
         f"{model}/evaluation": {f"{model}/candidate", f"{model}/labels", "household_features/snapshot"},
         f"{model}/champion": {f"{model}/evaluation"},
+        f"{model}/promotions": {f"{model}/champion"},
         f"{model}/predictions": {f"{model}/champion", "household_features/snapshot"},
         f"{model}/performance": {f"{model}/predictions", f"{model}/labels"},
         f"{model}/drift": {f"{model}/predictions", "household_features/snapshot"},

@@ -61,7 +61,7 @@ class ModelTables:
             "profiles": ("cutoff",),
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
-            "slices": ("cutoff",),
+            "slices": ("cutoff", "model_version"),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),
@@ -250,7 +250,13 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
-        from ml_assets.components import model_checks, model_monitoring, model_sensors, model_training
+        from ml_assets.components import (
+            model_checks,
+            model_monitoring,
+            model_sensors,
+            model_training,
+            promotions,
+        )
 
         folder: Path = context.path
         group = load_group(
@@ -260,7 +266,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
             model = self.bind(folder.name, group)
         retrain = model_sensors.retrain_job(model)
         return dg.Definitions(
-            assets=[*model_training.assets(model), *model_monitoring.assets(model)],
+            assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
             asset_checks=model_checks.checks(model),
             jobs=[retrain],
             sensors=[

@@ -21,7 +21,6 @@ from ml_assets.landing.raw import landed_through
 
 if TYPE_CHECKING:
     from ml_assets.components.candidate import Trained
-    from ml_assets.registry.promotion_log import Move
 
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
@@ -330,6 +329,7 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
     def champion(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
+        from ml_assets.components.promotions import materialization
         from ml_assets.registry.promotion import promote
 
         with connection(duckdb) as con:
@@ -345,6 +345,7 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
         if outcome.refused_newest:
             raise dg.Failure(outcome.refused_newest, allow_retries=False)
         assert outcome.champion is not None
+        context.log_event(materialization(model, lake.lake, moves))
         overridden = [move for move in moves if move.action == "override"]
         return dg.MaterializeResult(
             metadata={
@@ -359,25 +360,11 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
                     ]
                 ),
                 "overrides": "; ".join(move.in_words() for move in overridden) or "none",
-                "promotion log": markdown_table([_logged(move) for move in reversed(moves[-50:])]),
                 "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, outcome.champion.run_id)),
             }
         )
 
     return champion
-
-
-def _logged(move: "Move") -> dict[str, Any]:
-    """A line of the promotion log, for a table."""
-    return {
-        "at": f"{move.at:%Y-%m-%d %H:%M}",
-        "action": move.action,
-        "from": move.from_version,
-        "to": move.to_version,
-        "cutoff": move.cutoff,
-        "who": move.who,
-        "reason": move.reason,
-    }
 
 
 def _kind(model: Bound) -> str:
