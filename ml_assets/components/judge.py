@@ -105,10 +105,11 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         "costs": spec.costs,
     }
     decision = judge(scored, facts, spec.gates, served=served, **judged_by)
-    metric_rows = _metric_rows(scored, target, cutoff, candidate, champion)
+    metric_rows = _metric_rows(scored, model, cutoff, candidate, champion)
     gate_rows = [{name: getattr(gate, name) for name in GATE_COLUMNS} for gate in decision.gates]
     gate_rows = [{"gate": row.pop("name"), **row} for row in gate_rows]
     history = _earlier_metrics(place, cutoff)
+    metric_rows[0]["seconds"] = time.perf_counter() - started
     slice_rows = [
         {"kind": "slice", "column": c, **vars(row)}
         for c in spec.slices
@@ -187,19 +188,37 @@ def _training_facts(record: dict[str, Any], served: Served) -> dict[str, str]:
 
 
 def _metric_rows(
-    scored: "pd.DataFrame", target: Target, cutoff: date, candidate: "Version", champion: "Version | None"
+    scored: "pd.DataFrame", model: Bound, cutoff: date, candidate: "Version", champion: "Version | None"
 ) -> list[dict[str, Any]]:
-    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two."""
-    roles = {
-        "candidate": candidate.number,
-        "champion": champion.number if champion else None,
-        "baseline": None,
-    }
-    return [
-        {"cutoff": cutoff, "role": role, "model_version": version} | measure(target, scored, role)
-        for role, version in roles.items()
-        if f"score_{role}" in scored
-    ]
+    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two.
+
+    ``low`` and ``high`` are the 95% bootstrap interval of the metric that models are compared by.
+    """
+    from ml_assets.evaluation.bootstrap import resample
+
+    target, gates = model.spec.label.target, model.spec.gates
+    numbers = {"candidate": candidate.number, "champion": champion.number if champion else None}
+    roles = [role for role in ("candidate", "champion", "baseline") if f"score_{role}" in scored]
+    rows = []
+    for role in roles:
+        row: dict[str, Any] = {"cutoff": cutoff, "role": role, "model_version": numbers.get(role)}
+        row |= measure(target, scored, role)
+        try:
+            drawn = resample(
+                target,
+                scored,
+                [role],
+                entity=model.entity,
+                metric=gates.metric_of(target),
+                draws=gates.draws,
+                seed=gates.seed,
+            )
+        except ValueError:
+            row |= {"low": float("nan"), "high": float("nan")}
+        else:
+            row |= {"low": drawn.interval(role).low, "high": drawn.interval(role).high}
+        rows.append(row)
+    return rows
 
 
 def _group_rows(
@@ -346,4 +365,5 @@ def _write(
 def metrics_columns(target: Target) -> dict[str, str]:
     """The columns of the table ``evaluation``: name -> DuckDB type."""
     kinds = {name: "BIGINT" if name in COUNTS else "DOUBLE" for name in METRICS[target.kind]}
-    return {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT", **kinds}
+    shared = {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT"}
+    return {**shared, **kinds, "low": "DOUBLE", "high": "DOUBLE", "seconds": "DOUBLE"}
