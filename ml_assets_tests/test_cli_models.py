@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
+import dagster as dg
 import pytest
 
 from ml_assets import cli_models
-from ml_assets.cli import main
-from ml_assets.cli_models import Shown, book_of, opened
+from ml_assets.cli import instance, main
+from ml_assets.cli_models import Shown, opened
+from ml_assets.components import judge
+from ml_assets.components.model import Bound
 from ml_assets.components.project import Project
 from ml_assets.lake import Lake, connect, records
 from ml_assets.registry import Registry, Version
@@ -42,6 +46,12 @@ def evaluate(book: Book, version: int, auc: float) -> None:
     book.tables.evaluation.replace(records(book.con, rows, METRICS), between=(at, at), metadata={})
 
 
+def same_holdout(patch: pytest.MonkeyPatch) -> None:
+    """Let no holdout have changed since it was judged."""
+    patch.setattr(judge, "holdout_of", lambda *_: None)
+    patch.setattr(judge, "digest_of", lambda _: HOLDOUT)
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with three versions of churn: 1 and 2 passed, 3 failed a gate; 2 is champion."""
@@ -63,8 +73,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         client.create_model_version("churn", str(home / "none"), tags=tags)
     with connect() as con, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_ASSETS_MINI_LANDING", str(home / "landing"))
-        patch.setattr(cli_models, "holdout_digest", lambda *_: HOLDOUT)
-        book = book_of(con, Project(MINI).models["churn"], Lake(str(home / "data" / "lake")), registry)
+        same_holdout(patch)
+        book = Project(MINI).models["churn"].book(con, Lake(str(home / "data" / "lake")), registry)
         found = [verdict(1, None), verdict(2, 1), verdict(3, 2, passed=False)]
         decide(book, *(replace(one, policy=book.rules.policy) for one in found))
         for number in (1, 2, 3):
@@ -81,7 +91,7 @@ def home(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.delenv("ML_ASSETS_LAKE", raising=False)
-    monkeypatch.setattr(cli_models, "holdout_digest", lambda *_: HOLDOUT)
+    same_holdout(monkeypatch)
     return tmp_path / "home"
 
 
@@ -243,7 +253,13 @@ def test_override_approve_and_rollback(cli: Cli, churn: Shown, monkeypatch: pyte
         "before: version 2 scores\nafter:  version 2 scores\nchampion of churn: version 3 -> version 2\n",
         "",
     )
-    monkeypatch.setattr(type(churn.model.spec), "approval", "manual", raising=False)
+    by_itself = Bound.book
+
+    def by_hand(*given: Any) -> Book:
+        book = by_itself(*given)
+        return replace(book, rules=replace(book.rules, approval="manual"))
+
+    monkeypatch.setattr(Bound, "book", by_hand)
     good = replace(verdict(3, 2), cutoff=week(4), policy=churn.book.rules.policy)
     registry = churn.book.registry
     registry.client().create_model_version("churn", "none", tags={"cutoff": str(week(4))})
@@ -252,6 +268,12 @@ def test_override_approve_and_rollback(cli: Cli, churn: Shown, monkeypatch: pyte
     assert registry.aliases("churn") == {"champion": 2, "previous": 1, "challenger": 4}
     assert "waits for approval: ml-assets approve churn 4" in cli("promote", "churn", "4", "--why", "x")[2]
     assert cli("approve", "churn", "--why", "fine")[1] == "champion of churn: version 2 -> version 4\n"
+    with instance() as running:
+        (event,) = running.fetch_materializations(dg.AssetKey(["churn", "promotions"]), limit=1).records
+    assert event.asset_materialization is not None
+    assert "eve promoted, against its evidence, version 3" in str(
+        event.asset_materialization.metadata["overrides"].value
+    )
     assert [action for action, *_ in moves(churn.book)] == [
         "promote",
         "promote",
@@ -267,20 +289,21 @@ def test_a_smoke_prediction_scores_the_newest_population(
     import numpy as np
     import pandas as pd
 
-    from ml_assets.training import fit
+    from ml_assets.training.predictor import Scores
 
     asked: list[int] = []
 
-    def load(registry: Registry, version: Version) -> object:
-        asked.append(version.number)
-        return "model"
+    class Counting:
+        step = 0.1
 
-    def score(model: object, frame: pd.DataFrame) -> np.ndarray:
-        assert model == "model"
-        return np.arange(len(frame)) / 10
+        def score(self, frame: pd.DataFrame) -> Scores:
+            return Scores(np.arange(len(frame)) * self.step)
+
+    def load(registry: Registry, version: Version) -> Counting:
+        asked.append(version.number)
+        return Counting()
 
     monkeypatch.setattr(Registry, "load", load)
-    monkeypatch.setattr(fit, "score", score)
     snapshot = churn.model.group.snapshot(churn.lake)
     columns = ", ".join(f"1::{kind} AS {name}" for name, kind in churn.model.group.feature_types.items())
     for day in (date(2024, 3, 1), date(2024, 3, 2)):
@@ -291,6 +314,6 @@ def test_a_smoke_prediction_scores_the_newest_population(
     said = cli_models.smoke_prediction(churn, churn.version(1))
     assert said == "version 1 scores 5 rows of 2024-03-02: 0, 0.1, 0.2, 0.3, 0.4"
     assert asked == [1]
-    monkeypatch.setattr(fit, "score", lambda model, frame: np.full(len(frame), np.nan))
+    monkeypatch.setattr(Counting, "step", np.nan)
     with pytest.raises(Exception, match="of 5 rows of 2024-03-02, 0 have a finite score"):
         cli_models.smoke_prediction(churn, churn.version(1))

@@ -342,17 +342,20 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
             moves = book.log().moves
         for note in outcome.notes:
             context.log.warning(note)
-        if outcome.refused_newest:
+        waits = outcome.challenger
+        if outcome.refused_newest and waits is None:
             raise dg.Failure(outcome.refused_newest, allow_retries=False)
-        assert outcome.champion is not None
+        if waits is not None:
+            context.log.warning(f"version {waits.number} waits for approval: ml-assets approve {model.name}")
+        now = outcome.champion
         context.log_event(materialization(model, lake.lake, moves))
         overridden = [move for move in moves if move.action == "override"]
         return dg.MaterializeResult(
             metadata={
-                "model version": outcome.champion.number,
-                "cutoff": str(outcome.champion.cutoff),
+                "model version": now.number if now else "none",
+                "cutoff": str(now.cutoff) if now else "none",
                 "promoted now": ", ".join(str(v.version) for v in outcome.plan.promote) or "none",
-                "waits for approval": outcome.challenger.number if outcome.challenger else "none",
+                "waits for approval": waits.number if waits else "none",
                 "refused": markdown_table(
                     [
                         {"cutoff": v.cutoff, "version": v.version, "reason": why}
@@ -360,7 +363,11 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
                     ]
                 ),
                 "overrides": "; ".join(move.in_words() for move in overridden) or "none",
-                "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, outcome.champion.run_id)),
+                **(
+                    {"MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, now.run_id))}
+                    if now
+                    else {}
+                ),
             }
         )
 
