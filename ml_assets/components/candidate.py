@@ -99,7 +99,8 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
         for split in ("train", "tune"):
             place.registry.log_dataset(
                 run_id,
-                frame.loc[frame["split"] == split, [*schema, "label"]],
+                schema,
+                rows=int((frame["split"] == split).sum()),
                 name=split,
                 digest=f"{digest[:24]}-{split}",
                 source=tables.training_set.uri,
@@ -234,7 +235,7 @@ def _profile(
     numeric = [c for c, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
     profiles = build_profile(
         place.con,
-        place.con.from_df(frame.assign(score=fitted.predictor.score(frame).expected)),
+        place.con.from_df(frame.assign(score=fitted.scores.expected)),
         numeric=[*numeric, "score"],
         categorical=[c for c in types if c not in numeric],
         block="as_of",

@@ -147,7 +147,8 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     )
     registry.log_dataset(
         candidate.run_id,
-        holdout[[*model.group.feature_types, "label"]],
+        model.group.feature_types,
+        rows=len(holdout),
         name="holdout",
         digest=facts.digest_candidate[:32],
         source=tables.labels.uri,

@@ -3,6 +3,7 @@
 MLflow takes seconds to import, so every function imports it when called.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -252,14 +253,28 @@ class Registry:
                 parent = str(Path(name).parent)
                 client.log_artifact(run_id, str(path), None if parent == "." else parent)
 
-    def log_dataset(self, run_id: str, frame: "pd.DataFrame", *, name: str, digest: str, source: str) -> None:
-        """Tie a run to rows it has seen, as a dataset input of MLflow. ``frame`` has a column ``label``."""
-        from mlflow.data.pandas_dataset import from_pandas
-        from mlflow.entities import DatasetInput, InputTag
+    def log_dataset(
+        self, run_id: str, columns: Mapping[str, str], *, rows: int, name: str, digest: str, source: str
+    ) -> None:
+        """Tie a run to rows it has seen, as a dataset input of MLflow: feature columns with their types, and a label.
 
-        dataset = from_pandas(frame, source=source, targets="label", name=name, digest=digest)
-        tags = [InputTag("mlflow.data.context", name)]
-        self.client().log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), tags)])
+        What is known is written down: MLflow would look at every value of a frame to find it out.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.types import ColSpec, Schema
+
+        columns_of = [ColSpec(_kind(kind), column, required=False) for column, kind in columns.items()]
+        schema = {"mlflow_colspec": Schema([*columns_of, ColSpec("double", "label")]).to_dict()}
+        profile = {"num_rows": rows, "num_elements": rows * (len(columns) + 1)}
+        dataset = Dataset(
+            name, digest, "local", json.dumps({"uri": source}), json.dumps(schema), json.dumps(profile)
+        )
+        self.client().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
+
+
+def _kind(sql_type: str) -> str:
+    """A DuckDB type as MLflow's type of what the estimator is given."""
+    return "string" if sql_type in ("VARCHAR", "BOOLEAN") else "double"
 
 
 def _signature(predictor: "Predictor") -> "ModelSignature":
@@ -268,9 +283,8 @@ def _signature(predictor: "Predictor") -> "ModelSignature":
     from mlflow.types import ColSpec, Schema
 
     task = predictor.task
-    kinds = {c: "string" if kind in ("VARCHAR", "BOOLEAN") else "double" for c, kind in task.columns.items()}
     names = ["score", *(task.target.classes if task.target.kind == "multiclass" else ())]
-    inputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
+    inputs = Schema([ColSpec(_kind(kind), name, required=False) for name, kind in task.columns.items()])
     return ModelSignature(inputs, Schema([ColSpec("double", name) for name in names]))
 
 

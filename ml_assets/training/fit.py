@@ -26,6 +26,8 @@ class Fitted:
     rounds: int | None
     """How many steps it has, where it is made in steps."""
     curves: dict[str, list[float]]
+    scores: Scores
+    """Of all rows of the frame, in its order."""
     train_loss: float
     """As ``loss_of``, like ``tune_loss``."""
     tune_loss: float
@@ -99,8 +101,14 @@ def fit(
     estimator.fit(given["train"], given["tune"])
     seconds = time.perf_counter() - started
     predictor = Predictor(spec.estimator, estimator, class_weights)
-    losses = {s: loss_of(target, part["label"], predictor.score(part)) for s, part in rows.items()}
-    return Fitted(predictor, estimator.rounds, estimator.curves, losses["train"], losses["tune"], seconds)
+    scores = predictor.score(frame)
+    losses = {}
+    for split in rows:
+        of_split = (frame["split"] == split).to_numpy()
+        losses[split] = loss_of(target, frame["label"].to_numpy()[of_split], scores.of(of_split))
+    return Fitted(
+        predictor, estimator.rounds, estimator.curves, scores, losses["train"], losses["tune"], seconds
+    )
 
 
 def _weights(part: "pd.DataFrame", spec: Train, split: str) -> "np.ndarray":

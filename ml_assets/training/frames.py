@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 Categories = Mapping[str, Sequence[str]]
@@ -52,7 +53,9 @@ def check_frame(
     if target is not None and "weight" in frame:
         columns["weight"] = pa.Column("float64", [finite, pa.Check.gt(0)], nullable=False, coerce=True)
     try:
-        return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(frame, lazy=True)
+        return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(
+            frame, lazy=True, inplace=True
+        )
     except SchemaErrors as errors:
         cases = errors.failure_cases.groupby(["column", "check"], dropna=False)["failure_case"]
         found = "; ".join(
@@ -87,3 +90,17 @@ def to_matrix(frame: "pd.DataFrame", columns: Sequence[str], categories: Categor
         for name in columns
     }
     return pd.DataFrame(matrix, index=frame.index)
+
+
+def to_floats(frame: "pd.DataFrame", columns: Sequence[str], categories: Categories) -> "np.ndarray":
+    """What ``to_matrix`` gives, as float32 of shape (n, columns) in one piece: a quarter of its memory at the peak."""
+    import numpy as np
+
+    floats = np.empty((len(frame), len(columns)), dtype="float32")
+    for position, name in enumerate(columns):
+        if name in categories:
+            codes = {value: float(code) for code, value in enumerate(categories[name])}
+            floats[:, position] = frame[name].map(codes).astype("float64")
+        else:
+            floats[:, position] = frame[name].to_numpy(dtype="float64")
+    return floats

@@ -31,6 +31,10 @@ class Scores:
     classes: "np.ndarray | None" = None
     """Shape (n, classes), for more than two classes."""
 
+    def of(self, rows: "np.ndarray") -> "Scores":
+        """The scores of some rows; ``rows`` is a mask of shape (n,)."""
+        return Scores(self.expected[rows], None if self.classes is None else self.classes[rows])
+
     def columns(self, role: str) -> dict[str, "np.ndarray"]:
         """As columns of a frame: ``score_<role>``, and for several classes ``score_<role>_<k>``."""
         several = (

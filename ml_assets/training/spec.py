@@ -12,7 +12,9 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -199,6 +201,19 @@ class Search(BaseModel):
     )
 
 
+def _parameters(estimator: str, given: Mapping[str, Any], where: str) -> Parameters:
+    """Parameters as their estimator takes them. Raises ValueError that says ``where`` they stand."""
+    kind = estimator_class(estimator).Parameters
+    for name in given:
+        if name not in kind.model_fields:
+            raise ValueError(f"{where} of {estimator}: {unknown(name, list(kind.model_fields), 'parameter')}")
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{where} of {estimator}: {found}") from error
+
+
 class Train(BaseModel):
     """How a candidate is fitted."""
 
@@ -239,13 +254,22 @@ class Train(BaseModel):
             )
         return self
 
+    @field_validator("estimator")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        estimator_class(name)
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _of_the_estimator(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "estimator" in info.data:
+            _parameters(info.data["estimator"], given, "train.parameters")
+        return given
+
     @model_validator(mode="after")
-    def _parameters(self) -> "Train":
+    def _can_be_done(self) -> "Train":
         kind = estimator_class(self.estimator)
-        for name in [*self.parameters, *(self.search.space if self.search else ())]:
-            if name not in kind.Parameters.model_fields:
-                raise ValueError(f"train: {unknown(name, list(kind.Parameters.model_fields), 'parameter')}")
-        self._check(self.parameters, f"train.parameters of {self.estimator}")
         if self.device not in kind.devices:
             raise ValueError(
                 f"train: {self.estimator} fits on {' or '.join(kind.devices)}, not on {self.device}"
@@ -270,11 +294,11 @@ class Train(BaseModel):
             raise ValueError(
                 "train.search: loss is what a fit minimises, and no two compare; set it under train.parameters"
             )
-        own = self._check(self.parameters, f"train.parameters of {self.estimator}").model_dump()
+        own = _parameters(self.estimator, self.parameters, "train.parameters").model_dump()
         for name, span in self.search_space.items():
             ends = span if isinstance(span[0], str) else span[:2]
             for end in ends:
-                self._check({**self.parameters, name: end}, f"train.search.space of {name}")
+                _parameters(self.estimator, {**self.parameters, name: end}, f"train.search.space, {name}")
             within = own[name] in span if isinstance(span[0], str) else ends[0] <= own[name] <= ends[1]
             if not within:
                 raise ValueError(
@@ -282,13 +306,6 @@ class Train(BaseModel):
                     f"the parameters as they stand; set train.parameters.{name} within, or search.space around it"
                 )
         return self
-
-    def _check(self, parameters: Mapping[str, Any], where: str) -> Parameters:
-        try:
-            return estimator_class(self.estimator).Parameters.model_validate(parameters)
-        except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ValueError(f"{where}: {found}") from error
 
     @property
     def search_space(self) -> Mapping[str, Span]:

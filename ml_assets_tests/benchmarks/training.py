@@ -2,7 +2,8 @@
 
 The asset reads the stored training set, checks it, fits, measures importance, stores the training profile and the
 baseline, and registers the version in MLflow. The bare side is given the matrix in memory, and makes its DMatrix and
-fits, with the same parameters. Both sides are processes of their own, and time themselves without their start.
+fits, with the same parameters. Both sides are processes of their own, and time themselves once they have imported what
+they need.
 """
 
 import json
@@ -27,7 +28,7 @@ schema:
     physicalType: table
     properties:
       - {name: device_id, logicalType: integer, physicalType: BIGINT, required: true}
-      - {name: day, logicalType: timestamp, physicalType: TIMESTAMPTZ, required: true}
+      - {name: occurred_at, logicalType: timestamp, required: true}
 """
 MODEL = f"""
 type: ml_assets.components.Model
@@ -50,6 +51,7 @@ from ml_assets.components.materialize import QUIET
 from ml_assets.registry import Registry
 from ml_assets import home
 Registry.below(home.data()).prepare()
+import dagster_mlflow, matplotlib.backends.backend_agg, mlflow.pyfunc, pandera.pandas, xgboost
 with dg.DagsterInstance.get() as instance:
     started = time.perf_counter()
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -91,7 +93,7 @@ def declare(folder: Path) -> None:
     texts = {
         "readings/contract.yaml": CONTRACT + columns,
         "readings/defs.yaml": "type: ml_assets.components.EventSource\nattributes: {contract: contract.yaml, "
-        "occurred_at: day, start: 2020-01-01}\n",
+        "landing: {path: landing}, start: 2020-01-01}\n",
         "device_features/defs.yaml": "type: ml_assets.components.FeatureGroup\nattributes:\n  source: readings\n"
         f"  entity: device_id\n  features:\n{features}",
         "fails/defs.yaml": MODEL,

@@ -17,7 +17,7 @@ from ml_assets.training.estimators.estimator import (
     Task,
     check_not_negative,
 )
-from ml_assets.training.frames import categories_of, to_matrix
+from ml_assets.training.frames import categories_of, to_floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,18 +87,16 @@ class XGBoost(Estimator[XGBoostParameters]):
         columns = list(self.task.columns)
         kinds = ["c" if c in categories else "float" for c in columns]
 
-        def matrix(rows: Rows, ref: "xgb.DMatrix | None" = None) -> "xgb.DMatrix":
-            return xgb.QuantileDMatrix(
-                to_matrix(rows.features, columns, categories),
+        def matrix(rows: Rows) -> "xgb.DMatrix":
+            return xgb.DMatrix(
+                to_floats(rows.features, columns, categories),
                 label=rows.label,
                 weight=rows.weight,
+                feature_names=columns,
                 feature_types=kinds,
-                max_bin=self.parameters.max_bin,
-                ref=ref,
             )
 
-        trained = matrix(train)
-        tuned = matrix(tune, trained)
+        trained, tuned = matrix(train), matrix(tune)
         booster = self._boost(trained, tuned)
         losses = self.curves["tune"]
         self.rounds = losses.index(min(losses)) + 1
@@ -188,8 +186,9 @@ class XGBoost(Estimator[XGBoostParameters]):
         import xgboost as xgb
 
         categories: dict[str, Sequence[str]] = json.loads(self.booster.attr(CATEGORIES) or "{}")
-        matrix = to_matrix(features, list(self.task.columns), categories)
-        return xgb.DMatrix(matrix, feature_types=self.booster.feature_types)
+        columns = list(self.task.columns)
+        floats = to_floats(features, columns, categories)
+        return xgb.DMatrix(floats, feature_names=columns, feature_types=self.booster.feature_types)
 
     def contributions(self, features: "pd.DataFrame") -> "np.ndarray":
         """SHAP values by TreeSHAP (Lundberg 2018), mean of absolute values over rows and classes: shape (columns,)."""
