@@ -298,7 +298,7 @@ class Train(BaseModel):
         for name, span in self.search_space.items():
             ends = span if isinstance(span[0], str) else span[:2]
             for end in ends:
-                _parameters(self.estimator, {**self.parameters, name: end}, f"train.search.space, {name}")
+                _parameters(self.estimator, {**self.parameters, name: end}, "train.search.space")
             within = own[name] in span if isinstance(span[0], str) else ends[0] <= own[name] <= ends[1]
             if not within:
                 raise ValueError(

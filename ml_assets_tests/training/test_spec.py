@@ -94,7 +94,10 @@ def test_another_history_says_how_to_write_it(history: object) -> None:
             "parameters of xgboost: learning_rate: Input should be greater",
         ),
         ({"parameters": {"subsample": 1.1}}, "subsample: Input should be less than or equal to 1"),
-        ({"parameters": {"max_depht": 3}}, "train: no parameter max_depht; did you mean max_depth"),
+        (
+            {"parameters": {"max_depht": 3}},
+            "train.parameters of xgboost: no parameter max_depht; did you mean max_depth",
+        ),
         ({"parameters": {"reg_lambda": float("nan")}}, "reg_lambda: Input should be a finite number"),
         (
             {"estimator": "hist_gradient_boosting", "parameters": {"max_depth": 3}},
@@ -118,7 +121,10 @@ def test_another_history_says_how_to_write_it(history: object) -> None:
             {"estimator": "hist_gradient_boosting", "device": "cuda"},
             "hist_gradient_boosting fits on cpu, not on cuda",
         ),
-        ({"search": {"space": {"depth": [2, 8]}}}, "train: no parameter depth; did you mean max_depth"),
+        (
+            {"search": {"space": {"depth": [2, 8]}}},
+            "train.search.space of xgboost: no parameter depth; did you mean max_depth",
+        ),
         (
             {"search": {"space": {"max_depth": [8, 2]}}},
             r"the lowest comes before the highest, unlike in \[8, 2\]",
@@ -130,11 +136,11 @@ def test_another_history_says_how_to_write_it(history: object) -> None:
         ),
         (
             {"search": {"space": {"max_depth": [2, 40]}}},
-            "search.space of max_depth: max_depth: .* less than or equal",
+            "search.space of xgboost: max_depth: .* less than or equal",
         ),
         (
             {"search": {"space": {"max_depth": [2.5, 8]}}},
-            "search.space of max_depth: max_depth: .* valid integer",
+            "search.space of xgboost: max_depth: .* valid integer",
         ),
         ({"search": {"space": {"max_depth": [6, 8]}}}, r"max_depth is 4, outside of its space \[6.0, 8.0\]"),
         ({"search": {"space": {"loss": ["poisson", "tweedie"]}}}, "loss is what a fit minimises"),
