@@ -1,5 +1,6 @@
 """Models that predict amounts, and classes, from labels to predictions: the same assets, another label."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -49,7 +50,7 @@ def of_label(finished_home: Path, tmp_path: Path, request: pytest.FixtureRequest
 AMOUNT = (
     "amount",
     "{sum: amount, within: 7d}",
-    "{history: 4 cutoffs, parameters: {rounds: 40, max_depth: 2, min_child_weight: 1}}",
+    "{history: 4 cutoffs, parameters: {rounds: 40, max_depth: 2, min_child_weight: 1}, search: {trials: 2}}",
 )
 WAIT = (
     "wait",
@@ -63,6 +64,16 @@ def test_an_amount(of_label: House) -> None:
     found = trained(of_label)
     assert {"r2", "mae", "rmse"} <= set(found["candidate"])
     assert found["candidate"]["mae"] > 0
+    searched = list((of_label.home / "data" / "training" / "churn" / "searches").glob("*.db"))
+    assert len(searched) == 1, "a search that is killed goes on from its file"
+    tags = of_label.registry.version("churn", found["candidate"]["model_version"]).tags
+    assert json.loads(tags["search"]) == {"complete": 2}
+    assert json.loads(tags["inputs"]).keys() == {
+        "churn/training_set",
+        "churn/labels",
+        "visitor_features/snapshot",
+    }
+    assert {"git_commit", "git_dirty", "lock_sha256", "machine", "model_sha256", "config"} <= tags.keys()
 
 
 @pytest.mark.parametrize("of_label", [WAIT], ids=["wait"], indirect=True)
