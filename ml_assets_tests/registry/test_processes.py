@@ -29,7 +29,7 @@ def register(registry: Registry, model: str, versions: int = 1) -> None:
         )
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_of_two_processes_one_wins_and_a_killed_one_is_finished_for(
     con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry
 ) -> None:

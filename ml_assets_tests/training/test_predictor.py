@@ -121,9 +121,9 @@ def test_class_weights_are_taken_out_of_the_probabilities(predictors: Predictors
     [
         (
             "OneColumn",
-            r"predict_proba of estimator .*OneColumn gives shape \(450,\); \(450, 2\) expected: rows",
+            r"predict_proba of estimator .*OneColumn gives shape \(600,\); \(600, 2\) expected: rows",
         ),
-        ("NotANumber", r"NotANumber gives 1 of 450 rows no finite score; the first is row 2"),
+        ("NotANumber", r"NotANumber gives 1 of 600 rows no finite score; the first is row 2"),
         ("Odds", r"predict_proba of .*Odds gives no probabilities that sum to 1: \[.*\] in row "),
     ],
 )
