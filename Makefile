@@ -50,10 +50,10 @@ check: env ## run all asset checks; fails if one fails
 	@$(BIN)/ml-assets check
 
 test: env ## all tests but the proofs, in two processes
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 proofs: env ## the tests that take minutes: kills of the whole command, a year's backfill of three sources
-	@$(BIN)/pytest -m proof $(PYTEST)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m proof $(PYTEST)
 
 lint: env ## ruff, formatting, types
 	$(BIN)/ruff check .

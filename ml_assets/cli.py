@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import cli_features, cli_sources, home
+from ml_assets import cli_features, cli_lineage, cli_models, cli_sources, home
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -84,10 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.set_defaults(run=rebuild_command)
     rebuild.add_argument("model")
     rebuild.add_argument("cutoff", type=date.fromisoformat, help="YYYY-MM-DD")
-    rollback = command("rollback", rollback_command, "Move a model's champion back to the version before it.")
-    rollback.add_argument("model")
-    rollback.add_argument("--to", type=int, help="the version to go to")
-    rollback.add_argument("--why", required=True, help="the reason, for the promotion log")
+    cli_models.add_to(commands)
+    cli_lineage.add_to(commands)
     cli_sources.add_to(commands)
     cli_features.add_to(commands)
     return parser
@@ -253,37 +251,6 @@ def rebuild_command(options: argparse.Namespace) -> int:
     if not built.is_same:
         print(f"stored are others, content hash {built.stored_digest}")
     return 0 if built.is_same else 1
-
-
-def rollback_command(options: argparse.Namespace) -> int:
-    """Move the alias back and log it."""
-    from getpass import getuser
-
-    from ml_assets.definitions import resources
-    from ml_assets.lake import connect
-    from ml_assets.registry import Registry
-    from ml_assets.registry.mlflow_registry import RegistryError
-    from ml_assets.registry.promotion import rollback
-
-    models = project().models
-    if options.model not in models:
-        raise Refusal(f"there is no model {options.model}; there are {', '.join(models)}")
-    promotions = models[options.model].tables(resources()["lake"].lake).promotions  # type: ignore[attr-defined]
-    try:
-        with connect() as con:
-            before, after = rollback(
-                con,
-                Registry.below(home.data()),
-                promotions,
-                model=options.model,
-                who=getuser(),
-                reason=options.why,
-                to=options.to,
-            )
-    except RegistryError as error:
-        raise Refusal(str(error)) from error
-    print(f"champion of {options.model}: version {before.number} -> version {after.number}")
-    return 0
 
 
 def run() -> None:

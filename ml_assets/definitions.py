@@ -9,14 +9,14 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components import maintenance
 from ml_assets.components.alerts import run_failures
-from ml_assets.components.resources import LakeResource, MlflowResource
+from ml_assets.components.resources import LakeResource, MlflowResource, TrainingResource
 from ml_assets.home import CHECKOUT, data
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 
 def resources() -> dict[str, object]:
-    """The lake, DuckDB and MLflow, all below the project's data folder."""
+    """The lake, DuckDB, MLflow and what training keeps, all below the project's data folder."""
     folder = data()
     return {
         "lake": LakeResource(root=os.environ.get("ML_ASSETS_LAKE") or str(folder / "lake")),
@@ -26,6 +26,7 @@ def resources() -> dict[str, object]:
             artifact_root=str(folder / "mlflow" / "artifacts"),
             ui_url=f"http://127.0.0.1:{os.environ.get('ML_ASSETS_MLFLOW_PORT', '5000')}",
         ),
+        "training": TrainingResource(folder=str(folder / "training")),
     }
 
 

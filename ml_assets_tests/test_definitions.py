@@ -11,36 +11,42 @@ import pytest
 from ml_assets.definitions import build
 from ml_assets.home import CHECKOUT
 
-GRAPH = {
+MODELS = ("lapse", "spend_next_28d")
+GRAPH: dict[str, set[str]] = {
     "transactions/raw": set(),
     "transactions/events": {"transactions/raw"},
     "transactions/quarantine": {"transactions/raw"},
     "household_features/tiles": {"transactions/events"},
     "household_features/snapshot": {"household_features/tiles"},
     "household_features/catalogue": {"household_features/snapshot"},
-    "lapse/labels": {"household_features/snapshot", "transactions/events"},
-    "lapse/training_set": {"lapse/labels", "household_features/snapshot"},
-    "lapse/candidate": {"lapse/training_set"},
-    "lapse/evaluation": {"lapse/candidate", "lapse/labels", "household_features/snapshot"},
-    "lapse/champion": {"lapse/evaluation"},
-    "lapse/predictions": {"lapse/champion", "household_features/snapshot"},
-    "lapse/performance": {"lapse/predictions", "lapse/labels"},
-    "lapse/drift": {"lapse/predictions", "household_features/snapshot"},
     "lake/maintenance": set(),
 }
+for model in MODELS:
+    GRAPH |= {
+        f"{model}/labels": {"household_features/snapshot", "transactions/events"},
+        f"{model}/training_set": {f"{model}/labels", "household_features/snapshot"},
+        f"{model}/candidate": {f"{model}/training_set"},
+        f"{model}/evaluation": {f"{model}/candidate", f"{model}/labels", "household_features/snapshot"},
+        f"{model}/champion": {f"{model}/evaluation"},
+        f"{model}/promotions": {f"{model}/champion"},
+        f"{model}/predictions": {f"{model}/champion", "household_features/snapshot"},
+        f"{model}/performance": {f"{model}/predictions", f"{model}/labels"},
+        f"{model}/drift": {f"{model}/predictions", "household_features/snapshot"},
+    }
 AUTOMATION = {
     "transactions_landing",
     "household_features_refresh",
-    "lapse_labels",
-    "lapse_scoring",
-    "lapse_drift_retrain",
     "run_failures",
+    *(f"{model}_{sensor}" for model in MODELS for sensor in ("labels", "scoring", "drift_retrain")),
 }
 DOMAIN = (
     *("contracts", "evaluation", "features", "lake", "landing"),
     *("monitoring", "registry", "serving", "training"),
 )
-HEAVY = {"mlflow", "evidently", "sklearn", "xgboost", "matplotlib", "scipy", "pandera", "pandas", "sqlglot"}
+HEAVY = {
+    *("evidently", "matplotlib", "mlflow", "optuna", "pandas", "pandera", "scipy", "skops", "sklearn"),
+    *("sqlglot", "xgboost"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,7 @@ def test_the_graph(defs: dg.Definitions) -> None:
     assert found == GRAPH
     assert {sensor.name for sensor in defs.sensors or ()} == AUTOMATION
     assert [schedule.name for schedule in defs.schedules or ()] == [
-        "lapse_weekly_retrain",
+        *(f"{model}_weekly_retrain" for model in MODELS),
         "lake_weekly_maintenance",
     ]
 
@@ -86,7 +92,9 @@ def test_partitions(defs: dg.Definitions) -> None:
     } < daily
     assert daily > {"lapse/predictions", "lapse/drift"}
     assert weekly == {
-        f"lapse/{n}" for n in ("labels", "training_set", "candidate", "evaluation", "performance")
+        f"{model}/{asset}"
+        for model in MODELS
+        for asset in ("labels", "training_set", "candidate", "evaluation", "performance")
     }
     snapshot = graph.get(dg.AssetKey(["household_features", "snapshot"]))
     ((_, mapping),) = [(p, snapshot.partition_mappings[p]) for p in snapshot.parent_keys]
@@ -102,7 +110,7 @@ def test_gates_and_contract_rules_block(defs: dg.Definitions) -> None:
     specs = {(key.asset_key.to_user_string(), key.name): graph.get(key) for key in graph.asset_check_keys}
     gates = [node for (asset, _), node in specs.items() if asset == "lapse/evaluation"]
     rules = [node for (asset, _), node in specs.items() if asset == "transactions/events"]
-    assert len(gates) == 6
+    assert len(gates) == 8
     assert len(rules) > 20
     assert [node.key.name for node in [*gates, *rules] if not node.blocking] == ["usual_volume"]
     assert not specs["transactions/raw", "files_accepted"].blocking

@@ -1,6 +1,9 @@
 """Judge the candidate of one cutoff on its holdout, against the champion of that time and the baseline."""
 
 import hashlib
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,30 +11,24 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import duckdb
 
-from ml_assets.components.candidate import CHECKED_ROWS
+from ml_assets.components.candidate import CHECKED_ROWS, Workplace
+from ml_assets.components.card import SLICES_COLUMNS
+from ml_assets.components.card import facts as facts_of_version
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
-from ml_assets.evaluation.gates import Decision, HoldoutFacts, judge
+from ml_assets.evaluation import Decision, HoldoutFacts, Served, judge
+from ml_assets.evaluation.metrics import COUNTS, METRICS, measure
 from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.registry import Registry, Version
+    from ml_assets.evaluation import Costs
+    from ml_assets.registry import Version
+    from ml_assets.registry.trial import TrialProcess
 
-METRICS_COLUMNS = {
-    "cutoff": "DATE",
-    "role": "VARCHAR",
-    "model_version": "BIGINT",
-    "n": "BIGINT",
-    "positives": "BIGINT",
-    "auc": "DOUBLE",
-    "average_precision": "DOUBLE",
-    "log_loss": "DOUBLE",
-    "brier": "DOUBLE",
-    "calibration_ratio": "DOUBLE",
-}
 DECISION_COLUMNS = {
     "cutoff": "DATE",
     "model_version": "BIGINT",
@@ -42,9 +39,8 @@ DECISION_COLUMNS = {
     "required": "VARCHAR",
     "reason": "VARCHAR",
     "holdout": "VARCHAR",
+    "policy": "VARCHAR",
 }
-
-
 GATE_COLUMNS = ("name", "status", "observed", "required", "reason")
 
 
@@ -59,62 +55,70 @@ class Judged:
     metric_rows: list[dict[str, Any]]
     gate_rows: list[dict[str, Any]]
     slice_rows: list[dict[str, Any]]
+    report: str
+    seconds: float
 
     @property
     def can_be_drawn(self) -> bool:
-        """Whether there are both labels and finite scores to draw curves of."""
+        """Whether there are different labels, and finite scores, to draw curves of."""
         import numpy as np
 
         scores = self.holdout.filter(like="score_").to_numpy(dtype="float64")
-        return self.holdout["label"].nunique() == 2 and bool(np.isfinite(scores).all())
+        return self.holdout["label"].nunique() > 1 and bool(np.isfinite(scores).all())
 
 
-def evaluate_cutoff(
-    context: dg.AssetExecutionContext,
-    con: duckdb.DuckDBPyConnection,
-    model: Bound,
-    lake: Lake,
-    registry: "Registry",
-    cutoff: date,
-) -> Judged:
+def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> Judged:
     """Score the holdout with all three, judge, and write metrics, decision record and report."""
-    from ml_assets.evaluation.metrics import by_slice
     from ml_assets.evaluation.report import evaluation_report
-    from ml_assets.registry.promotion import read_verdicts, reference, withdrawn
-    from ml_assets.training.fit import Baseline, score
+    from ml_assets.evaluation.slices import by_slice
+    from ml_assets.registry.card import card_markdown
+    from ml_assets.registry.card_page import card_html
+    from ml_assets.training.baseline import Baseline
 
-    tables = model.tables(lake)
-    record = _record(con, tables, cutoff)
+    started = time.perf_counter()
+    model, tables, registry = place.model, place.tables, place.registry
+    spec, target = model.spec, model.spec.label.target
+    metric = spec.gates.metric_of(target)
+    record = _record(place.con, tables, cutoff)
     candidate = registry.version(model.name, record["model_version"])
-    passed = reference(read_verdicts(con, tables.decisions), withdrawn(con, tables.promotions), cutoff)
-    champion = (
-        registry.version(model.name, passed)
-        if passed is not None
-        else _earlier_champion(registry, model, cutoff)
-    )
-    holdout = _holdout(con, model, lake, cutoff)
-    booster = registry.load(candidate)
-    scored = holdout.assign(
-        score_candidate=score(booster, holdout),
-        score_baseline=Baseline.from_json(record["baseline"]).score(holdout),
-    )
-    digests = [_digest(holdout), None]
+    champion = _champion_of_that_time(place, cutoff)
+    holdout = holdout_of(place.con, model, place.lake, cutoff)
+    roles = {
+        "candidate": registry.load(candidate).score(holdout),
+        "baseline": Baseline.from_json(record["baseline"]).score(holdout),
+    }
+    digests = [digest_of(holdout), None]
     if champion is not None:
-        scored = scored.assign(score_champion=score(registry.load(champion), holdout))
-        digests[1] = _digest(holdout)
-    facts = _facts(con, model, lake, cutoff, champion, digests)
-    decision = judge(
-        scored,
-        facts,
-        model.spec.gates,
-        entity=model.entity,
-        slices=model.spec.slices,
-        reloads=_reloads(con, model, tables, booster, record, cutoff),
-    )
-    metric_rows = _metric_rows(scored, cutoff, candidate, champion)
+        roles["champion"] = registry.load(champion).score(holdout)
+        digests[1] = digest_of(holdout)
+    columns = {
+        name: column for role, scores in roles.items() for name, column in scores.columns(role).items()
+    }
+    scored = holdout.assign(**columns)
+    facts = _facts(place, cutoff, champion, digests)
+    served = _served(place, trials, candidate, record, cutoff)
+    judged_by: dict[str, Any] = {
+        "target": target,
+        "entity": model.entity,
+        "slices": spec.slices,
+        "groups": spec.groups,
+        "costs": spec.costs,
+    }
+    decision = judge(scored, facts, spec.gates, served=served, **judged_by)
+    metric_rows = _metric_rows(scored, model, cutoff, candidate, champion)
     gate_rows = [{name: getattr(gate, name) for name in GATE_COLUMNS} for gate in decision.gates]
     gate_rows = [{"gate": row.pop("name"), **row} for row in gate_rows]
-    _write(context, con, tables, cutoff, candidate, champion, metric_rows, gate_rows, facts.digest_candidate)
+    history = _earlier_metrics(place, cutoff)
+    metric_rows[0]["seconds"] = time.perf_counter() - started
+    slice_rows = [
+        {"kind": "slice", "column": c, **vars(row)}
+        for c in spec.slices
+        for row in by_slice(scored, c, target, metric)
+    ]
+    group_rows = _group_rows(scored, target, spec.groups, spec.costs)
+    shared = {"cutoff": cutoff, "model_version": candidate.number}
+    parts = [shared | row for row in [*slice_rows, *group_rows]]
+    _write(place, cutoff, candidate, champion, metric_rows, gate_rows, parts, facts.digest_candidate)
     report = evaluation_report(
         model=model.name,
         cutoff=cutoff,
@@ -123,46 +127,140 @@ def evaluate_cutoff(
         holdout=scored,
         facts=facts,
         decision=decision,
-        entity=model.entity,
-        slices=model.spec.slices,
-        slice_minimum_n=model.spec.gates.slice_minimum_n,
+        metric=metric,
+        slice_minimum_n=spec.gates.slice_minimum_n,
+        importance=json.loads(record["importance"]),
+        history=[*history, *metric_rows],
+        training=_training_facts(record, served),
+        **judged_by,
     )
-    own = {f"holdout_{name}": metric_rows[0][name] for name in list(METRICS_COLUMNS)[5:]}
-    registry.log_result(candidate.run_id, own, {"evaluation/report.html": report})
-    slice_rows = [{"slice": c, **vars(row)} for c in model.spec.slices for row in by_slice(scored, c)]
-    return Judged(cutoff, candidate.run_id, scored, decision, metric_rows, gate_rows, slice_rows)
+    own = {f"holdout_{name}": float(metric_rows[0][name]) for name in METRICS[target.kind]}
+    card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
+    registry.log_result(
+        candidate.run_id,
+        own,
+        {
+            "evaluation/report.html": report,
+            "card/card.md": card_markdown(card),
+            "card/card.html": card_html(card),
+        },
+    )
+    registry.log_dataset(
+        candidate.run_id,
+        model.group.feature_types,
+        rows=len(holdout),
+        name="holdout",
+        digest=facts.digest_candidate[:32],
+        source=tables.labels.uri,
+    )
+    return Judged(
+        cutoff,
+        candidate.run_id,
+        scored,
+        decision,
+        metric_rows,
+        gate_rows,
+        slice_rows,
+        report,
+        time.perf_counter() - started,
+    )
+
+
+def _champion_of_that_time(place: Workplace, cutoff: date) -> "Version | None":
+    """The version that is champion at the cutoff when one walks forward over cutoffs."""
+    found = place.model.book(place.con, place.lake, place.registry).reference(cutoff)
+    return None if found is None else place.registry.version(place.model.name, found)
+
+
+def _training_facts(record: dict[str, Any], served: Served) -> dict[str, str]:
+    """What the report says of how the candidate was made and how it serves."""
+    return {
+        "Rows": f"{record['rows']:,}",
+        "Search": f"{record['trials']} trials, {record['search_seconds']:.1f} s"
+        if record["trials"]
+        else "none",
+        "Fit": f"{record['fit_seconds']:.2f} s"
+        + (f", {record['rounds']} rounds" if record["rounds"] else ""),
+        "Loss": f"train {record['train_loss']:.5g}, tune {record['tune_loss']:.5g}",
+        "Parameters": ", ".join(f"{k} {v}" for k, v in json.loads(record["parameters"]).items()),
+        "Size": f"{served.size_bytes / 1e6:.2f} MB",
+        "Latency of one row": f"median {served.latency_ms:.2f} ms, 99% within {served.latency_p99_ms:.2f} ms",
+    }
 
 
 def _metric_rows(
-    scored: "pd.DataFrame", cutoff: date, candidate: "Version", champion: "Version | None"
+    scored: "pd.DataFrame", model: Bound, cutoff: date, candidate: "Version", champion: "Version | None"
 ) -> list[dict[str, Any]]:
-    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two."""
-    from ml_assets.evaluation.metrics import binary_metrics
+    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two.
 
-    roles = {
-        "candidate": candidate.number,
-        "champion": champion.number if champion else None,
-        "baseline": None,
-    }
+    ``low`` and ``high`` are the 95% bootstrap interval of the metric that models are compared by.
+    """
+    from ml_assets.evaluation.bootstrap import resample
+
+    target, gates = model.spec.label.target, model.spec.gates
+    numbers = {"candidate": candidate.number, "champion": champion.number if champion else None}
+    roles = [role for role in ("candidate", "champion", "baseline") if f"score_{role}" in scored]
     rows = []
-    for role, version in roles.items():
-        if f"score_{role}" in scored:
-            metrics = binary_metrics(scored["label"].to_numpy(), scored[f"score_{role}"].to_numpy())
-            found = {name: getattr(metrics, name) for name in list(METRICS_COLUMNS)[3:]}
-            rows.append({"cutoff": cutoff, "role": role, "model_version": version} | found)
+    for role in roles:
+        row: dict[str, Any] = {"cutoff": cutoff, "role": role, "model_version": numbers.get(role)}
+        row |= measure(target, scored, role)
+        try:
+            drawn = resample(
+                target,
+                scored,
+                [role],
+                entity=model.entity,
+                metric=gates.metric_of(target),
+                draws=gates.draws,
+                seed=gates.seed,
+            )
+        except ValueError:
+            row |= {"low": float("nan"), "high": float("nan")}
+        else:
+            row |= {"low": drawn.interval(role).low, "high": drawn.interval(role).high}
+        rows.append(row)
     return rows
 
 
-def _digest(holdout: "pd.DataFrame") -> str:
+def _group_rows(
+    scored: "pd.DataFrame", target: Target, groups: Sequence[str], costs: "Costs | None"
+) -> list[dict[str, Any]]:
+    """How the candidate treats each group, as rows of the table ``slices``."""
+    from ml_assets.evaluation.arrays import as_floats, labels_of
+    from ml_assets.evaluation.fairness import by_group
+    from ml_assets.evaluation.thresholds import selection_threshold
+
+    threshold = None
+    if groups and target.kind == "binary":
+        threshold = selection_threshold(
+            labels_of(target, scored), as_floats(scored["score_candidate"]), costs
+        )
+    return [
+        {
+            "kind": "group",
+            "column": column,
+            **{k: v for k, v in vars(row).items() if k != "group"},
+            "value": row.group,
+        }
+        for column in groups
+        for row in by_group(scored, column, target, threshold)
+    ]
+
+
+def _earlier_metrics(place: Workplace, cutoff: date) -> list[dict[str, Any]]:
+    """The metric rows of the cutoffs before, oldest first."""
+    table = place.tables.evaluation
+    if not table.exists:
+        return []
+    rows = table.read(place.con).filter(f"cutoff < DATE '{cutoff}'").order("cutoff")
+    return [dict(row) for row in rows.to_arrow_table().to_pylist()]
+
+
+def digest_of(holdout: "pd.DataFrame") -> str:
     """SHA-256 of the rows as they are when they are scored."""
     import pandas as pd
 
     return hashlib.sha256(pd.util.hash_pandas_object(holdout, index=False).to_numpy().tobytes()).hexdigest()
-
-
-def _earlier_champion(registry: "Registry", model: Bound, cutoff: date) -> "Version | None":
-    champion = registry.champion(model.name)
-    return champion if champion is not None and champion.cutoff < cutoff else None
 
 
 def _record(con: duckdb.DuckDBPyConnection, tables: ModelTables, cutoff: date) -> dict[str, Any]:
@@ -175,7 +273,7 @@ def _record(con: duckdb.DuckDBPyConnection, tables: ModelTables, cutoff: date) -
     return dict(rows[0])
 
 
-def _holdout(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
+def holdout_of(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
     """The labelled population at the cutoff with its features."""
     from ml_assets.training.frames import check_frame
 
@@ -189,24 +287,22 @@ def _holdout(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: d
         f"SELECT holdout_snapshot.*, label FROM holdout_labels JOIN holdout_snapshot USING ({model.entity}, as_of) "
         f"ORDER BY {model.entity}"
     )
-    return check_frame(rows.df(), model.group.feature_types, entity=model.entity, labelled=True)
+    return check_frame(
+        rows.df(), model.group.feature_types, entity=model.entity, target=model.spec.label.target
+    )
 
 
 def _facts(
-    con: duckdb.DuckDBPyConnection,
-    model: Bound,
-    lake: Lake,
-    cutoff: date,
-    champion: "Version | None",
-    digests: list[str | None],
+    place: Workplace, cutoff: date, champion: "Version | None", digests: list[str | None]
 ) -> HoldoutFacts:
-    landed = landed_through(con, SourceTables.of(lake, model.source.name).files)
-    mature = landed is not None and cutoff + model.spec.label.horizon - timedelta(days=1) <= landed
+    label = place.model.spec.label
+    landed = landed_through(place.con, SourceTables.of(place.lake, place.model.source.name).files)
+    mature = landed is not None and cutoff + label.horizon - timedelta(days=1) <= landed
     return HoldoutFacts(
         cutoff=cutoff,
         holdout_from=cutoff,
         holdout_to=cutoff,
-        horizon_days=model.spec.label.days,
+        horizon_days=label.days,
         labels_mature=mature,
         landed_through=landed,
         candidate_knows_until=cutoff,
@@ -216,41 +312,41 @@ def _facts(
     )
 
 
-def _reloads(
-    con: duckdb.DuckDBPyConnection,
-    model: Bound,
-    tables: ModelTables,
-    booster: Any,
-    record: dict[str, Any],
-    cutoff: date,
-) -> bool:
-    """Whether the model read back from the registry gives the scores the fitted one gave."""
-    import numpy as np
-
-    from ml_assets.training.fit import score
+def _served(
+    place: Workplace, trials: "TrialProcess", candidate: "Version", record: dict[str, Any], cutoff: date
+) -> Served:
+    """What the fresh process makes of the candidate's artifact, held against the scores kept when it was fitted."""
     from ml_assets.training.frames import check_frame
 
-    rows = tables.training_set.read(con, between=(cutoff, cutoff)).filter("split = 'tune'")
+    model = place.model
+    types = model.group.feature_types
+    rows = place.tables.training_set.read(place.con, between=(cutoff, cutoff)).filter("split = 'tune'")
     frame = rows.order(f"as_of, {model.row_key}").limit(CHECKED_ROWS).df()
-    frame = check_frame(frame, model.group.feature_types, entity=model.row_key, labelled=True)
-    kept = np.asarray(record["checked_scores"])
-    again = score(booster, frame)
-    return again.shape == kept.shape and bool(np.array_equal(again, kept))
+    frame = check_frame(frame, types, entity=model.row_key, target=model.spec.label.target)
+    trial = trials.run(place.registry.artifact(candidate), frame[list(types)])
+    return Served(
+        same_scores=None if trial.error else list(trial.scores) == record["checked_scores"],
+        differing=trial.differing,
+        size_bytes=trial.size_bytes,
+        latency_ms=trial.latency_ms,
+        latency_p99_ms=trial.latency_p99_ms,
+        error=trial.error,
+    )
 
 
 def _write(
-    context: dg.AssetExecutionContext,
-    con: duckdb.DuckDBPyConnection,
-    tables: ModelTables,
+    place: Workplace,
     cutoff: date,
     candidate: "Version",
     champion: "Version | None",
     metric_rows: list[dict[str, Any]],
     gate_rows: list[dict[str, Any]],
+    parts: list[dict[str, Any]],
     digest: str,
 ) -> None:
+    tables = place.tables
     made = made_by(
-        context,
+        place.context,
         **{tables.candidate.name: tables.candidate.version, tables.labels.name: tables.labels.version},
     )
     shared = {
@@ -258,8 +354,17 @@ def _write(
         "model_version": candidate.number,
         "champion_version": champion.number if champion else None,
         "holdout": digest,
+        "policy": place.model.policy,
     }
-    metrics = records(con, metric_rows, METRICS_COLUMNS)
-    gates = records(con, [shared | row for row in gate_rows], DECISION_COLUMNS)
+    metrics = records(place.con, metric_rows, metrics_columns(place.model.spec.label.target))
+    gates = records(place.con, [shared | row for row in gate_rows], DECISION_COLUMNS)
+    tables.slices.replace(records(place.con, parts, SLICES_COLUMNS), between=(cutoff, cutoff), metadata=made)
     tables.evaluation.replace(metrics, between=(cutoff, cutoff), metadata=made)
     tables.decisions.replace(gates, between=(cutoff, cutoff), metadata=made)
+
+
+def metrics_columns(target: Target) -> dict[str, str]:
+    """The columns of the table ``evaluation``: name -> DuckDB type."""
+    kinds = {name: "BIGINT" if name in COUNTS else "DOUBLE" for name in METRICS[target.kind]}
+    shared = {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT"}
+    return {**shared, **kinds, "low": "DOUBLE", "high": "DOUBLE", "seconds": "DOUBLE"}

@@ -19,7 +19,7 @@ from ml_assets.lake import Between, Commit, Lake, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
 from ml_assets.registry import Registry
-from ml_assets.registry.promotion import plan, read_verdicts, withdrawn
+from ml_assets.registry.mlflow_registry import CHALLENGER
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
@@ -149,16 +149,13 @@ def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> I
 
 
 def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
-    tables = model.tables(lake)
-    champion = registry.champion(model.name)
     with connect() as con:
-        waiting = plan(
-            read_verdicts(con, tables.decisions),
-            withdrawn(con, tables.promotions),
-            champion.number if champion else None,
-            champion.cutoff if champion else None,
+        book = model.book(con, lake, registry)
+        found = book.plan()
+        waits = found.challenger is not None and found.challenger != registry.aliases(model.name).get(
+            CHALLENGER
         )
-    return champion is None or bool(waiting.promote)
+        return bool(found.promote) or waits or (book.log().champion is None and found.challenger is None)
 
 
 def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:
@@ -226,9 +223,16 @@ def materialize(
         if not outcome.success and phase.if_refused == "stop":
             return done
     for model in project.models.values():
-        if waiting := _waits_for(model, lake):
+        if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):
             tell(f"  {model.name}: {waiting}")
     return done
+
+
+def _waits_for_approval(model: Bound, lake: Lake, registry: Registry) -> str:
+    """Which version a person has to approve, in words; empty if none."""
+    with connect() as con:
+        version = model.book(con, lake, registry).plan().challenger
+    return f"version {version} passed and waits: ml-assets approve {model.name} --why TEXT" if version else ""
 
 
 def _waits_for(model: Bound, lake: Lake) -> str:

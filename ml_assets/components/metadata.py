@@ -50,7 +50,7 @@ def _cell(value: object) -> str:
 
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """A PNG picture that the UI shows in place."""
-    from ml_assets.evaluation.plots import as_markdown
+    from ml_assets.figures import as_markdown
 
     return dg.MetadataValue.md(as_markdown(png, alt))
 

@@ -1,11 +1,13 @@
 """The component ``Model``: labels, training, evaluation, promotion, predictions and drift of one model."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import dagster as dg
 import duckdb
@@ -16,7 +18,7 @@ from ml_assets.components.feature_group import FeatureGroup, Group, load_group
 from ml_assets.components.fields import spec
 from ml_assets.components.partitions import weekly
 from ml_assets.components.source import Source
-from ml_assets.evaluation.gates import GatePolicy
+from ml_assets.evaluation import Costs, GatePolicy
 from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
@@ -25,6 +27,10 @@ from ml_assets.lake import Lake, Table
 from ml_assets.monitoring.drift import DriftPolicy
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments, row_key
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry
+    from ml_assets.registry.promotion import Book
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class ModelTables:
     profiles: Table
     evaluation: Table
     decisions: Table
+    slices: Table
     promotions: Table
     predictions: Table
     performance: Table
@@ -54,6 +61,7 @@ class ModelTables:
             "profiles": ("cutoff",),
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
+            "slices": ("cutoff", "model_version"),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),
@@ -139,6 +147,27 @@ class Bound:
             "train": self.spec.train,
         }
 
+    @cached_property
+    def policy(self) -> str:
+        """SHA-256 of everything in YAML that decides whether a candidate passes."""
+        spec = self.spec
+        facts = [spec.gates.model_dump(), spec.costs and spec.costs.model_dump(), spec.slices, spec.groups]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def book(self, con: duckdb.DuckDBPyConnection, lake: Lake, registry: "Registry") -> "Book":
+        """All that is on record about its versions, and the rules by which they are promoted."""
+        from ml_assets.registry.promotion import Book
+        from ml_assets.registry.verdicts import Rules
+
+        @cache
+        def holdout(cutoff: date) -> str | None:
+            from ml_assets.components.judge import digest_of, holdout_of
+
+            return digest_of(holdout_of(con, self, lake, cutoff))
+
+        rules = Rules(self.policy, self.spec.approval, holdout)
+        return Book(con, registry, self.tables(lake), self.name, rules)
+
     def cutoffs_between(self, first: date, last: date) -> list[date]:
         """The cutoffs from first to last, both included."""
         return [c for c in self.spec.cutoffs.before(last, 10_000) if c >= first]
@@ -152,7 +181,7 @@ class Bound:
 
 
 class Model(dg.Component, dg.Model, dg.Resolvable):
-    """A binary classifier over a feature group: who is scored, what is predicted, how it is judged."""
+    """A model over a feature group: who is scored, what is predicted, how it is fitted, judged and promoted."""
 
     description: str = Field(description="What it predicts, in one sentence.")
     features: str = Field(description="The folder of the FeatureGroup.")
@@ -161,8 +190,14 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
     cutoffs: Annotated[Any, spec(Cutoffs)]
     train: Annotated[Any, spec(Train)] = Train()
     baseline: str = Field(description="The numeric feature the trivial baseline looks up.")
-    slices: list[str] = Field([], description="Features by which the evaluation is split.")
+    slices: list[str] = Field([], description="Features by which the evaluation is split; numbers into bins.")
+    groups: list[str] = Field([], description="Features whose values must be treated alike.")
+    costs: Annotated[Any, spec(Costs | None)] = None
     gates: Annotated[Any, spec(GatePolicy)] = GatePolicy()
+    approval: Literal["automatic", "manual"] = Field(
+        "automatic",
+        description="Whether what passed every gate is promoted, or waits for `ml-assets approve`.",
+    )
     drift: Annotated[Any, spec(DriftPolicy)] = DriftPolicy()
     owners: list[str] = Field(["team:ml"], description="Who answers for the model.")
 
@@ -172,7 +207,14 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         named = {
             "population": columns_of(self.population, "population"),
             "slices": self.slices,
+            "groups": self.groups,
             "baseline": [self.baseline],
+            "train.monotone": list(self.train.monotone),
+            "train.weight": [
+                column
+                for column in (columns_of(self.train.weight, "weight") if self.train.weight else ())
+                if column not in ("as_of", "cutoff")
+            ],
         }
         for where, columns in named.items():
             for column in columns:
@@ -193,16 +235,28 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                     raise FeatureError(
                         f"model {name}, {where}: {unknown(column, bound.source.columns)}", column
                     )
-        if known[self.baseline] in ("VARCHAR", "BOOLEAN"):
-            raise FeatureError(
-                f"model {name}, baseline: {self.baseline} is a {known[self.baseline]}; a number is needed",
-                self.baseline,
-            )
+        for where, columns in (("baseline", [self.baseline]), ("train.monotone", self.train.monotone)):
+            for column in columns:
+                if known[column] in ("VARCHAR", "BOOLEAN"):
+                    raise FeatureError(
+                        f"model {name}, {where}: {column} is a {known[column]}; a number is needed", column
+                    )
+        try:
+            self.gates.metric_of(self.label.target)
+            self.train.check_serves(self.label.target, known)
+        except ValueError as error:
+            raise FeatureError(f"model {name}: {error}", name) from error
         return bound
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
-        from ml_assets.components import model_checks, model_monitoring, model_sensors, model_training
+        from ml_assets.components import (
+            model_checks,
+            model_monitoring,
+            model_sensors,
+            model_training,
+            promotions,
+        )
 
         folder: Path = context.path
         group = load_group(
@@ -212,7 +266,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
             model = self.bind(folder.name, group)
         retrain = model_sensors.retrain_job(model)
         return dg.Definitions(
-            assets=[*model_training.assets(model), *model_monitoring.assets(model)],
+            assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
             asset_checks=model_checks.checks(model),
             jobs=[retrain],
             sensors=[

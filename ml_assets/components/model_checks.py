@@ -8,7 +8,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import between_of_run
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.evaluation.gates import GATE_DESCRIPTIONS, GATES
+from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
 from ml_assets.lake import Between, Table
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -39,7 +39,7 @@ def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
         name="frame_holds",
         blocking=True,
         description="The training set has its columns and types, no infinities, one row per entity and as_of, and "
-        "labels of 0 and 1 (pandera).",
+        "labels that the target allows (pandera).",
     )
     def frame_holds(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -55,7 +55,9 @@ def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
                 frame = table.read(con, between=(cutoff, cutoff)).df()
                 rows += len(frame)
                 try:
-                    check_frame(frame, model.group.feature_types, entity=model.row_key, labelled=True)
+                    check_frame(
+                        frame, model.group.feature_types, entity=model.row_key, target=model.spec.label.target
+                    )
                 except FrameError as error:
                     wrong[str(cutoff)] = str(error)
         return dg.AssetCheckResult(
@@ -103,7 +105,7 @@ def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
                 asset_key=key,
                 check_name=selected.name,
                 passed=row["status"] == "PASS",
-                severity=ERROR,
+                severity=WARN if row["status"] == "WARN" else ERROR,
                 description=f"cutoff {newest}, version {row['model_version']}: {row['reason']}",
                 metadata={
                     "status": row["status"],
@@ -117,13 +119,16 @@ def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
 
 
 def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
-    key = model.key("predictions")
+    key, target = model.key("predictions"), model.spec.label.target
+    top = len(target.classes) - 1
+    promised = f"between 0 and {top}" if target.is_classes else "a finite number"
+    wrong = f"OR score < 0 OR score > {top}" if target.is_classes else "OR isinf(score)"
 
     @dg.asset_check(
         asset=key,
         name="every_member_scored",
         blocking=True,
-        description="Every member of the population has one score between 0 and 1 per champion and as_of.",
+        description=f"Every member of the population has one score per champion and as_of, {promised}.",
     )
     def every_member_scored(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -139,7 +144,7 @@ def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
                 f"WITH wanted AS (SELECT as_of, count(*) AS n FROM checked_population WHERE ({model.spec.population}) "
                 f"GROUP BY as_of), scored AS (SELECT as_of, model_version, count(*) AS n, "
                 f"count(DISTINCT ({model.entity})) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
-                "OR score < 0 OR score > 1) AS wrong FROM checked_predictions GROUP BY ALL) "
+                f"{wrong}) AS wrong FROM checked_predictions GROUP BY ALL) "
                 "SELECT wanted.as_of, wanted.n, scored.n, entities, wrong FROM wanted JOIN scored USING (as_of) "
                 "WHERE scored.n <> wanted.n OR entities <> scored.n OR wrong > 0 ORDER BY 1"
             ).fetchall()

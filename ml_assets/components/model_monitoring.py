@@ -44,7 +44,6 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
         from ml_assets.serving import population_frame, prediction_rows
-        from ml_assets.training.fit import score
         from ml_assets.training.frames import check_frame
 
         tables, snapshot = model.tables(lake.lake), model.group.snapshot(lake.lake)
@@ -54,17 +53,17 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
                 f"{model.name} has no champion, so there is nothing to predict with. Materialize {model.name}/champion.",
                 allow_retries=False,
             )
-        booster = mlflow.registry.load(champion)
+        predictor = mlflow.registry.load(champion)
         made = made_by(context, **{snapshot.name: snapshot.version}) | {"model_version": str(champion.number)}
         with connection(duckdb) as con:
             frame = population_frame(
                 con, snapshot, between(context), entity=model.entity, population=model.spec.population
             )
-            checked = check_frame(frame, model.group.feature_types, entity=model.entity, labelled=False)
+            checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
             rows = prediction_rows(
                 con,
                 frame,
-                score(booster, checked),
+                predictor.score(checked),
                 model=model.name,
                 version=champion.number,
                 cutoff=champion.cutoff,
@@ -102,7 +101,7 @@ def _performance(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.monitoring.performance import performance as by_cohort
         from ml_assets.monitoring.performance import performance_rows
 
-        tables = model.tables(lake.lake)
+        tables, target = model.tables(lake.lake), model.spec.label.target
         made = made_by(
             context,
             **{
@@ -116,15 +115,14 @@ def _performance(model: Bound) -> dg.AssetsDefinition:
             )
             tables.labels.read(con, between=between(context)).create_view("mature_labels", replace=True)
             frame = con.sql(
-                f"SELECT as_of, model_version, label, score FROM made_predictions JOIN mature_labels "
+                "SELECT made_predictions.*, label FROM made_predictions JOIN mature_labels "
                 f"USING ({model.entity}, as_of) WHERE known_until <= as_of ORDER BY as_of, model_version, {model.entity}"
             ).df()
-            cohorts = by_cohort(frame)
+            rows = by_cohort(frame, target)
             tables.performance.replace(
-                con.from_arrow(performance_rows(cohorts)), between=between(context), metadata=made
+                con.from_arrow(performance_rows(rows, target)), between=between(context), metadata=made
             )
             shown = stored(con, tables.performance)
-        rows = [vars(cohort) for cohort in cohorts]
         words = "" if rows else "no predictions of these cutoffs have mature labels yet"
         return dg.MaterializeResult(
             metadata=shown

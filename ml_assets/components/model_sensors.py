@@ -12,7 +12,8 @@ from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Lake
 from ml_assets.landing.raw import landed_through
-from ml_assets.registry.promotion import read_verdicts
+from ml_assets.registry.promotion_log import read_log
+from ml_assets.registry.verdicts import read_verdicts
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -35,17 +36,11 @@ def retrain_job(model: Bound) -> "UnresolvedAssetJobDefinition":
 
 def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tuple[int, date] | None:
     """Version and cutoff of the champion by the promotion log, or None; needs no MLflow."""
-    promotions = model.tables(lake).promotions
-    if not promotions.exists:
-        return None
     with connection(duckdb) as con:
-        rows = (
-            promotions.read(con, columns=["to_version", "cutoff", "at"])
-            .order('"at" DESC')
-            .limit(1)
-            .fetchall()
-        )
-    return (int(rows[0][0]), rows[0][1]) if rows else None
+        log = read_log(con, model.tables(lake).promotions, model.name)
+    if log.champion is None or log.cutoff is None:
+        return None
+    return log.champion, log.cutoff
 
 
 def scoring_sensor(model: Bound) -> dg.SensorDefinition:

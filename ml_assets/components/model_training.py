@@ -1,9 +1,11 @@
 """The assets of a model from labels to champion, one run or range of cutoffs at a time."""
 
+import json
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
@@ -12,10 +14,13 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import AS_ONE_RUN, as_ranges, between, window
-from ml_assets.components.resources import LakeResource, MlflowResource, connection
+from ml_assets.components.resources import LakeResource, MlflowResource, TrainingResource, connection
 from ml_assets.components.source import finish
 from ml_assets.lake import Table
 from ml_assets.landing.raw import landed_through
+
+if TYPE_CHECKING:
+    from ml_assets.components.candidate import Trained
 
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
@@ -86,11 +91,8 @@ def _labels(model: Bound) -> dg.AssetsDefinition:
 
 def _summary(con: duckdb.DuckDBPyConnection, labels: Table, cutoffs: Sequence[date]) -> dict[str, Any]:
     rows = labels.read(con, between=(min(cutoffs), max(cutoffs))) if cutoffs else labels.read(con).limit(0)
-    ((count, positives),) = rows.aggregate("count(*), coalesce(sum(label), 0)").fetchall()
-    return stored(con, labels) | {
-        "dagster/row_count": count,
-        "share of label 1": float(positives) / count if count else None,
-    }
+    ((count, mean),) = rows.aggregate("count(*), avg(label)").fetchall()
+    return stored(con, labels) | {"dagster/row_count": count, "mean label": mean}
 
 
 def _training_set(model: Bound) -> dg.AssetsDefinition:
@@ -138,14 +140,22 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
         made = made_by(context, **{table.name: table.version for table in read})
         with connection(duckdb) as con:
             cutoffs = model.cutoffs_between(*between(context))
-            sets = [
-                build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of(lake.lake))
-                for cutoff in cutoffs
-            ]
+            sets, seconds = [], []
+            for cutoff in cutoffs:
+                started = time.perf_counter()
+                sets.append(
+                    build_training_set(
+                        con, snapshot, tables.labels, cutoff, **model.training_set_of(lake.lake)
+                    )
+                )
+                seconds.append(round(time.perf_counter() - started, 2))
             rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])
             tables.training_set.replace(rows, between=between(context), metadata=made)
             shown = stored(con, tables.training_set)
-            summary = [{"cutoff": c, **built.summary()} for c, built in zip(cutoffs, sets, strict=True)]
+            summary = [
+                {"cutoff": c, **built.summary(), "s": s}
+                for c, built, s in zip(cutoffs, sets, seconds, strict=True)
+            ]
         return dg.MaterializeResult(
             metadata=shown
             | {
@@ -165,23 +175,27 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
         partitions_def=model.cutoffs,
         backfill_policy=AS_ONE_RUN,
         code_version=config_hash(model)[:12],
-        **_common(model, "xgboost", "mlflow"),
+        **_common(model, _kind(model), "mlflow"),
     )
     def candidate(
-        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        duckdb: DuckDBResource,
+        mlflow: MlflowResource,
+        training: TrainingResource,
     ) -> dg.MaterializeResult:
-        from ml_assets.components.candidate import train_candidate
+        from ml_assets.components.candidate import Workplace, train_candidate
+        from ml_assets.evaluation.plots import importance_plot
         from ml_assets.training.fit import NotTrainable
         from ml_assets.training.frames import FrameError
 
         cutoffs = model.cutoffs_between(*between(context))
         trained, refused = [], []
         with connection(duckdb) as con, mlflow.parent_run(context, model.name) as parent:
+            place = Workplace(context, con, model, lake.lake, mlflow.registry, training.of(model.name))
             for cutoff in cutoffs:
                 try:
-                    trained.append(
-                        train_candidate(context, con, model, lake.lake, mlflow.registry, cutoff, parent)
-                    )
+                    trained.append(train_candidate(place, cutoff, parent))
                 except (NotTrainable, FrameError) as error:
                     refused.append(str(error))
                     context.log.error(str(error))
@@ -192,33 +206,48 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
             done = f" The other {len(trained)} cutoffs of the run are trained." if trained else ""
             raise dg.Failure(" ".join(refused) + done, allow_retries=False)
         newest = trained[-1]
-        rows = [
-            {
-                k: t.row[k]
-                for k in (
-                    "cutoff",
-                    "model_version",
-                    "rows",
-                    "best_iteration",
-                    "train_logloss",
-                    "tune_logloss",
-                )
-            }
-            for t in trained
-        ]
-        importance = sorted(newest.importance.items(), key=lambda item: -item[1])
+        rows = [{name: t.row[name] for name in SHOWN_OF_CANDIDATES} for t in trained]
+        shares = sorted(newest.importance.shares.items(), key=lambda item: -item[1])
         return dg.MaterializeResult(
             metadata=shown
             | {
                 "candidates": markdown_table(rows),
                 "model version": newest.row["model_version"],
                 "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, str(newest.row["run_id"]))),
-                "importance": markdown_table([{"feature": n, "share of gain": s} for n, s in importance]),
+                "parameters": dg.MetadataValue.json(json.loads(str(newest.row["parameters"]))),
+                "importance": markdown_table(
+                    [{"feature": n, newest.importance.method: s} for n, s in shares]
+                ),
+                "importance of features": picture(importance_plot(newest.importance.shares), "importance"),
                 "fit, s": float(newest.row["fit_seconds"]),
             }
+            | _search_metadata(newest)
         )
 
     return candidate
+
+
+SHOWN_OF_CANDIDATES = (
+    "cutoff",
+    "model_version",
+    "rows",
+    "rounds",
+    "train_loss",
+    "tune_loss",
+    "trials",
+    "search_seconds",
+    "fit_seconds",
+)
+
+
+def _search_metadata(trained: "Trained") -> dict[str, Any]:
+    """The search's plots and time; nothing without a search."""
+    if trained.found is None:
+        return {}
+    from ml_assets.training.search_plots import search_plots
+
+    plots = {f"search: {name}": picture(png, name) for name, png in search_plots(trained.found.study).items()}
+    return plots | {"search, s": round(trained.found.seconds, 1), "trials": trained.row["trials"]}
 
 
 def _evaluation(model: Bound) -> dg.AssetsDefinition:
@@ -238,92 +267,120 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
         **_common(model, "scikitlearn", "mlflow"),
     )
     def evaluation(
-        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        duckdb: DuckDBResource,
+        mlflow: MlflowResource,
+        training: TrainingResource,
     ) -> dg.MaterializeResult:
+        from ml_assets.components.candidate import Workplace
         from ml_assets.components.judge import evaluate_cutoff
-        from ml_assets.evaluation.plots import evaluation_plot, walk_forward_plot
+        from ml_assets.evaluation.plots import pictures, walk_forward_plot
+        from ml_assets.evaluation.policy import METRIC_NAMES
+        from ml_assets.registry.trial import trial_process
 
-        with connection(duckdb) as con:
+        target = model.spec.label.target
+        with connection(duckdb) as con, trial_process() as trials:
+            place = Workplace(context, con, model, lake.lake, mlflow.registry, training.of(model.name))
             judged = [
-                evaluate_cutoff(context, con, model, lake.lake, mlflow.registry, cutoff)
-                for cutoff in model.cutoffs_between(*between(context))
+                evaluate_cutoff(place, trials, cutoff) for cutoff in model.cutoffs_between(*between(context))
             ]
             shown = stored(con, model.tables(lake.lake).evaluation)
-        newest = judged[-1]
+        newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
         metadata: dict[str, Any] = shown | {
             "decision": "passed" if newest.decision.passed else "refused",
             "gates": markdown_table(newest.gate_rows),
-            "walk-forward": markdown_table([row for j in judged for row in j.metric_rows]),
+            "walk-forward": markdown_table(rows),
             "slices": markdown_table(newest.slice_rows),
             "report": dg.MetadataValue.url(
                 mlflow.run_url(model.name, newest.run_id, "evaluation/report.html")
             ),
+            "seconds": round(sum(one.seconds for one in judged), 1),
         }
         if newest.can_be_drawn:
-            metadata["ROC, precision and recall, calibration"] = picture(
-                evaluation_plot(newest.holdout), "evaluation"
-            )
+            plots = pictures(target, newest.holdout)
+            metadata |= {name: picture(png, name) for name, png in plots.items()}
         if len(judged) > 1:
-            metadata["AUC by cutoff"] = picture(
-                walk_forward_plot([r for j in judged for r in j.metric_rows]), "AUC"
-            )
+            metric = model.spec.gates.metric_of(target)
+            by_cutoff = f"{METRIC_NAMES[metric]} by cutoff"
+            metadata[by_cutoff] = picture(walk_forward_plot(rows, {metric: by_cutoff}), by_cutoff)
         return dg.MaterializeResult(metadata=metadata)
 
     return evaluation
 
 
 def _champion(model: Bound) -> dg.AssetsDefinition:
+    approved = (
+        " A version that passed waits, with the alias `challenger`, until somebody runs `ml-assets approve`."
+        if model.spec.approval == "manual"
+        else ""
+    )
+
     @dg.asset(
         key=model.key("champion"),
         deps=[dg.AssetDep(model.key("evaluation"), partition_mapping=dg.AllPartitionMapping())],
         description=(
             "The version in use: the MLflow alias `champion`. Materializing it reads the decision records again and "
-            "promotes, in the order of cutoffs, only versions whose own evidence passed against the champion of their "
-            "turn. Every move is a line in the promotion log."
+            "promotes, in the order of cutoffs, only versions whose own evidence still holds and passed against the "
+            f"champion of their turn. Every move is a line in the promotion log.{approved}"
         ),
         **_common(model, "mlflow"),
     )
     def champion(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
+        from ml_assets.components.promotions import materialization
         from ml_assets.registry.promotion import promote
 
-        tables = model.tables(lake.lake)
         with connection(duckdb) as con:
+            book = model.book(con, lake.lake, mlflow.registry)
             outcome = promote(
-                con,
-                mlflow.registry,
-                tables.decisions,
-                tables.promotions,
-                model=model.name,
+                book,
                 who=context.run.tags.get("dagster/sensor_name") or context.run.tags.get("user") or "dagster",
                 run=context.run.run_id,
             )
-        if outcome.refused_newest:
+            moves = book.log().moves
+        for note in outcome.notes:
+            context.log.warning(note)
+        waits = outcome.challenger
+        if outcome.refused_newest and waits is None:
             raise dg.Failure(outcome.refused_newest, allow_retries=False)
-        assert outcome.champion is not None
+        if waits is not None:
+            context.log.warning(f"version {waits.number} waits for approval: ml-assets approve {model.name}")
+        now = outcome.champion
+        context.log_event(materialization(model, lake.lake, moves))
+        overridden = [move for move in moves if move.action == "override"]
         return dg.MaterializeResult(
             metadata={
-                "model version": outcome.champion.number,
-                "cutoff": str(outcome.champion.cutoff),
+                "model version": now.number if now else "none",
+                "cutoff": str(now.cutoff) if now else "none",
                 "promoted now": ", ".join(str(v.version) for v in outcome.plan.promote) or "none",
+                "waits for approval": waits.number if waits else "none",
                 "refused": markdown_table(
                     [
                         {"cutoff": v.cutoff, "version": v.version, "reason": why}
                         for v, why in outcome.plan.refuse
                     ]
                 ),
-                "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, outcome.champion.run_id)),
+                "overrides": "; ".join(move.in_words() for move in overridden) or "none",
+                **(
+                    {"MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, now.run_id))}
+                    if now
+                    else {}
+                ),
             }
         )
 
     return champion
 
 
+def _kind(model: Bound) -> str:
+    return "xgboost" if model.spec.train.estimator == "xgboost" else "scikitlearn"
+
+
 def config_hash(model: Bound) -> str:
     """SHA-256 of everything in YAML that decides a model: its own spec and its features."""
     import hashlib
-    import json
 
     facts: Sequence[Any] = [
         model.spec.population,

@@ -1,7 +1,8 @@
-"""The resources every asset uses: the lake, DuckDB, and MLflow."""
+"""The resources that assets use: the lake, DuckDB, MLflow, and a place for what training keeps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,16 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def lake(self) -> Lake:
         """The lake."""
         return Lake(self.root)
+
+
+class TrainingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where searches and checkpoints are kept, so that a killed run goes on where it was."""
+
+    folder: str
+
+    def of(self, model: str) -> Path:
+        """The folder of one model."""
+        return Path(self.folder) / model
 
 
 class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -1,13 +1,18 @@
 """Evaluation: metrics, the paired bootstrap, promotion gates, plots and the report of one holdout."""
 
-from ml_assets.evaluation.gates import (
-    GATE_DESCRIPTIONS,
-    GATES,
-    Decision,
-    GatePolicy,
-    GateResult,
-    HoldoutFacts,
-    judge,
-)
+from ml_assets.evaluation.case import HoldoutFacts, Served
+from ml_assets.evaluation.costs import Costs
+from ml_assets.evaluation.gates import Decision, GateResult, judge
+from ml_assets.evaluation.policy import GATE_DESCRIPTIONS, GATES, GatePolicy
 
-__all__ = ["GATES", "GATE_DESCRIPTIONS", "Decision", "GatePolicy", "GateResult", "HoldoutFacts", "judge"]
+__all__ = [
+    "GATES",
+    "GATE_DESCRIPTIONS",
+    "Costs",
+    "Decision",
+    "GatePolicy",
+    "GateResult",
+    "HoldoutFacts",
+    "Served",
+    "judge",
+]

@@ -1,179 +1,205 @@
-"""Metrics of a binary classifier, whole and by slice, in numpy alone.
+"""Metrics of a model on a holdout, for every kind of target, in numpy alone.
 
 A metric the data doesn't define (AUC of one class, anything of a score that is not a number) is a float
 nan: it raises nothing, warns of nothing, and passes no comparison.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
+from ml_assets.evaluation.policy import COMPARED_BY
+from ml_assets.evaluation.ranking import Ranking
+from ml_assets.training.target import Kind, Target
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+Measured = dict[str, int | float]
+"""Metric -> number, in the order of ``METRICS``."""
 
-ROLES = ("candidate", "champion", "baseline")
-"""Who is scored on a holdout, in the order shown; each in a column ``score_<role>``."""
+METRICS: dict[Kind, tuple[str, ...]] = {
+    "binary": (
+        "n",
+        "positives",
+        "auc",
+        "average_precision",
+        "log_loss",
+        "brier",
+        "calibration_error",
+        "calibration_ratio",
+        "base_rate",
+    ),
+    "regression": ("n", "r2", "mae", "rmse", "calibration_ratio", "mean_label", "spearman"),
+    "multiclass": (
+        "n",
+        "rarest",
+        "skill",
+        "log_loss",
+        "accuracy",
+        "calibration_ratio",
+        "calibration_error",
+    ),
+}
+"""The metrics of each kind of target."""
+COUNTS = frozenset({"n", "positives", "rarest"})
+"""Those that count rows."""
 
 CALIBRATION_BINS = 10
-NO_VALUE = "(none)"
-"""How a slice of rows without a value is called."""
 
 _SMALLEST = float(np.finfo(np.float64).eps)
+_NAN = float("nan")
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """The metrics of one model on ``n`` rows."""
-
-    n: int
-    positives: int
-    auc: float
-    """Area under the ROC curve; ties count half."""
-    average_precision: float
-    """Sum of precision x gain in recall over the distinct scores, as in sklearn; no interpolation."""
-    log_loss: float
-    """Mean negative log-likelihood in nats, scores clipped to float64's epsilon."""
-    brier: float
-    """Mean squared difference of score and label."""
-    calibration_error: float
-    """Expected calibration error: mean |score - label rate| over bins of equal count, weighted by rows."""
-    calibration_ratio: float
-    """Mean score / base rate: 1 promises as many positives as there are."""
-    base_rate: float
-
-    def as_dict(self) -> dict[str, int | float]:
-        """Name -> number."""
-        return asdict(self)
+def main_metric(target: Target) -> str:
+    """The metric that models of this kind of target are compared by; higher is better."""
+    return COMPARED_BY[target.kind][0]
 
 
-@dataclass(frozen=True)
-class SliceRow:
-    """One value of a slice column. ``auc_<role>`` is None without such a score, nan where undefined."""
+def measure(target: Target, frame: "pd.DataFrame", role: str) -> Measured:
+    """Every metric of one role on ``frame``, with the names and the order of ``METRICS[target.kind]``.
 
-    value: str
-    n: int
-    positives: int
-    base_rate: float
-    auc_candidate: float | None
-    auc_champion: float | None
-    auc_baseline: float | None
-    calibration_ratio: float | None
-    """The candidate's."""
-
-
-class Ranking:
-    """Labels in the order of one score, sorted once, so that any number of row weights can be measured."""
-
-    def __init__(self, label: npt.ArrayLike, score: npt.ArrayLike) -> None:
-        """Sort n rows. Raises ValueError for two lengths, a label not 0 or 1, a score not finite."""
-        labels, scores = checked(label, score)
-        if not np.isfinite(scores).all():
-            raise ValueError(
-                f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite numbers"
-            )
-        self.order = np.argsort(scores, kind="stable")
-        ordered = scores[self.order]
-        self._starts = (
-            np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.array([], int)
-        )
-        self._labels = labels[self.order]
-        self._tied = len(self._starts) < len(ordered)
-
-    def _groups(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Weight of the positives and of all rows per distinct score, increasing: each (draws, groups)."""
-        every = weights[:, self.order]
-        positive = every * self._labels
-        if self._tied:
-            positive = np.add.reduceat(positive, self._starts, axis=1)
-            every = np.add.reduceat(every, self._starts, axis=1)
-        return positive, every
-
-    def auc(self, weights: Floats) -> Floats:
-        """Weighted AUC, shape (draws,), of ``weights`` of shape (draws, n); nan where a class weighs nothing.
-
-        The Mann-Whitney statistic: the share of (positive, negative) pairs in the right order, ties half.
-        """
-        positive, every = self._groups(weights)
-        negative = every - positive
-        below = np.cumsum(negative, axis=1) - negative / 2
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        return _ratio(np.einsum("dg,dg->d", positive, below), pairs)
-
-    def average_precision(self, weights: Floats) -> Floats:
-        """As ``auc``: weighted average precision, shape (draws,); nan without positives."""
-        positive, every = (part[:, ::-1] for part in self._groups(weights))
-        found, taken = np.cumsum(positive, axis=1), np.cumsum(every, axis=1)
-        precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
-        return _ratio(np.einsum("dg,dg->d", positive, precision), positive.sum(axis=1))
+    ``frame`` has label and score_<role>, for several classes score_<role>_<k> too. Undefined is nan.
+    Raises KeyError for a missing column, ValueError for a label the target doesn't have.
+    """
+    functions: dict[Kind, Callable[[Floats, Floats], Measured]] = {
+        "binary": binary_metrics,
+        "regression": regression_metrics,
+        "multiclass": multiclass_metrics,
+    }
+    return functions[target.kind](labels_of(target, frame), predicted(target, frame, role))
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+def binary_metrics(labels: Floats, scores: Floats) -> Measured:
+    """Metrics of probabilities of label 1 against labels 0 or 1, both of shape (n,).
 
-
-def checked(label: npt.ArrayLike, score: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Label and score as float64 of one length. Raises ValueError for another shape or a label not 0 or 1."""
-    labels, scores = as_floats(label), as_floats(score)
-    if labels.ndim != 1 or labels.shape != scores.shape:
-        raise ValueError(
-            f"label and score are two lists of one length, not {labels.shape} and {scores.shape}"
-        )
-    wrong = ~np.isin(labels, (0.0, 1.0))
-    if wrong.any():
-        raise ValueError(f"a label is 0 or 1; row {int(wrong.argmax())} is {labels[wrong.argmax()]}")
-    return labels, scores
-
-
-def as_floats(values: npt.ArrayLike) -> Floats:
-    """Values as float64, every kind of null as nan. Raises ValueError where a value is not a number."""
-    if hasattr(values, "to_numpy"):
-        return np.asarray(values.to_numpy(dtype="float64", na_value=np.nan), dtype=np.float64)
-    return np.asarray(values, dtype=np.float64)
-
-
-def binary_metrics(label: npt.ArrayLike, score: npt.ArrayLike) -> Metrics:
-    """Every metric of ``score`` (probability of label 1) against ``label`` (0 or 1), both of shape (n,).
+    - auc: area under the ROC curve, ties count half
+    - average_precision: sum of precision x gain in recall over the distinct scores, as in sklearn
+    - log_loss: mean negative log-likelihood in nats, scores clipped to float64's epsilon
+    - brier: mean squared difference of score and label
+    - calibration_error: mean |score - label rate| over bins of equal count, weighted by rows
+    - calibration_ratio: mean score / base rate; 1 promises as many positives as there are
 
     Scores outside 0..1 are ranked (auc, average_precision) but are no probabilities: the rest is nan.
-    Raises ValueError for two lengths or a label that is neither 0 nor 1.
     """
-    labels, scores = checked(label, score)
     n, positives = len(labels), int(labels.sum())
-    base_rate = positives / n if n else float("nan")
-    auc = average_precision = log_loss = brier = error = ratio = float("nan")
-    if n and np.isfinite(scores).all():
-        ranking, once = Ranking(labels, scores), np.ones((1, n))
-        auc = float(ranking.auc(once)[0])
-        average_precision = float(ranking.average_precision(once)[0])
-        if scores.min() >= 0 and scores.max() <= 1:
-            clipped = scores.clip(_SMALLEST, 1 - _SMALLEST)
-            log_loss = float(-np.where(labels == 1, np.log(clipped), np.log1p(-clipped)).mean())
-            brier = float(((scores - labels) ** 2).mean())
-            mean, rate, count = calibration_bins(labels, scores)
-            error = float((count * np.abs(mean - rate)).sum() / n)
-            ratio = float(scores.mean() / base_rate) if positives else float("nan")
-    return Metrics(n, positives, auc, average_precision, log_loss, brier, error, ratio, base_rate)
+    found = dict.fromkeys(METRICS["binary"], _NAN) | {"n": n, "positives": positives}
+    found["base_rate"] = float(ratio(positives, n))
+    if not n or not np.isfinite(scores).all():
+        return found
+    came = labels == 1
+    ranking = Ranking(scores[~came], scores[came])
+    once = np.ones((1, n - positives)), np.ones((1, positives))
+    found["auc"] = float(ranking.auc(*once)[0])
+    found["average_precision"] = float(ranking.average_precision(*once)[0])
+    if probabilities_problem(scores) is None:
+        clipped = scores.clip(_SMALLEST, 1 - _SMALLEST)
+        found["log_loss"] = float(-np.where(came, np.log(clipped), np.log1p(-clipped)).mean())
+        found["brier"] = float(((scores - labels) ** 2).mean())
+        found["calibration_error"] = _calibration_error(labels, scores)
+        found["calibration_ratio"] = float(ratio(scores.sum(), positives))
+    return found
+
+
+def regression_metrics(labels: Floats, scores: Floats) -> Measured:
+    """Metrics of expected amounts against amounts, both of shape (n,).
+
+    - r2: share of the labels' variance explained, 1 - squared errors / squared distances from the mean label
+    - mae, rmse: mean absolute error, root of the mean squared error, in units of the label
+    - calibration_ratio: mean score / mean label
+    - spearman: correlation of the ranks, ties share the middle rank
+    """
+    n = len(labels)
+    found = dict.fromkeys(METRICS["regression"], _NAN) | {"n": n}
+    if not n:
+        return found
+    found["mean_label"] = float(labels.mean())
+    if not np.isfinite(scores).all():
+        return found
+    error = scores - labels
+    found["r2"] = float(1 - ratio((error**2).sum(), ((labels - labels.mean()) ** 2).sum()))
+    found["mae"] = float(np.abs(error).mean())
+    found["rmse"] = float(np.sqrt((error**2).mean()))
+    found["calibration_ratio"] = float(ratio(scores.mean(), labels.mean()))
+    found["spearman"] = _correlation(_ranks(labels), _ranks(scores))
+    return found
+
+
+def multiclass_metrics(labels: Floats, probabilities: Floats) -> Measured:
+    """Metrics of probabilities, shape (n, classes), against class numbers, shape (n,).
+
+    - rarest: rows of the rarest class
+    - skill: 1 - log loss / log loss of the class shares (McFadden 1974, the pseudo R2); 0 knows the shares only
+    - log_loss: mean negative log-likelihood in nats, probabilities clipped to float64's epsilon
+    - accuracy: share of rows whose most probable class came
+    - calibration_ratio: mean probability / share of rows, of the class where it is furthest from 1 on a log scale
+    - calibration_error: as for binary targets, of each class against the others, averaged over the classes
+
+    What is no probability, or doesn't sum to 1, measures nothing; calibration_ratio is nan if a class has no row.
+    """
+    n, classes = probabilities.shape
+    count = np.bincount(labels.astype(np.int64), minlength=classes)
+    found = dict.fromkeys(METRICS["multiclass"], _NAN) | {"n": n, "rarest": int(count.min())}
+    if not n or probabilities_problem(probabilities) is not None:
+        return found
+    losses = row_log_losses(labels, probabilities)
+    found["skill"] = float(1 - ratio(losses.sum(), shares_log_loss(count[None, :].astype(np.float64))[0]))
+    found["log_loss"] = float(losses.mean())
+    found["accuracy"] = float((probabilities.argmax(axis=1) == labels).mean())
+    found["calibration_ratio"] = furthest_ratio(class_ratios(labels, probabilities))
+    found["calibration_error"] = float(
+        np.mean([_calibration_error((labels == k) * 1.0, probabilities[:, k]) for k in range(classes)])
+    )
+    return found
+
+
+def row_log_losses(labels: Floats, probabilities: Floats) -> Floats:
+    """Negative log of the probability of the class that came, shape (n,)."""
+    own = np.take_along_axis(probabilities, labels.astype(np.int64)[:, None], axis=1)[:, 0]
+    return np.asarray(-np.log(own.clip(_SMALLEST, None)))
+
+
+def shares_log_loss(counts: Floats) -> Floats:
+    """Summed log loss of saying the class shares of each draw; (draws, classes) to (draws,)."""
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.where(counts > 0, ratio(counts, total), 1.0)
+    return np.asarray(-(counts * np.log(share)).sum(axis=1))
+
+
+def class_ratios(labels: Floats, probabilities: Floats) -> Floats:
+    """Mean probability / share of rows, per class; nan for a class without rows."""
+    classes = probabilities.shape[1]
+    return ratio(probabilities.sum(axis=0), np.bincount(labels.astype(np.int64), minlength=classes))
+
+
+def furthest_ratio(ratios: Floats) -> float:
+    """The ratio furthest from 1 on a log scale: one half is as far as two; nan if any is."""
+    if np.isnan(ratios).any():
+        return _NAN
+    with np.errstate(divide="ignore"):
+        return float(ratios[np.abs(np.log(ratios)).argmax()])
+
+
+def _calibration_error(labels: Floats, scores: Floats) -> float:
+    mean, rate, count = calibration_bins(labels, scores)
+    return float((count * np.abs(mean - rate)).sum() / count.sum())
 
 
 def calibration_bins(
     label: npt.ArrayLike, score: npt.ArrayLike, bins: int = CALIBRATION_BINS
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Mean score, label rate and number of rows of up to ``bins`` bins of equal count, by increasing score.
+) -> tuple[Floats, Floats, Integers]:
+    """Mean score, mean label and number of rows of up to ``bins`` bins of equal count, by increasing score.
 
     Rows of one score share a bin, the one their middle rank falls in, so the order of rows decides nothing;
     a score with few distinct values has fewer bins.
     """
-    labels, scores = checked(label, score)
+    labels, scores = np.asarray(label, dtype=np.float64), np.asarray(score, dtype=np.float64)
     if not len(scores):
         return np.array([]), np.array([]), np.array([], dtype=np.int64)
-    _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
-    middle = np.cumsum(size) - size / 2
-    which = np.minimum((middle / len(scores) * bins).astype(int), bins - 1)[group]
+    which = np.minimum(((_ranks(scores) - 0.5) / len(scores) * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     filled = count > 0
     mean = np.bincount(which, scores, minlength=bins)[filled] / count[filled]
@@ -181,30 +207,12 @@ def calibration_bins(
     return mean, rate, count[filled]
 
 
-def by_slice(frame: "pd.DataFrame", column: str, *, label: str = "label") -> list[SliceRow]:
-    """Metrics per value of ``column``, the largest slice first; rows without a value are a slice too.
-
-    Reads the columns ``score_<role>`` that are there. Raises KeyError where ``column`` is not.
-    """
-    if column not in frame:
-        raise KeyError(
-            f"slice column {column!r} is not in the holdout; its columns: {', '.join(map(str, frame))}"
-        )
-    values = frame[column].astype(object).where(frame[column].notna(), NO_VALUE).astype(str)
-    rows = [
-        _slice_row(str(value), part, label) for value, part in frame.groupby(values.to_numpy(), sort=True)
-    ]
-    return sorted(rows, key=lambda row: (-row.n, row.value))
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 1, ties share the middle one."""
+    _, group, size = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(size) - (size - 1) / 2)[group])
 
 
-def _slice_row(value: str, part: "pd.DataFrame", label: str) -> SliceRow:
-    known = {role: binary_metrics(part[label], part[f"score_{role}"]) for role in roles_of(part)}
-    auc: dict[str, Any] = {f"auc_{role}": known[role].auc if role in known else None for role in ROLES}
-    labels = as_floats(part[label])
-    ratio = known["candidate"].calibration_ratio if "candidate" in known else None
-    return SliceRow(value, len(part), int(labels.sum()), float(labels.mean()), **auc, calibration_ratio=ratio)
-
-
-def roles_of(frame: "pd.DataFrame") -> Sequence[str]:
-    """The roles that have a score in ``frame``."""
-    return [role for role in ROLES if f"score_{role}" in frame]
+def _correlation(first: Floats, second: Floats) -> float:
+    one, other = first - first.mean(), second - second.mean()
+    return float(ratio(one @ other, np.sqrt((one @ one) * (other @ other))))

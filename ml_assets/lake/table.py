@@ -6,6 +6,7 @@ the table before it or after it, whatever is killed when.
 """
 
 import errno
+import json
 import os
 import re
 import time
@@ -41,6 +42,10 @@ class Damaged(LakeError):
     """A file that a table names is lost or can't be read."""
 
 
+class Overtaken(LakeError):
+    """The table has moved on since its writer read it; nothing was written."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """One version of a table: when it came to be and what made it."""
@@ -61,6 +66,11 @@ class Commit:
     def left(self) -> frozenset[date]:
         """The partitions of ``between`` that the commit left as they were."""
         return frozenset(date.fromisoformat(day) for day in self.metadata.get("left", "").split())
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The versions of the tables it was made from: table -> version."""
+        return {name: int(v) for name, v in json.loads(self.metadata.get("inputs", "{}")).items()}
 
 
 @dataclass(frozen=True)
@@ -239,10 +249,21 @@ class Table:
         return same
 
     def append(
-        self, rows: duckdb.DuckDBPyRelation, *, metadata: Mapping[str, str], about: Collection[date] = ()
+        self,
+        rows: duckdb.DuckDBPyRelation,
+        *,
+        metadata: Mapping[str, str],
+        about: Collection[date] = (),
+        after: int | None = None,
     ) -> int:
-        """Add ``rows`` in one commit, which names the days it is ``about``; return the version."""
-        return self._write(rows, {**metadata, **(_span(about) if about else {})}, mode="append")
+        """Add ``rows`` in one commit, which names the days it is ``about``; return the version.
+
+        ``after`` makes it a compare-and-swap: the version that the rows were worked out from, 0 for a table that
+        nothing has been written to. Raises Overtaken, and writes nothing, if there is a newer one by then: of
+        writers that have read the same version one wins, in however many processes.
+        """
+        commit = {**metadata, **(_span(about) if about else {})}
+        return self._write(rows, commit, after=after, mode="append")
 
     def _scan(
         self, con: duckdb.DuckDBPyConnection, delta: DeltaTable, pruning: list[tuple[str, str, str]] | None
@@ -293,9 +314,29 @@ class Table:
             for entry in delta.history(limit)
         ]
 
-    def _write(self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any) -> int:
+    def made(self, day: date, version: int | None = None, **said: str) -> Commit:
+        """The commit that made a partition as it is in a version (default: the newest), whose metadata has ``said``.
+
+        Raises LakeError where there is none.
+        """
+        for commit in self.history():
+            if commit.between is None or (version is not None and commit.version > version):
+                continue
+            first, last = commit.between
+            about = first <= day <= last and day not in commit.left
+            if about and all(commit.metadata.get(key) == value for key, value in said.items()):
+                return commit
+        raise LakeError(
+            f"Table {self.name} has no commit about {day}. Materialize that partition first, or name another."
+        )
+
+    def _write(
+        self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], *, after: int | None = None, **how: Any
+    ) -> int:
         try:
             self._create(rows)
+            if after is not None:
+                return self._commit_after(after, rows, commit, **how)
             return self._commit(rows, commit, **how)
         except (DeltaError, OSError) as error:
             cause = _cause(error)
@@ -337,6 +378,27 @@ class Table:
                 ) from refused
         raise AssertionError("unreachable")
 
+    def _commit_after(
+        self, version: int, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any
+    ) -> int:
+        delta = self._open(version)
+        assert delta is not None
+        self._check_partitioned(delta)
+        try:
+            write_deltalake(
+                delta,
+                rows.to_arrow_reader(122_880),
+                schema_mode="merge",
+                commit_properties=CommitProperties(custom_metadata=commit, max_commit_retries=0),
+                **how,
+            )
+        except CommitFailedError as conflict:
+            raise Overtaken(
+                f"Table {self.name} has moved on from version {version}, which these rows were worked out from, to "
+                f"{self.version}. Nothing was written; read it again and decide anew. ({conflict})"
+            ) from conflict
+        return delta.version()
+
     def _create(self, rows: duckdb.DuckDBPyRelation) -> None:
         if self.exists:
             return
@@ -348,6 +410,7 @@ class Table:
                 partition_by=list(self.partition_by),
                 configuration=CONFIGURATION,
                 storage_options=dict(self.lake.storage_options),
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
             if not self.exists:

@@ -1,10 +1,10 @@
 """Performance: how the predictions of each cohort turned out, once their labels have matured."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,76 +17,60 @@ class PerformanceError(Exception):
     """Predictions and labels that can't be compared; the message names column and rows."""
 
 
-@dataclass(frozen=True)
-class Cohort:
-    """The predictions one model version made at one as_of, against what happened.
-
-    A metric the data doesn't define, such as the AUC of one class, is None. ``calibration_ratio`` is the
-    mean score by the share of label 1.
-    """
-
-    as_of: date
-    model_version: int
-    n: int
-    positives: int
-    auc: float | None
-    average_precision: float | None
-    brier: float | None
-    calibration_ratio: float | None
-
-
-def performance(frame: "pd.DataFrame") -> list[Cohort]:
+def performance(frame: "pd.DataFrame", target: Target) -> list[dict[str, Any]]:
     """One cohort per as_of and model version, in that order, from predictions joined with mature labels.
 
-    ``frame`` has the columns as_of, model_version, label (0 or 1) and score; no rows give no cohorts.
-    Raises PerformanceError where a column is missing, a label is not 0 or 1, or a score is not a number.
+    ``frame`` has the columns as_of, model_version, label and score, and of several classes ``probabilities``; no rows
+    give no cohorts. A cohort has as_of, model_version and the metrics of the target, None where the data doesn't
+    define one. Raises PerformanceError where a column is missing, a label is none of the target's, or a score is not
+    a number.
     """
+    import numpy as np
     import pandas as pd
 
-    from ml_assets.evaluation.metrics import binary_metrics
+    from ml_assets.evaluation.metrics import measure
 
-    _check(frame)
+    _check(frame, target)
     cohorts = []
     for _, rows in frame.groupby(["as_of", "model_version"], sort=True):
-        metrics = binary_metrics(
-            rows["label"].to_numpy(dtype="int64"), rows["score"].to_numpy(dtype="float64")
-        )
+        scores = {"label": rows["label"].to_numpy(), "score_champion": rows["score"].to_numpy()}
+        if target.kind == "multiclass":
+            classes = np.stack(list(rows["probabilities"]))
+            scores |= {f"score_champion_{k}": each for k, each in enumerate(classes.T)}
+        metrics = measure(target, pd.DataFrame(scores), "champion")
         cohorts.append(
-            Cohort(
-                as_of=pd.Timestamp(rows["as_of"].iloc[0]).date(),
-                model_version=int(rows["model_version"].iloc[0]),
-                n=metrics.n,
-                positives=metrics.positives,
-                auc=_defined(metrics.auc),
-                average_precision=_defined(metrics.average_precision),
-                brier=_defined(metrics.brier),
-                calibration_ratio=_defined(metrics.calibration_ratio),
-            )
+            {
+                "as_of": pd.Timestamp(rows["as_of"].iloc[0]).date(),
+                "model_version": int(rows["model_version"].iloc[0]),
+            }
+            | {name: _defined(value) for name, value in metrics.items()}
         )
     return cohorts
 
 
-def performance_rows(cohorts: Sequence[Cohort]) -> "pa.Table":
-    """The cohorts as rows of a table: as_of DATE, model_version, n, positives BIGINT, metrics DOUBLE."""
+def performance_rows(cohorts: Sequence[Mapping[str, Any]], target: Target) -> "pa.Table":
+    """The cohorts as rows of a table: as_of DATE, model_version and counts BIGINT, metrics DOUBLE."""
     import pyarrow as pa
 
-    whole = dict.fromkeys(("model_version", "n", "positives"), pa.int64())
-    metrics = dict.fromkeys(("auc", "average_precision", "brier", "calibration_ratio"), pa.float64())
-    schema = pa.schema({"as_of": pa.date32(), **whole, **metrics})
-    return pa.Table.from_pylist([asdict(cohort) for cohort in cohorts], schema=schema)
+    from ml_assets.evaluation.metrics import COUNTS, METRICS
+
+    kinds = {name: pa.int64() if name in COUNTS else pa.float64() for name in METRICS[target.kind]}
+    schema = pa.schema({"as_of": pa.date32(), "model_version": pa.int64(), **kinds})
+    return pa.Table.from_pylist(list(cohorts), schema=schema)
 
 
-def _check(frame: "pd.DataFrame") -> None:
-    missing = [name for name in COLUMNS if name not in frame]
+def _check(frame: "pd.DataFrame", target: Target) -> None:
+    columns = [*COLUMNS, *(["probabilities"] if target.kind == "multiclass" else [])]
+    missing = [name for name in columns if name not in frame]
     if missing:
         raise PerformanceError(
-            f"Expected the columns {', '.join(COLUMNS)}; {', '.join(missing)} is missing among "
+            f"Expected the columns {', '.join(columns)}; {', '.join(missing)} is missing among "
             f"{', '.join(map(str, frame.columns))}. Join the predictions with the labels first."
         )
     wrong = {
         "as_of": (frame["as_of"].isna(), "is null"),
         "model_version": (frame["model_version"].isna(), "is null"),
-        "label": (~frame["label"].isin([0, 1]), "is not 0 or 1"),
+        "label": (~_possible(frame["label"], target), f"is no {target.kind} label"),
         "score": (~frame["score"].astype("float64").abs().lt(math.inf), "is not a finite number"),
     }
     found = [
@@ -99,5 +83,11 @@ def _check(frame: "pd.DataFrame") -> None:
         )
 
 
+def _possible(label: "pd.Series[Any]", target: Target) -> "pd.Series[bool]":
+    if target.is_classes:
+        return label.isin(range(len(target.classes)))
+    return label.astype("float64").abs().lt(math.inf)
+
+
 def _defined(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    return value if math.isfinite(value) else None

@@ -1,9 +1,9 @@
 """Pictures of drift: by day against the limit, and by feature against its threshold. PNG, under 60 kB."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.figures import png
 from ml_assets.monitoring.drift import FeatureDrift
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def drift_over_time(rows: Sequence[Mapping[str, Any]], limit: float) -> bytes:
     axes.set_title("Model weight in features that moved, by day", loc="left", fontsize=10)
     if not days:
         _empty(axes, "No day was measured")
-        return _png(figure)
+        return png(figure)
     axes.axhline(limit, color=WARN, linewidth=1, linestyle="--")
     _beside(axes, f"limit {limit:.0%}", (1, limit), coordinates=("axes fraction", "data"), color=WARN)
     axes.plot([d["as_of"] for d in days], [d["share"] for d in days], color=VALUE, linewidth=1.2, zorder=2)
@@ -52,7 +52,7 @@ def drift_over_time(rows: Sequence[Mapping[str, Any]], limit: float) -> bytes:
     ticks = [day["as_of"] for day in days[:: -(-len(days) // MOST_DATES)]]
     axes.set_xticks(ticks, [f"{tick:%Y-%m-%d}" for tick in ticks])
     figure.legend(loc="outside lower center", ncols=len(STATES), frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
@@ -81,7 +81,7 @@ def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
     )
     if not ranked:
         _empty(axes, "No feature was measured")
-    return _png(figure)
+    return png(figure)
 
 
 def _state(day: Mapping[str, Any]) -> str:
@@ -134,14 +134,3 @@ def _beside(
 def _empty(axes: "Axes", words: str) -> None:
     axes.set_axis_off()
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=NEUTRAL)
-
-
-def _png(figure: "Figure") -> bytes:
-    """The figure in 128 colours, which takes a third of the space of full colour."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    reduced = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(128).save(reduced, format="png", optimize=True)
-    return reduced.getvalue()

@@ -1,25 +1,37 @@
-"""Model versions in MLflow: log a candidate, read a version, move the alias ``champion``.
+"""Model versions in MLflow: log a candidate, read a version, set an alias.
 
 MLflow takes seconds to import, so every function imports it when called.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from ml_assets.registry.trial import DATA, PREDICTOR
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xgboost as xgb
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+    from ml_assets.training.predictor import Predictor
 
 CHAMPION = "champion"
-ARTIFACT = "booster"
-REQUIREMENTS = ("mlflow", "pandas", "numpy", "xgboost-cpu", "xgboost")
+PREVIOUS = "previous"
+"""The version before the champion: where a rollback goes."""
+CHALLENGER = "challenger"
+"""The newest version that passed and waits for approval."""
+ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
+ARTIFACT = "model"
+REQUIREMENTS = ("numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops", "xgboost-cpu", "xgboost")
 
 
 class RegistryError(Exception):
@@ -34,6 +46,7 @@ class Version:
     number: int
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = field(default=None, compare=False)
 
     @property
     def cutoff(self) -> date:
@@ -92,39 +105,49 @@ class Registry:
         import mlflow
 
         experiment = self.experiment(model)
+        mlflow.set_system_metrics_sampling_interval(1)
         with mlflow.start_run(
-            experiment_id=experiment, run_name=name, tags=dict(tags), nested=True, parent_run_id=parent
+            experiment_id=experiment,
+            run_name=name,
+            tags=dict(tags),
+            nested=True,
+            parent_run_id=parent,
+            log_system_metrics=True,
         ) as active:
             yield active.info.run_id
 
-    def log_booster(
-        self, model: str, booster: "xgb.Booster", example: "pd.DataFrame", tags: Mapping[str, str]
+    def log_model(
+        self, model: str, predictor: "Predictor", example: "pd.DataFrame", tags: Mapping[str, str]
     ) -> Version:
-        """Log a Booster to the active run and register it as a new version.
+        """Log a predictor to the active run and register it as a new version, with ``model_sha256`` among its tags.
 
-        ``example`` is a numeric matrix as the Booster takes it; with the scores it gives the signature.
+        ``example`` has rows of the feature columns. ``mlflow.pyfunc.load_model`` reads the version too.
         """
         import mlflow
-        import mlflow.xgboost
-        import xgboost as xgb
-        from mlflow.models import infer_signature
+        import mlflow.pyfunc
 
-        scores = booster.predict(xgb.DMatrix(example, feature_types=booster.feature_types))
-        info = mlflow.xgboost.log_model(
-            booster,
-            name=ARTIFACT,
-            model_format="ubj",
-            signature=infer_signature(example, scores),
-            input_example=example,
-            pip_requirements=_pinned(),
-            metadata=dict(tags),
-        )
+        from ml_assets.training.predictor import files_hash
+
+        with TemporaryDirectory() as folder:
+            files = Path(folder) / PREDICTOR
+            predictor.save(files)
+            tags = {**tags, "model_sha256": files_hash(files)}
+            info = mlflow.pyfunc.log_model(
+                name=ARTIFACT,
+                loader_module="ml_assets.registry.pyfunc",
+                data_path=str(files),
+                signature=_signature(predictor),
+                input_example=example,
+                pip_requirements=_pinned(),
+                metadata=dict(tags),
+            )
         client = self.client()
+        client.set_tag(info.run_id, "model_sha256", tags["model_sha256"])
         self._ensure_model(client, model)
         created = client.create_model_version(
-            model, info.model_uri, run_id=info.run_id, tags=dict(tags), model_id=info.model_id
+            model, info.model_uri, run_id=info.run_id, tags=tags, model_id=info.model_id
         )
-        return Version(model, int(created.version), str(info.run_id), dict(tags))
+        return Version(model, int(created.version), str(info.run_id), tags)
 
     def _ensure_model(self, client: "MlflowClient", model: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -145,58 +168,129 @@ class Registry:
             raise RegistryError(
                 f"Model {model} has no version {number} in {self.tracking_uri}. Materialize {model}/candidate again."
             ) from error
-        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
+        return _version(found)
 
-    def versions(self) -> list[Version]:
-        """Every version of every registered model."""
+    def versions(self, model: str | None = None) -> list[Version]:
+        """Every version of a model, or of all registered models."""
         client, found, token = self.client(), [], None
+        only = None if model is None else f"name = '{model}'"
         while True:
-            page = client.search_model_versions(max_results=1000, page_token=token)
-            found += [Version(v.name, int(v.version), str(v.run_id), dict(v.tags)) for v in page]
+            page = client.search_model_versions(only, max_results=1000, page_token=token)
+            found += [_version(version) for version in page]
             token = page.token
             if not token:
                 return found
 
     def champion(self, model: str) -> Version | None:
         """The version with the alias ``champion``, or None."""
+        return self.alias(model, CHAMPION)
+
+    def alias(self, model: str, name: str) -> Version | None:
+        """The version with an alias, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client().get_model_version_by_alias(model, CHAMPION)
+            return _version(self.client().get_model_version_by_alias(model, name))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return Version(model, int(found.version), str(found.run_id), dict(found.tags))
 
-    def set_champion(self, version: Version) -> None:
-        """Move the alias ``champion`` to a version."""
-        self.client().set_registered_model_alias(version.model, CHAMPION, str(version.number))
+    def aliases(self, model: str) -> dict[str, int]:
+        """Alias -> number of the version it points to; empty for a model without versions."""
+        from mlflow.exceptions import MlflowException
 
-    def load(self, version: Version) -> "xgb.Booster":
-        """The Booster of a version, read from the registry's artifact."""
+        try:
+            found = self.client().get_registered_model(model).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {name: int(number) for name, number in found.items()}
+
+    def set_alias(self, version: Version, name: str) -> None:
+        """Point an alias to a version."""
+        self.client().set_registered_model_alias(version.model, name, str(version.number))
+
+    def delete_alias(self, model: str, name: str) -> None:
+        """Take an alias away; nothing happens if there is none."""
+        self.client().delete_registered_model_alias(model, name)
+
+    def metrics(self, version: Version) -> dict[str, float]:
+        """The newest value of every metric of the version's run."""
+        return dict(self.client().get_run(version.run_id).data.metrics)
+
+    def artifact(self, version: Version) -> Path:
+        """The folder of a version's artifact, on this machine."""
         self.client()
-        import mlflow.xgboost
+        from mlflow.artifacts import download_artifacts
 
-        booster: xgb.Booster = mlflow.xgboost.load_model(f"models:/{version.model}/{version.number}")
-        return booster
+        return Path(download_artifacts(f"models:/{version.model}/{version.number}"))
+
+    def load(self, version: Version) -> "Predictor":
+        """The predictor of a version, read from the registry's artifact."""
+        from ml_assets.training.predictor import load_predictor
+
+        return load_predictor(self.artifact(version) / DATA)
 
     def log_result(
         self, run_id: str, metrics: Mapping[str, float], artifacts: Mapping[str, str | bytes]
     ) -> None:
         """Add metrics and files (name below the run's artifacts -> content) to a run that has ended."""
-        import tempfile
-
         client = self.client()
         for name, value in metrics.items():
             if value == value:
                 client.log_metric(run_id, name, value)
+        self.log_files(run_id, artifacts)
+
+    def log_files(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
+        """Add files (name below the run's artifacts -> content) to a run."""
+        client = self.client()
         for name, content in artifacts.items():
-            with tempfile.TemporaryDirectory() as folder:
+            with TemporaryDirectory() as folder:
                 path = Path(folder) / Path(name).name
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
                 parent = str(Path(name).parent)
                 client.log_artifact(run_id, str(path), None if parent == "." else parent)
+
+    def log_dataset(
+        self, run_id: str, columns: Mapping[str, str], *, rows: int, name: str, digest: str, source: str
+    ) -> None:
+        """Tie a run to rows it has seen, as a dataset input of MLflow: feature columns with their types, and a label.
+
+        What is known is written down: MLflow would look at every value of a frame to find it out.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.types import ColSpec, Schema
+
+        columns_of = [ColSpec(_kind(kind), column, required=False) for column, kind in columns.items()]
+        schema = {"mlflow_colspec": Schema([*columns_of, ColSpec("double", "label")]).to_dict()}
+        profile = {"num_rows": rows, "num_elements": rows * (len(columns) + 1)}
+        dataset = Dataset(
+            name, digest, "local", json.dumps({"uri": source}), json.dumps(schema), json.dumps(profile)
+        )
+        self.client().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
+
+
+def _kind(sql_type: str) -> str:
+    """A DuckDB type as MLflow's type of what the estimator is given."""
+    return "string" if sql_type in ("VARCHAR", "BOOLEAN") else "double"
+
+
+def _signature(predictor: "Predictor") -> "ModelSignature":
+    """Feature columns in, score out; of several classes also the probability of each."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    task = predictor.task
+    names = ["score", *(task.target.classes if task.target.kind == "multiclass" else ())]
+    inputs = Schema([ColSpec(_kind(kind), name, required=False) for name, kind in task.columns.items()])
+    return ModelSignature(inputs, Schema([ColSpec("double", name) for name in names]))
+
+
+def _version(found: "ModelVersion") -> Version:
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
+    return Version(found.name, int(found.version), str(found.run_id), dict(found.tags), created)
 
 
 def _pinned() -> list[str]:

@@ -1,254 +1,308 @@
-"""Promotion: which candidate may become champion, by the evidence on record, and the log of what was done."""
+"""Promotion: make a version champion, by its evidence, by approval or by override; the aliases follow the log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Protocol
 
 import duckdb
 
-from ml_assets.lake import Table, records
-from ml_assets.registry.mlflow_registry import Registry, RegistryError, Version
+from ml_assets.lake import Table
+from ml_assets.registry.mlflow_registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    Registry,
+    RegistryError,
+    Version,
+)
+from ml_assets.registry.promotion_log import Action, Move, PromotionLog, read_log, write_moves
+from ml_assets.registry.verdicts import (
+    Plan,
+    Rules,
+    Verdict,
+    newest_candidates,
+    plan,
+    read_verdicts,
+    reference,
+)
 
-PROMOTION_COLUMNS = {
-    "model": "VARCHAR",
-    "at": "TIMESTAMPTZ",
-    "action": "VARCHAR",
-    "from_version": "BIGINT",
-    "to_version": "BIGINT",
-    "cutoff": "DATE",
-    "who": "VARCHAR",
-    "reason": "VARCHAR",
-    "month": "DATE",
-}
+
+class Records(Protocol):
+    """The tables of one model that promotion reads, and the log that it writes."""
+
+    @property
+    def candidate(self) -> Table:
+        """What was trained."""
+
+    @property
+    def evaluation(self) -> Table:
+        """Metrics on the holdouts."""
+
+    @property
+    def decisions(self) -> Table:
+        """What the gates said."""
+
+    @property
+    def promotions(self) -> Table:
+        """The promotion log."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The outcome of a decision record: did that version pass every gate, and against which champion."""
+class Book:
+    """All that is on record about the versions of one model, and the rules by which they are promoted."""
 
-    cutoff: date
-    version: int
-    champion_version: int | None
-    passed: bool
-    reason: str
+    con: duckdb.DuckDBPyConnection
+    registry: Registry
+    tables: Records
+    model: str
+    rules: Rules
 
+    def log(self) -> PromotionLog:
+        """The promotion log as it is now."""
+        return read_log(self.con, self.tables.promotions, self.model)
 
-def reference(verdicts: Sequence[Verdict], withdrawn: Sequence[int], cutoff: date) -> int | None:
-    """The version a candidate of ``cutoff`` is compared with: the newest that passed at an earlier cutoff.
+    def verdicts(self) -> list[Verdict]:
+        """The outcome of every decision record."""
+        return read_verdicts(self.con, self.tables.decisions)
 
-    Versions a rollback moved away from are left out. Walking forward over cutoffs, this is the version
-    that is champion at that point, whether or not it has been promoted yet.
-    """
-    passed = [v for v in verdicts if v.passed and v.cutoff < cutoff and v.version not in withdrawn]
-    return max(passed, key=lambda v: (v.cutoff, v.version)).version if passed else None
+    def candidates(self) -> dict[date, int]:
+        """Cutoff -> the version trained at it last."""
+        return newest_candidates(self.con, self.tables.candidate)
 
+    def plan(self, log: PromotionLog | None = None) -> Plan:
+        """What to do about the candidates."""
+        return plan(self.verdicts(), log or self.log(), self.candidates(), self.rules)
 
-@dataclass(frozen=True)
-class Plan:
-    """What to do about the candidates that wait, oldest cutoff first."""
+    def reference(self, cutoff: date) -> int | None:
+        """The version that a candidate of ``cutoff`` is compared with."""
+        return reference(self.verdicts(), self.log(), self.candidates(), self.rules, cutoff)
 
-    promote: tuple[Verdict, ...]
-    refuse: tuple[tuple[Verdict, str], ...]
-
-
-def plan(
-    verdicts: Sequence[Verdict], withdrawn: Sequence[int], champion: int | None, champion_cutoff: date | None
-) -> Plan:
-    """Walk the verdicts newer than the champion in the order of cutoffs.
-
-    A verdict is followed only if it passed, was not withdrawn, and compared the candidate with the very
-    version that is champion at its turn; anything else is refused with a reason.
-    """
-    promote: list[Verdict] = []
-    refuse: list[tuple[Verdict, str]] = []
-    current = champion
-    for verdict in sorted(verdicts, key=lambda v: (v.cutoff, v.version)):
-        if champion_cutoff is not None and verdict.cutoff <= champion_cutoff:
-            continue
-        if verdict.version in withdrawn:
-            refuse.append(
-                (verdict, f"version {verdict.version} was rolled back; a newer candidate is needed")
-            )
-        elif not verdict.passed:
-            refuse.append((verdict, verdict.reason))
-        elif verdict.champion_version != current:
-            against = f"version {verdict.champion_version}" if verdict.champion_version else "no champion"
-            now = f"version {current}" if current else "none"
-            refuse.append(
-                (
-                    verdict,
-                    f"its evidence compares with {against}, but the champion is {now}: evaluate it again",
-                )
-            )
-        else:
-            promote.append(verdict)
-            current = verdict.version
-    return Plan(tuple(promote), tuple(refuse))
-
-
-def log_promotion(
-    con: duckdb.DuckDBPyConnection,
-    log: Table,
-    *,
-    model: str,
-    action: str,
-    from_version: int | None,
-    to_version: int,
-    cutoff: date,
-    who: str,
-    reason: str,
-) -> None:
-    """Append one line to the promotion log. ``action`` is ``promote`` or ``rollback``."""
-    now = datetime.now(tz=UTC)
-    row = {
-        "model": model,
-        "at": now,
-        "action": action,
-        "from_version": from_version,
-        "to_version": to_version,
-        "cutoff": cutoff,
-        "who": who,
-        "reason": reason,
-        "month": now.date().replace(day=1),
-    }
-    log.append(records(con, [row], PROMOTION_COLUMNS), metadata={"action": action})
-
-
-def withdrawn(con: duckdb.DuckDBPyConnection, log: Table) -> list[int]:
-    """The versions a rollback moved away from and no later promotion brought back."""
-    if not log.exists:
-        return []
-    rows = log.read(con, columns=["action", "from_version", "to_version", "at"]).order('"at"').fetchall()
-    away: set[int] = set()
-    for action, from_version, to_version, _ in rows:
-        if action == "rollback" and from_version is not None:
-            away.add(from_version)
-        away.discard(to_version)
-    return sorted(away)
+    def evidence(self, verdict: Verdict) -> dict[str, Any]:
+        """What a line of the log says of the decision record it leans on: enough to read that record again."""
+        return {
+            "cutoff": str(verdict.cutoff),
+            "passed": verdict.passed,
+            "compared_with": verdict.champion_version,
+            "decisions": verdict.record,
+            "evaluation": self.tables.evaluation.version,
+            "holdout": verdict.holdout,
+            "policy": verdict.policy,
+        }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What materializing the champion did."""
+    """What following the decision records did."""
 
     champion: Version | None
+    challenger: Version | None
     plan: Plan
     refused_newest: str
-    """Why the newest candidate was refused, when nothing was promoted; else empty."""
+    """Why the newest candidate was refused, or why there is no champion; else empty."""
+    notes: tuple[str, ...]
+    """What had to be put right before: aliases that didn't say what the log says."""
 
 
-def read_verdicts(con: duckdb.DuckDBPyConnection, decisions: Table) -> list[Verdict]:
-    """The outcome of every decision record, oldest cutoff first."""
-    if not decisions.exists:
-        return []
-    rows = (
-        decisions.read(
-            con, columns=["cutoff", "model_version", "champion_version", "gate", "status", "reason"]
-        )
-        .aggregate(
-            "cutoff, model_version, champion_version, bool_and(status = 'PASS') AS passed, "
-            "coalesce(string_agg(gate || ': ' || reason, ' ' ORDER BY gate) FILTER (WHERE status <> 'PASS'), '') AS reason"
-        )
-        .order("cutoff")
-        .fetchall()
-    )
-    return [Verdict(*row) for row in rows]
+@dataclass(frozen=True)
+class Moved:
+    """The champion before and after a move, and what had to be put right before it."""
+
+    before: int | None
+    after: Version
+    notes: tuple[str, ...] = ()
 
 
-def promote(
-    con: duckdb.DuckDBPyConnection,
-    registry: Registry,
-    decisions: Table,
-    promotions: Table,
-    *,
-    model: str,
-    who: str,
-    run: str,
-) -> Outcome:
-    """Follow the decision records: log every move, and move the alias to each version that earned it.
+def promote(book: Book, *, who: str, run: str) -> Outcome:
+    """Follow the decision records: promote every version that earned it, or name the one that waits for approval.
 
-    The log comes first: killed in between, the next call does the move again, and says so in the log.
+    All moves are one commit of the log, then the aliases follow; killed in between, the next call makes them
+    follow and says so. Raises RegistryError, with nothing changed, if somebody else moved the champion meanwhile.
     """
-    verdicts = read_verdicts(con, decisions)
-    champion = registry.champion(model)
-    todo = plan(
-        verdicts,
-        withdrawn(con, promotions),
-        champion.number if champion else None,
-        champion.cutoff if champion else None,
-    )
+    notes = follow(book)
+    log = book.log()
+    todo = book.plan(log)
+    moves, current = [], log.champion
     for verdict in todo.promote:
-        version = registry.version(model, verdict.version)
-        log_promotion(
-            con,
-            promotions,
-            model=model,
-            action="promote",
-            from_version=champion.number if champion else None,
-            to_version=version.number,
-            cutoff=verdict.cutoff,
-            who=who,
-            reason=f"passed every gate at cutoff {verdict.cutoff}; run {run}",
+        version = book.registry.version(book.model, verdict.version)
+        reason = f"passed every gate at cutoff {verdict.cutoff}; run {run}"
+        evidence = book.evidence(verdict)
+        moves.append(
+            Move("promote", current, version.number, verdict.cutoff, who, reason, evidence),
         )
-        registry.set_champion(version)
-        champion = version
-    refused = ""
-    if not todo.promote and todo.refuse:
-        verdict, why = todo.refuse[-1]
-        kept = f"Version {champion.number} stays champion." if champion else "There is no champion yet."
-        refused = f"Version {verdict.version} of cutoff {verdict.cutoff} is not promoted. {why} {kept}"
-    elif champion is None:
-        refused = f"There is no champion, and no candidate of {model} has been evaluated: materialize {model}/evaluation."
-    return Outcome(champion, todo, refused)
+        current = version.number
+    if moves:
+        write_moves(book.con, book.tables.promotions, log, moves)
+        follow(book)
+    champion = book.registry.champion(book.model) if current is not None else None
+    refused = "" if moves else _refused(todo, log, champion)
+    return Outcome(champion, book.registry.alias(book.model, CHALLENGER), todo, refused, notes)
 
 
-def rollback(
-    con: duckdb.DuckDBPyConnection,
-    registry: Registry,
-    promotions: Table,
-    *,
-    model: str,
+def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
+    kept = f"Version {champion.number} stays champion." if champion else "There is no champion yet."
+    newer = [(v, why) for v, why in todo.refuse if log.cutoff is None or v.cutoff > log.cutoff]
+    if todo.wait:
+        waits = f"Version {todo.challenger} passed and waits: ml-assets approve {log.model} --why TEXT."
+        return "" if champion else f"{kept} {waits}"
+    if newer:
+        verdict, why = newer[-1]
+        return (
+            f"Version {verdict.version} of cutoff {verdict.cutoff} is not promoted. {why.rstrip('.')}. {kept}"
+        )
+    if log.champion is not None and champion is None:
+        return (
+            f"The champion, version {log.champion}, is not in the registry: {_LOST.format(model=log.model)}."
+        )
+    if champion is None:
+        return (
+            f"There is no champion, and no candidate of {log.model} has been evaluated: "
+            f"materialize {log.model}/evaluation."
+        )
+    return ""
+
+
+def approve(book: Book, *, who: str, reason: str, version: int | None = None) -> Moved:
+    """Promote a version that passed and waits, by default the newest, after reading its evidence again.
+
+    Raises RegistryError, with nothing changed, where that evidence is missing, failed, stale or overtaken.
+    """
+    return _by_evidence(book, "approve", who, reason, version)
+
+
+def promote_version(book: Book, *, who: str, reason: str, version: int) -> Moved:
+    """Promote one version that passed. Raises RegistryError as ``approve``, and where a person must approve."""
+    if book.rules.approval == "manual":
+        raise RegistryError(
+            f"Promotion of {book.model} waits for approval: ml-assets approve {book.model} {version} --why TEXT."
+        )
+    return _by_evidence(book, "promote", who, reason, version)
+
+
+def override(book: Book, *, who: str, reason: str, version: int) -> Moved:
+    """Make a version champion whatever its evidence says; who and why are on record for good."""
+    notes = follow(book)
+    log, target = book.log(), book.registry.version(book.model, version)
+    if version == log.champion:
+        raise RegistryError(f"Version {version} of {book.model} is champion already.")
+    if "cutoff" not in target.tags:
+        raise RegistryError(
+            f"Version {version} of {book.model} has no tag cutoff, so it isn't known what it may have seen. "
+            f"Train one with {book.model}/candidate, or set the tag in MLflow."
+        )
+    found = [verdict for verdict in book.verdicts() if verdict.version == version]
+    evidence = book.evidence(found[-1]) if found else None
+    return move(book, log, "override", target, who, reason, evidence, notes)
+
+
+def _by_evidence(book: Book, action: Action, who: str, reason: str, version: int | None) -> Moved:
+    notes = follow(book)
+    log = book.log()
+    asked = replace(book, rules=replace(book.rules, approval="manual")).plan(log)
+    verdict = _one_of(book, log, asked, version)
+    target = book.registry.version(book.model, verdict.version)
+    return move(book, log, action, target, who, reason, book.evidence(verdict), notes)
+
+
+def _one_of(book: Book, log: PromotionLog, asked: Plan, version: int | None) -> Verdict:
+    """The verdict that lets ``version`` (None: the newest) be promoted. Raises RegistryError in words."""
+    refused = {verdict.version: (verdict, why) for verdict, why in asked.refuse}
+    if version is None:
+        if asked.wait:
+            return asked.wait[-1]
+        if not refused:
+            raise RegistryError(f"No candidate of {book.model} waits: nothing has passed since the champion.")
+        version = asked.refuse[-1][0].version
+    for verdict in asked.wait:
+        if verdict.version == version:
+            return verdict
+    if version in refused:
+        verdict, why = refused[version]
+        raise RegistryError(
+            f"Version {version} of cutoff {verdict.cutoff} is not promoted. {why.rstrip('.')}."
+        )
+    cutoff = book.registry.version(book.model, version).cutoff
+    if version == log.champion:
+        raise RegistryError(f"Version {version} of {book.model} is champion already.")
+    if version in log.champions:
+        raise RegistryError(
+            f"Version {version} of {book.model} was champion before; to go back to it: "
+            f"ml-assets rollback {book.model} --to {version} --why TEXT."
+        )
+    raise RegistryError(
+        f"Version {version} of {book.model} has no decision record that it passed. Materialize "
+        f"{book.model}/evaluation of {cutoff} while it is the candidate of that cutoff, or promote it with "
+        "--override."
+    )
+
+
+def move(
+    book: Book,
+    log: PromotionLog,
+    action: Action,
+    target: Version,
     who: str,
     reason: str,
-    to: int | None = None,
-) -> tuple[Version, Version]:
-    """Move the alias back: to version ``to``, or to the one before the champion. Returns (from, to).
+    evidence: dict[str, Any] | None,
+    notes: Sequence[str],
+) -> Moved:
+    """Write one line of the log and make the aliases follow. Raises RegistryError without a name or a reason."""
+    if not who.strip() or not reason.strip():
+        raise RegistryError(f"To {action} version {target.number} of {book.model}, say who and why.")
+    line = Move(action, log.champion, target.number, target.cutoff, who, reason, evidence)
+    write_moves(book.con, book.tables.promotions, log, [line])
+    follow(book)
+    return Moved(log.champion, target, tuple(notes))
 
-    The version moved away from is not promoted again by itself. Raises RegistryError if there is no
-    champion or nothing to go back to.
+
+_LOST = (
+    "restore the registry's database, or go to another version with ml-assets rollback {model} --to VERSION"
+)
+
+
+def follow(book: Book) -> tuple[str, ...]:
+    """Make the aliases say what the log says; return what they said of champion and previous that was wrong.
+
+    Without any log they are left alone: the lake may be another than the one they come from. Looks at the log again
+    afterwards: of two that follow at once, the last one leaves the newest state.
     """
-    champion = registry.champion(model)
-    if champion is None:
-        raise RegistryError(f"Model {model} has no champion, so there is nothing to roll back.")
-    if to is None:
-        to = _predecessor(con, promotions, champion.number)
-    if to is None:
-        raise RegistryError(
-            f"Version {champion.number} of {model} is the first champion; name the version to go to with --to."
-        )
-    target = registry.version(model, to)
-    log_promotion(
-        con,
-        promotions,
-        model=model,
-        action="rollback",
-        from_version=champion.number,
-        to_version=target.number,
-        cutoff=target.cutoff,
-        who=who,
-        reason=reason,
-    )
-    registry.set_champion(target)
-    return champion, target
+    notes: dict[str, None] = {}
+    while True:
+        log = book.log()
+        notes |= dict.fromkeys(_set_aliases(book, log))
+        if book.log().version == log.version:
+            return tuple(notes)
 
 
-def _predecessor(con: duckdb.DuckDBPyConnection, promotions: Table, version: int) -> int | None:
-    if not promotions.exists:
-        return None
-    rows = (
-        promotions.read(con, columns=["from_version", "to_version", "action", "at"])
-        .filter(f"to_version = {version} AND action = 'promote'")
-        .order('"at" DESC')
-        .fetchall()
-    )
-    return rows[0][0] if rows else None
+def _set_aliases(book: Book, log: PromotionLog) -> list[str]:
+    registry, model, notes = book.registry, book.model, []
+    waiting = book.plan(log).challenger if book.rules.approval == "manual" else None
+    wanted = {CHAMPION: log.champion, PREVIOUS: log.previous, CHALLENGER: waiting}
+    known = {version.number: version for version in registry.versions(model)}
+    found = registry.aliases(model)
+    for name, number in wanted.items():
+        if number is not None and number not in known:
+            notes.append(
+                f"{name} of {model} is version {number} by the promotion log, but the registry has no such version: "
+                + _LOST.format(model=model)
+            )
+            number = None
+        if found.get(name) == number:
+            continue
+        if log.version == 0 and name != CHALLENGER:
+            notes.append(
+                f"the alias {name} of {model} says version {found[name]}, but there is no promotion log at "
+                f"{book.tables.promotions.uri}: the alias is left alone. If that is the right lake, say it on record "
+                f"with ml-assets promote {model} {found[name]} --override."
+            )
+            continue
+        if number is None:
+            registry.delete_alias(model, name)
+        else:
+            registry.set_alias(known[number], name)
+        if name != CHALLENGER:
+            said, now = (f"version {n}" if n else "no version" for n in (found.get(name), number))
+            notes.append(
+                f"the alias {name} of {model} said {said}, the promotion log {now}: it follows the log again"
+            )
+    return notes

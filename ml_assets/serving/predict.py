@@ -9,19 +9,26 @@ from ml_assets.features import Entity
 from ml_assets.lake import Between, Table
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+
+    from ml_assets.training.predictor import Scores
 
 
 def population_frame(
-    con: duckdb.DuckDBPyConnection, snapshot: Table, between: Between, *, entity: Entity, population: str
+    con: duckdb.DuckDBPyConnection,
+    snapshot: Table,
+    between: Between,
+    *,
+    entity: Entity,
+    population: str,
+    version: int | None = None,
 ) -> "pd.DataFrame":
-    """The members of the population at every as_of of a range, with their features.
+    """The members of the population at every as_of of a range, with their features, in a version of the snapshot.
 
     One row per entity and as_of, ordered by both, plus ``features_hash``: MD5 over the feature values as
     JSON, which says later whether two predictions saw the same inputs.
     """
-    rows = snapshot.read(con, between=between)
+    rows = snapshot.read(con, between=between, version=version)
     features = ", ".join(f'"{c}"' for c in rows.columns if c not in (*entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
     frame: pd.DataFrame = con.sql(
@@ -38,7 +45,7 @@ def _named(features: str) -> str:
 def prediction_rows(
     con: duckdb.DuckDBPyConnection,
     frame: "pd.DataFrame",
-    scores: "np.ndarray",
+    scores: "Scores",
     *,
     model: str,
     version: int,
@@ -49,17 +56,22 @@ def prediction_rows(
 
     Columns: ``prediction_id`` (MD5 of model, version, entity and as_of), the entity, ``as_of`` DATE,
     ``model_version`` BIGINT, ``known_until`` DATE (the version's cutoff: what happened before it may have
-    been learnt from), ``features_hash``, ``score`` DOUBLE. ``entity`` maps its columns to their DuckDB
-    types. Same inputs, same rows.
+    been learnt from), ``features_hash``, ``score`` DOUBLE (the expected label), and of several classes
+    ``probabilities`` DOUBLE[], one per class. ``entity`` maps its columns to their DuckDB types. Same
+    inputs, same rows.
     """
-    scored = frame[[*entity, "as_of", "features_hash"]].assign(score=scores)
+    scored = frame[[*entity, "as_of", "features_hash"]].assign(score=scores.expected)
+    listed = "score"
+    if scores.classes is not None:
+        scored["probabilities"] = list(scores.classes)
+        listed = "score, probabilities::DOUBLE[] AS probabilities"
     con.register("scored_population", scored)
     named = ", ".join(f"CAST({column} AS {kind})::VARCHAR" for column, kind in entity.items())
     typed = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in entity.items())
     return con.sql(
         f"SELECT md5(to_json([{_text(model)}, '{version}', {named}, as_of::DATE::VARCHAR])::VARCHAR) "
         f"AS prediction_id, {typed}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "
-        f"DATE '{cutoff}' AS known_until, features_hash, score FROM scored_population"
+        f"DATE '{cutoff}' AS known_until, features_hash, {listed} FROM scored_population"
     )
 
 

@@ -1,39 +1,41 @@
-"""Fit a candidate: XGBoost on train, stopped early on tune; and the trivial baseline beside it."""
+"""Fit a candidate on train, with tune to say when to stop; the same frame and spec give the same model."""
 
-import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ml_assets.training.frames import categories_of, to_matrix
+from ml_assets.training.estimators import NotTrainable, Rows, Task, estimator_class
+from ml_assets.training.predictor import Predictor, Scores
 from ml_assets.training.spec import Train
+from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    import xgboost as xgb
 
-CATEGORIES = "ml_assets.categories"
-
-
-class NotTrainable(Exception):
-    """There is nothing to learn from yet; the message says what is missing and what to do."""
+__all__ = ["Fitted", "NotTrainable", "check_trainable", "fit", "loss_of"]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted Booster, what it was fitted on, and how the fit went."""
+    """A fitted model and how the fit went."""
 
-    booster: "xgb.Booster"
-    categories: dict[str, list[str]]
-    best_iteration: int
+    predictor: Predictor
+    rounds: int | None
+    """How many steps it has, where it is made in steps."""
     curves: dict[str, list[float]]
-    importance: dict[str, float]
-    """Share of total gain by feature; sums to 1."""
+    scores: Scores
+    """Of all rows of the frame, in its order."""
+    train_loss: float
+    """As ``loss_of``, like ``tune_loss``."""
+    tune_loss: float
+    seconds: float
 
 
-def check_trainable(frame: "pd.DataFrame", cutoff: object) -> None:
-    """Raise NotTrainable where train or tune is empty or has one class only."""
+def check_trainable(frame: "pd.DataFrame", cutoff: object, target: Target) -> None:
+    """Raise NotTrainable where train or tune is empty, has one class or amount only, or train lacks a class."""
     if frame.empty:
         raise NotTrainable(
             f"The training set of cutoff {cutoff} has no rows: no label has matured by then, or the population is "
@@ -51,131 +53,106 @@ def check_trainable(frame: "pd.DataFrame", cutoff: object) -> None:
                 f"All {len(labels)} {split} labels of cutoff {cutoff} are {labels.iloc[0]}: with one class there is "
                 "nothing to tell apart. Check the label's condition and the population."
             )
+    if target.kind == "multiclass":
+        seen = set(frame.loc[frame["split"] == "train", "label"])
+        unseen = [name for k, name in enumerate(target.classes) if k not in seen]
+        if unseen:
+            raise NotTrainable(
+                f"The training set of cutoff {cutoff} has no train row of class {', '.join(unseen)}. Materialize labels "
+                "and snapshots further back, or give the label wider classes."
+            )
 
 
-def fit(frame: "pd.DataFrame", schema: Mapping[str, str], spec: Train) -> Fitted:
-    """Fit on rows with ``split`` 'train', stop on those with 'tune'.
+def fit(
+    frame: "pd.DataFrame",
+    schema: Mapping[str, str],
+    spec: Train,
+    target: Target,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    report: Callable[[int, float], None] | None = None,
+    checkpoint: Path | None = None,
+) -> Fitted:
+    """Fit on the rows with ``split`` 'train', stop on those with 'tune'.
 
-    ``frame`` has the feature columns of ``schema`` (column -> DuckDB type), ``label`` and ``split``.
-    The same frame and spec give the same Booster.
+    ``frame`` has the feature columns of ``schema`` (column -> DuckDB type), ``label``, ``split``, and ``weight`` if
+    the spec asks for weights. ``parameters`` take the place of the spec's own where they are given. ``report`` and
+    ``checkpoint`` are those of ``Task``. Raises NotTrainable, and ValueError where the spec can't serve the target.
     """
-    import xgboost as xgb
-
-    columns = list(schema)
-    train, tune = (frame[frame["split"] == split] for split in ("train", "tune"))
-    categories = categories_of(train, schema)
-    matrices = {
-        name: xgb.DMatrix(
-            to_matrix(rows, columns, categories),
-            label=rows["label"],
-            feature_types=["c" if c in categories else "float" for c in columns],
-        )
-        for name, rows in (("train", train), ("tune", tune))
-    }
-    curves: dict[str, dict[str, list[float]]] = {}
-    booster = xgb.train(
-        parameters(spec),
-        matrices["train"],
-        num_boost_round=spec.rounds,
-        evals=[(matrices["train"], "train"), (matrices["tune"], "tune")],
-        early_stopping_rounds=spec.early_stopping,
-        evals_result=curves,
-        verbose_eval=False,
+    spec.check_serves(target, schema)
+    kind = estimator_class(spec.estimator)
+    chosen = kind.Parameters.model_validate({**spec.parameters, **(parameters or {})})
+    listening = {"report": report} if report else {}
+    task = Task(
+        target=target,
+        columns=dict(schema),
+        seed=spec.seed,
+        monotone=spec.monotone_ways,
+        device=spec.device,
+        checkpoint=checkpoint,
+        **listening,
     )
-    best = booster.best_iteration
-    booster = booster[: best + 1]
-    booster.set_attr(**{CATEGORIES: json.dumps(categories)})
-    gain = booster.get_score(importance_type="total_gain")
-    total = sum(map(_number, gain.values())) or 1.0
+    rows = {split: frame[frame["split"] == split] for split in ("train", "tune")}
+    weights = {split: _weights(part, spec, split) for split, part in rows.items()}
+    class_weights = _class_weights(rows["train"], weights["train"], target) if spec.balance else ()
+    given = {split: _rows(part, task, weights[split], class_weights) for split, part in rows.items()}
+    started = time.perf_counter()
+    estimator = kind(task, chosen)
+    estimator.fit(given["train"], given["tune"])
+    seconds = time.perf_counter() - started
+    predictor = Predictor(spec.estimator, estimator, class_weights)
+    scores = predictor.score(frame)
+    losses = {}
+    for split in rows:
+        of_split = (frame["split"] == split).to_numpy()
+        losses[split] = loss_of(target, frame["label"].to_numpy()[of_split], scores.of(of_split))
     return Fitted(
-        booster=booster,
-        categories=categories,
-        best_iteration=best,
-        curves={name: curve["logloss"] for name, curve in curves.items()},
-        importance={c: _number(gain.get(c, 0.0)) / total for c in columns},
+        predictor, estimator.rounds, estimator.curves, scores, losses["train"], losses["tune"], seconds
     )
 
 
-def _number(value: object) -> float:
-    return float(value)  # type: ignore[arg-type]
-
-
-def parameters(spec: Train) -> dict[str, object]:
-    """The parameters given to ``xgboost.train``."""
-    return {
-        "objective": "binary:logistic",
-        "eval_metric": "logloss",
-        "tree_method": "hist",
-        "learning_rate": spec.learning_rate,
-        "max_depth": spec.max_depth,
-        "min_child_weight": spec.min_child_weight,
-        "subsample": spec.subsample,
-        "colsample_bytree": spec.colsample_bytree,
-        "reg_lambda": spec.reg_lambda,
-        "seed": spec.seed,
-    }
-
-
-def score(booster: "xgb.Booster", frame: "pd.DataFrame") -> "np.ndarray":
-    """Probabilities of label 1, shape (rows,), float64. The Booster knows its columns and categories."""
+def _weights(part: "pd.DataFrame", spec: Train, split: str) -> "np.ndarray":
+    """What each row weighs, shape (n,). Raises NotTrainable."""
     import numpy as np
-    import xgboost as xgb
 
-    categories: dict[str, list[str]] = json.loads(booster.attr(CATEGORIES) or "{}")
-    columns = list(booster.feature_names or [])
-    matrix = xgb.DMatrix(to_matrix(frame, columns, categories), feature_types=booster.feature_types)
-    return np.asarray(booster.predict(matrix), dtype="float64")
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """The trivial model: how often the label was 1 among rows with a like value of one feature."""
-
-    feature: str
-    edges: tuple[float, ...]
-    """Inner edges of the bins, increasing; len(rates) is one more. Nulls take ``missing``."""
-    rates: tuple[float, ...]
-    missing: float
-
-    def score(self, frame: "pd.DataFrame") -> "np.ndarray":
-        """Probabilities of label 1, shape (rows,)."""
-        import numpy as np
-
-        values = frame[self.feature].to_numpy(dtype="float64")
-        bins = np.searchsorted(np.asarray(self.edges), values, side="right")
-        rates = np.asarray(self.rates)[bins.clip(0, len(self.rates) - 1)]
-        return np.where(np.isnan(values), self.missing, rates)
-
-    def to_json(self) -> str:
-        """As JSON, read back by ``from_json``."""
-        return json.dumps(
-            {"feature": self.feature, "edges": self.edges, "rates": self.rates, "missing": self.missing}
+    if spec.weight is None:
+        return np.ones(len(part))
+    weights = part["weight"].to_numpy(dtype="float64", na_value=np.nan)
+    wrong = ~(np.isfinite(weights) & (weights > 0))
+    if wrong.any():
+        raise NotTrainable(
+            f"train.weight gives {wrong.sum()} of {len(part)} {split} rows no weight above 0, for example "
+            f"{weights[wrong][0]:g}: {spec.weight}. Use coalesce and greatest in it, or narrow the population."
         )
-
-    @classmethod
-    def from_json(cls, text: str) -> "Baseline":
-        """The baseline that ``to_json`` wrote."""
-        raw = json.loads(text)
-        return cls(raw["feature"], tuple(raw["edges"]), tuple(raw["rates"]), raw["missing"])
+    return weights
 
 
-def fit_baseline(frame: "pd.DataFrame", feature: str, bins: int = 10) -> Baseline:
-    """Fit the baseline on the rows with ``split`` 'train': label rates in up to ``bins`` equal-count bins."""
+def _class_weights(train: "pd.DataFrame", weights: "np.ndarray", target: Target) -> tuple[float, ...]:
+    """What each class weighs so that all weigh the same: the weight of all rows / (classes x that of its own)."""
+    labels = train["label"].to_numpy()
+    classes = len(target.classes)
+    return tuple(float(weights.sum() / (classes * weights[labels == k].sum())) for k in range(classes))
+
+
+def _rows(part: "pd.DataFrame", task: Task, weights: "np.ndarray", class_weights: tuple[float, ...]) -> Rows:
     import numpy as np
 
-    train = frame[frame["split"] == "train"]
-    values, labels = train[feature].to_numpy(dtype="float64"), train["label"].to_numpy(dtype="float64")
-    known = ~np.isnan(values)
-    overall = float(labels.mean())
-    edges = (
-        np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
-        if known.any()
-        else np.array([])
-    )
-    where = np.searchsorted(edges, values[known], side="right")
-    rates = [_rate(labels[known][where == b], overall) for b in range(len(edges) + 1)]
-    return Baseline(feature, tuple(map(float, edges)), tuple(rates), _rate(labels[~known], overall))
+    label = part["label"].to_numpy()
+    if class_weights:
+        weights = weights * np.asarray(class_weights)[label.astype(int)]
+    return Rows(part[list(task.columns)], label, weights)
 
 
-def _rate(labels: "np.ndarray", overall: float, prior: int = 20) -> float:
-    return float((labels.sum() + prior * overall) / (len(labels) + prior))
+def loss_of(target: Target, labels: "pd.Series | np.ndarray", scores: Scores) -> float:
+    """The mean loss of scores: log loss in nats for classes, the root of the mean squared error for a regression."""
+    import numpy as np
+
+    label = np.asarray(labels)
+    if target.kind == "regression":
+        return float(np.sqrt(np.mean((scores.expected - label) ** 2)))
+    smallest = np.finfo("float64").eps
+    if scores.classes is None:
+        of_label = np.where(label == 1, scores.expected, 1 - scores.expected)
+    else:
+        of_label = scores.classes[np.arange(len(label)), label.astype(int)]
+    return float(-np.log(of_label.clip(smallest, 1)).mean())

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ml_assets.training.target import Target
+
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 Categories = Mapping[str, Sequence[str]]
@@ -15,13 +18,13 @@ class FrameError(Exception):
 
 
 def check_frame(
-    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str], labelled: bool
+    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str], target: Target | None
 ) -> "pd.DataFrame":
     """Check a frame against the snapshot's schema with pandera, and return it with the model's dtypes.
 
     ``schema`` maps feature columns to DuckDB types: numbers become float64 (no infinities), booleans and
-    text strings. Entity and as_of are never null and unique together; with ``labelled`` the label is 0 or 1.
-    Raises FrameError.
+    text strings. Entity and as_of are never null and unique together. With a ``target`` the label is one of
+    its classes or, of a regression, finite; a column ``weight`` is more than 0. Raises FrameError.
     """
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
@@ -33,6 +36,7 @@ def check_frame(
             "Materialize the snapshot again if the feature was declared since."
         )
     frame = frame.copy()
+    finite = pa.Check(lambda s: s.abs() != float("inf"), name="finite", error="a finite number")
     columns = {name: pa.Column(nullable=False) for name in (*entity, "as_of")}
     for name, sql_type in schema.items():
         if sql_type in (TEXT, "BOOLEAN"):
@@ -40,12 +44,18 @@ def check_frame(
             columns[name] = pa.Column(object, nullable=True)
         else:
             frame[name] = frame[name].astype("float64")
-            finite = pa.Check(lambda s: s.abs() != float("inf"), name="finite", error="a finite number")
             columns[name] = pa.Column("float64", finite, nullable=True)
-    if labelled:
-        columns["label"] = pa.Column(int, pa.Check.isin([0, 1]), nullable=False, coerce=True)
+    if target is not None and target.is_classes:
+        classes = pa.Check.isin(list(range(len(target.classes))))
+        columns["label"] = pa.Column(int, classes, nullable=False, coerce=True)
+    elif target is not None:
+        columns["label"] = pa.Column("float64", finite, nullable=False, coerce=True)
+    if target is not None and "weight" in frame:
+        columns["weight"] = pa.Column("float64", [finite, pa.Check.gt(0)], nullable=False, coerce=True)
     try:
-        return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(frame, lazy=True)
+        return pa.DataFrameSchema(columns, unique=[*entity, "as_of"], strict=False).validate(
+            frame, lazy=True, inplace=True
+        )
     except SchemaErrors as errors:
         cases = errors.failure_cases.groupby(["column", "check"], dropna=False)["failure_case"]
         found = "; ".join(
@@ -53,7 +63,7 @@ def check_frame(
             for (column, check), values in cases
         )
         raise FrameError(
-            f"The {'training set' if labelled else 'scoring input'} breaks its contract. {found}. "
+            f"The {'scoring input' if target is None else 'training set'} breaks its contract. {found}. "
             "Look at the snapshot's checks first: a wrong value there comes from an expression or from an event."
         ) from errors
 
@@ -80,3 +90,17 @@ def to_matrix(frame: "pd.DataFrame", columns: Sequence[str], categories: Categor
         for name in columns
     }
     return pd.DataFrame(matrix, index=frame.index)
+
+
+def to_floats(frame: "pd.DataFrame", columns: Sequence[str], categories: Categories) -> "np.ndarray":
+    """What ``to_matrix`` gives, as float32 of shape (n, columns) in one piece: a quarter of its memory at the peak."""
+    import numpy as np
+
+    floats = np.empty((len(frame), len(columns)), dtype="float32")
+    for position, name in enumerate(columns):
+        if name in categories:
+            codes = {value: float(code) for code, value in enumerate(categories[name])}
+            floats[:, position] = frame[name].map(codes).astype("float64")
+        else:
+            floats[:, position] = frame[name].to_numpy(dtype="float64")
+    return floats

@@ -53,7 +53,7 @@ class Moments:
 
         Their labels mature no later than those of the as_ofs.
 
-        Columns: the entity, ``as_of`` DATE (the end of its week), ``moment`` TIMESTAMPTZ, ``label`` 0 or 1, then the
+        Columns: the entity, ``as_of`` DATE (the end of its week), ``moment`` TIMESTAMPTZ, ``label``, then the
         features at the moment.
         """
         first, last = min(as_ofs) - WEEK, max(as_ofs) + label.horizon

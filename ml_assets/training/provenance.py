@@ -1,7 +1,10 @@
-"""Which code made a model: commit, uncommitted changes, and the lock file's hash."""
+"""What made a model: commit, uncommitted changes, the lock file's hash, and the machine."""
 
 import hashlib
+import os
+import platform
 import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +20,20 @@ def code_facts() -> dict[str, str]:
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": "unknown" if status is None else str(bool(status)).lower(),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown",
+    }
+
+
+@lru_cache(maxsize=1)
+def machine_facts() -> dict[str, str | int]:
+    """The machine and the versions that numbers may depend on."""
+    from importlib.metadata import version
+
+    return {
+        "platform": platform.platform(),
+        "cpus": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "pandas", "scikit-learn", "duckdb")},
+        "xgboost": version("xgboost" if sys.platform == "darwin" else "xgboost-cpu"),
     }
 
 

@@ -2,12 +2,25 @@
 
 import itertools
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from ml_assets.features.spec import Window
+from ml_assets.features.spec import Window, unknown
+from ml_assets.training.estimators import NAMED, Parameters, estimator_class
+from ml_assets.training.frames import TEXT
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 LABELS = ("absent", "occurs", "count", "sum", "time_to")
@@ -153,12 +166,64 @@ class Cutoffs(BaseModel):
         return [self.start + timedelta(weeks=n) for n in range(max(0, newest - count + 1), newest + 1)]
 
 
-class Train(BaseModel):
-    """How a candidate is fitted; the defaults suit a few thousand to a few million rows."""
+def _span(given: object) -> object:
+    match given:
+        case [int() | float() as low, int() | float() as high, *by] if by in ([], ["log"]):
+            if not low < high:
+                raise ValueError(f"the lowest comes before the highest, unlike in {list(given)}")
+            if by and low <= 0:
+                raise ValueError(f"by log the lowest is more than 0, unlike in {list(given)}")
+        case [str(), str(), *more] if all(isinstance(word, str) for word in more):
+            pass
+        case _:
+            raise ValueError(f"[lowest, highest], [lowest, highest, log], or a list of words, not {given}")
+    return given
+
+
+Span = Annotated[
+    tuple[float, float] | tuple[float, float, Literal["log"]] | tuple[str, ...], BeforeValidator(_span)
+]
+
+
+class Search(BaseModel):
+    """A search for parameters by Optuna, on the loss of tune: seeded, pruned, taken up again where it was."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    estimator: Literal["xgboost"] = "xgboost"
+    trials: int = Field(20, ge=1, description="How many sets of parameters are tried.")
+    minutes: float | None = Field(
+        None, gt=0, description="Stop after so long; then two searches may end at other parameters."
+    )
+    space: dict[str, Span] = Field(
+        {},
+        description="Where to look, instead of the estimator's own space: [lowest, highest], "
+        "[lowest, highest, log], or a list of words.",
+    )
+
+
+def _parameters(estimator: str, given: Mapping[str, Any], where: str) -> Parameters:
+    """Parameters as their estimator takes them. Raises ValueError that says ``where`` they stand."""
+    kind = estimator_class(estimator).Parameters
+    for name in given:
+        if name not in kind.model_fields:
+            raise ValueError(f"{where} of {estimator}: {unknown(name, list(kind.model_fields), 'parameter')}")
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{where} of {estimator}: {found}") from error
+
+
+class Train(BaseModel):
+    """How a candidate is fitted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    estimator: str = Field(
+        "xgboost",
+        description=f"{', '.join(NAMED)}, or the dotted path of a class that derives from Estimator.",
+    )
+    parameters: dict[str, Any] = Field({}, description="Parameters of the estimator, each with a default.")
     history: CutoffCount = Field(
         12, description="How many cutoffs back labels are taken from, tune included."
     )
@@ -166,14 +231,19 @@ class Train(BaseModel):
     after_each: str | None = Field(
         None, description="Train right after each event that meets this SQL condition, not at the cutoffs."
     )
-    rounds: int = Field(600, ge=1, description="Boosting rounds at most.")
-    early_stopping: int = Field(30, ge=1, description="Rounds without a better tune loss before it stops.")
-    learning_rate: float = Field(0.05, gt=0, le=1)
-    max_depth: int = Field(4, ge=1, le=16)
-    min_child_weight: float = Field(5.0, ge=0)
-    subsample: float = Field(0.8, gt=0, le=1)
-    colsample_bytree: float = Field(0.8, gt=0, le=1)
-    reg_lambda: float = Field(5.0, ge=0)
+    weight: str | None = Field(
+        None,
+        description="What a row of train or tune weighs: SQL over the features, as_of and cutoff; more than 0. Default 1.",
+    )
+    balance: bool = Field(
+        False,
+        description="Whether all classes weigh the same in the fit; probabilities are corrected back.",
+    )
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(
+        {}, description="Features with which the score may only rise, or only fall."
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where XGBoost fits.")
+    search: Search | None = Field(None, description="Look for better parameters; without it they stand.")
     seed: int = 7
 
     @model_validator(mode="after")
@@ -183,6 +253,95 @@ class Train(BaseModel):
                 f"train: history ({self.history} cutoffs) must be longer than tune ({self.tune})"
             )
         return self
+
+    @field_validator("estimator")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        estimator_class(name)
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _of_the_estimator(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "estimator" in info.data:
+            _parameters(info.data["estimator"], given, "train.parameters")
+        return given
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> "Train":
+        kind = estimator_class(self.estimator)
+        if self.device not in kind.devices:
+            raise ValueError(
+                f"train: {self.estimator} fits on {' or '.join(kind.devices)}, not on {self.device}"
+            )
+        if self.monotone and not kind.keeps_monotone:
+            raise ValueError(
+                f"train: {self.estimator} can't keep to monotone; xgboost and hist_gradient_boosting can"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _space(self) -> "Train":
+        """Each end of the space is a parameter that would do, and the parameters as they stand lie within."""
+        if self.search is None:
+            return self
+        if not self.search_space:
+            raise ValueError(
+                f"train.search: {self.estimator} has no space of its own; give search.space, for example "
+                "{depth: [2, 8]}"
+            )
+        if "loss" in self.search_space:
+            raise ValueError(
+                "train.search: loss is what a fit minimises, and no two compare; set it under train.parameters"
+            )
+        own = _parameters(self.estimator, self.parameters, "train.parameters").model_dump()
+        for name, span in self.search_space.items():
+            ends = span if isinstance(span[0], str) else span[:2]
+            for end in ends:
+                _parameters(self.estimator, {**self.parameters, name: end}, "train.search.space")
+            within = own[name] in span if isinstance(span[0], str) else ends[0] <= own[name] <= ends[1]
+            if not within:
+                raise ValueError(
+                    f"train.search: {name} is {own[name]}, outside of its space {list(span)}, and a search begins with "
+                    f"the parameters as they stand; set train.parameters.{name} within, or search.space around it"
+                )
+        return self
+
+    @property
+    def search_space(self) -> Mapping[str, Span]:
+        """Where the search looks: the space that is given, or the estimator's own."""
+        given = self.search.space if self.search else {}
+        return given or estimator_class(self.estimator).space  # type: ignore[return-value]
+
+    def check_serves(self, target: Target, schema: Mapping[str, str]) -> None:
+        """Raise ValueError where this can't be fitted to a target, with features of column -> DuckDB type."""
+        kind = estimator_class(self.estimator)
+        if target.kind not in kind.kinds:
+            others = [name for name in NAMED if target.kind in estimator_class(name).kinds]
+            raise ValueError(
+                f"train: {self.estimator} is for a {' or '.join(kind.kinds)} label, and this one is a {target.kind}; "
+                f"choose {' or '.join(others)}"
+            )
+        if self.balance and not target.is_classes:
+            raise ValueError(
+                "train: balance makes classes weigh the same, and a regression has none; use weight"
+            )
+        if self.monotone and target.kind == "multiclass":
+            raise ValueError(
+                "train: monotone holds for one score, and a multiclass label has one per class; leave it out"
+            )
+        for column in self.monotone:
+            if column not in schema:
+                raise ValueError(f"train.monotone: {unknown(column, schema, 'feature')}")
+            if schema[column] in (TEXT, "BOOLEAN"):
+                raise ValueError(
+                    f"train.monotone: {column} is {schema[column]}, and categories have no order"
+                )
+
+    @property
+    def monotone_ways(self) -> dict[str, int]:
+        """Feature -> 1 where the score may only rise with it, -1 where it may only fall."""
+        return {name: 1 if way == "increasing" else -1 for name, way in self.monotone.items()}
 
 
 def split_as_ofs(cutoff: date, label: Label, cutoffs: Cutoffs, train: Train) -> tuple[list[date], list[date]]:

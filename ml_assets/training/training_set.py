@@ -1,6 +1,5 @@
 """The training set of a cutoff: labels joined with the features of the same as_of, split by time."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ from typing import Any
 import duckdb
 
 from ml_assets.features import Entity
-from ml_assets.lake import LakeError, Table, content_hash, count
+from ml_assets.lake import Table, content_hash, count
 from ml_assets.training.moments import MOMENT, Moments, row_key
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
@@ -54,8 +53,8 @@ def build_training_set(
 
     With ``moments`` the train split has a row for each of them instead; tune stays at the as_ofs. ``versions`` says
     which version of a table to read, by its name (default: the newest). Rows: ``cutoff`` DATE, the entity, ``as_of``
-    DATE, with ``moments`` also ``moment`` TIMESTAMPTZ, ``label`` 0 or 1, ``split`` ('train' or 'tune'), then the
-    feature columns. The digest is the content hash of the rows.
+    DATE, with ``moments`` also ``moment`` TIMESTAMPTZ, ``label``, ``split`` ('train' or 'tune'), ``weight`` DOUBLE
+    if ``train`` asks for weights, then the feature columns. The digest is the content hash of the rows.
     """
     train_days, tune_days = split_as_ofs(cutoff, label, cutoffs, train)
     wanted = sorted([*train_days, *tune_days])
@@ -75,7 +74,8 @@ def build_training_set(
     )
     split = f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split"
     keys = row_key(entity, train)
-    listed = ", ".join([*keys, "as_of", "label", split, *features])
+    weight = [f"({train.weight})::DOUBLE AS weight"] if train.weight is not None else []
+    listed = ", ".join([*keys, "as_of", "label", split, *weight, *features])
     given = "SELECT * FROM at_cutoffs"
     if moments:
         given = f"SELECT *, CAST(as_of AS TIMESTAMPTZ) AS {MOMENT} FROM at_cutoffs WHERE as_of IN ({_days(tune_days)})"
@@ -127,12 +127,7 @@ def rebuild_training_set(
     ``made_by`` are the other arguments of ``build_training_set``. Raises LakeError where the cutoff has no
     training set, or a version is no longer kept.
     """
-    commits = [c for c in stored.history() if c.between and c.between[0] <= cutoff <= c.between[1]]
-    if not commits:
-        raise LakeError(
-            f"Table {stored.name} has no training set of {cutoff}. Materialize that cutoff first, or name another."
-        )
-    versions = {name: int(v) for name, v in json.loads(commits[0].metadata["inputs"]).items()}
+    versions = stored.made(cutoff).inputs
     built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
     held = stored.read(con, between=(cutoff, cutoff))
     digest = content_hash(held, ["as_of", *row_key(made_by["entity"], made_by["train"])])

@@ -1,9 +1,11 @@
 """Run all benchmarks: ``make bench``."""
 
-from ml_assets_tests.benchmarks import code_location, contract, spine, year
+from ml_assets_tests.benchmarks import bootstrap, code_location, contract, spine, training, year
 
 if __name__ == "__main__":
     code_location.main()
     contract.main()
     year.main()
     spine.main()
+    bootstrap.main()
+    training.main()

@@ -17,7 +17,7 @@ def test_it_is_trained_at_its_moments_and_judged_at_the_cutoff(
 ) -> None:
     module = scratch_defs(
         tmp_path / "after_each_defs",
-        {"churn/defs.yaml": ("train: {", "train: {after_each: channel = 'web', ")},
+        {"churn/defs.yaml": ("train:\n", "train:\n    after_each: channel = 'web'\n")},
     )
     with opened(tmp_path / "home", template=finished_home, module=module) as house:
         chain = ["churn/training_set", "churn/candidate", "churn/evaluation"]

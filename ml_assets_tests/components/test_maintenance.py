@@ -21,11 +21,9 @@ def run(house: House) -> dg.ExecuteInProcessResult:
 
 def test_what_a_model_names_outlives_a_hard_vacuum(finished: House) -> None:
     named = named_versions(finished.registry)
-    assert set(named) == {"churn/training_set"}
+    assert set(named) == {"churn/training_set", "churn/labels", "visitor_features/snapshot"}
     kept = needed(finished.lake, named)
-    assert {"churn/labels", "visitor_features/snapshot", "visitor_features/tiles", "visits/events"} <= set(
-        kept
-    )
+    assert {*named, "visitor_features/tiles", "visits/events"} <= set(kept)
     rows = {}
     with connect() as con:
         training_set = finished.churn.tables(finished.lake).training_set

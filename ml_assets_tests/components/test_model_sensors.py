@@ -259,7 +259,7 @@ def test_an_evaluation_that_is_refused_refuses_the_champion_later(labelled: Hous
     assert not result.success
     honest = checks(result)["holdout_is_honest"]
     assert not honest.passed
-    assert "The holdout has 0 rows with label 1, and 3 are needed." in str(honest.description)
+    assert "The holdout has 0 rows with label 1, and 3 are needed" in str(honest.description)
     alone = labelled.run(["churn/champion"])
     assert not alone.success
     (message,) = failures(alone).values()

@@ -36,8 +36,11 @@ def in_one_range(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "ranges",
-    [[(n, n) for n in range(DAYS)], [(n, n) for n in reversed(range(DAYS))], [(2, 3), (0, 2)]],
-    ids=["day by day", "in reverse", "overlapping"],
+    [
+        pytest.param([(n, n) for n in range(DAYS)], id="day by day", marks=pytest.mark.proof),
+        pytest.param([(n, n) for n in reversed(range(DAYS))], id="in reverse", marks=pytest.mark.proof),
+        pytest.param([(2, 3), (0, 2)], id="overlapping"),
+    ],
 )
 def test_any_backfill_gives_the_same_rows(
     house: House, in_one_range: dict[str, str], ranges: list[tuple[int, int]]

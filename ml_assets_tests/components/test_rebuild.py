@@ -65,6 +65,6 @@ def test_stored_rows_that_were_changed_are_told(commands: House, capsys: pytest.
 @pytest.mark.usefixtures("commands")
 def test_what_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["training-set", "rebuild", "churn", "2024-01-08"]) == 1
-    assert "Table churn/training_set has no training set of 2024-01-08" in capsys.readouterr().err
+    assert "Table churn/training_set has no commit about 2024-01-08" in capsys.readouterr().err
     assert main(["training-set", "rebuild", "lapse", CUTOFF]) == 1
     assert "there is no model lapse; there are churn" in capsys.readouterr().err

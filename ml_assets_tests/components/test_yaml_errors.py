@@ -108,7 +108,7 @@ def landing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("landing")
 def test_a_copy_without_a_mistake_loads(tmp_path: Path) -> None:
     defs = build(scratch_defs(tmp_path / "good_copy"))
-    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 15
+    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 16
 
 
 @pytest.mark.usefixtures("landing")
@@ -167,7 +167,7 @@ def test_dg_accepts_a_good_project(tmp_path: Path) -> None:
 
 
 def test_dg_points_at_the_line_of_each_mistake(tmp_path: Path) -> None:
-    edits = {GROUP: ("  entity:", "  entitee:"), MODEL: ("{history:", "{histroy:")}
+    edits = {GROUP: ("  entity:", "  entitee:"), MODEL: ("    history:", "    histroy:")}
     done = check_yaml(tmp_path / "bad", "bad_project", edits)
     assert done.returncode == 1
     defs = tmp_path / "bad" / "bad_project" / "defs"

@@ -6,34 +6,131 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-from ml_assets.evaluation.metrics import NO_VALUE, Ranking, binary_metrics, by_slice, calibration_bins
-from ml_assets_tests.evaluation.holdouts import make_holdout
+from ml_assets.evaluation.metrics import (
+    METRICS,
+    binary_metrics,
+    calibration_bins,
+    furthest_ratio,
+    main_metric,
+    measure,
+    multiclass_metrics,
+    regression_metrics,
+)
+from ml_assets.evaluation.ranking import Ranking
+from ml_assets.training.target import BINARY, REGRESSION
+from ml_assets_tests.evaluation.holdouts import KINDS, SIZES, make_holdout, make_multiclass, make_regression
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 4)), min_size=2, max_size=40)
+
+
+def binary(label, score):
+    return binary_metrics(np.array(label, dtype=float), np.array(score, dtype=float))
 
 
 def test_agrees_with_sklearn_on_a_plain_holdout():
     frame = make_holdout()
     label, score = frame["label"].to_numpy(), frame["score_candidate"].to_numpy()
-    found = binary_metrics(label, score)
-    assert found.n == 1500
-    assert found.positives == label.sum()
-    assert found.auc == pytest.approx(sk.roc_auc_score(label, score), abs=1e-12)
-    assert found.average_precision == pytest.approx(sk.average_precision_score(label, score), abs=1e-12)
-    assert found.log_loss == pytest.approx(sk.log_loss(label, score), abs=1e-12)
-    assert found.brier == pytest.approx(sk.brier_score_loss(label, score), abs=1e-12)
-    assert found.calibration_ratio == pytest.approx(score.mean() / label.mean())
-    assert found.as_dict()["base_rate"] == label.mean()
+    assert measure(BINARY, frame, "candidate") == {
+        "n": 1500,
+        "positives": label.sum(),
+        "auc": pytest.approx(sk.roc_auc_score(label, score), abs=1e-12),
+        "average_precision": pytest.approx(sk.average_precision_score(label, score), abs=1e-12),
+        "log_loss": pytest.approx(sk.log_loss(label, score), abs=1e-12),
+        "brier": pytest.approx(sk.brier_score_loss(label, score), abs=1e-12),
+        "calibration_error": pytest.approx(0.02, abs=0.015),
+        "calibration_ratio": pytest.approx(score.mean() / label.mean()),
+        "base_rate": label.mean(),
+    }
+
+
+def test_a_regression_agrees_with_sklearn_and_scipy():
+    frame = make_regression()
+    label, score = frame["label"].to_numpy(), frame["score_champion"].round().to_numpy()
+    assert measure(REGRESSION, frame.assign(score_champion=score), "champion") == {
+        "n": 1500,
+        "r2": pytest.approx(sk.r2_score(label, score), abs=1e-12),
+        "mae": pytest.approx(sk.mean_absolute_error(label, score)),
+        "rmse": pytest.approx(sk.root_mean_squared_error(label, score)),
+        "calibration_ratio": pytest.approx(score.mean() / label.mean()),
+        "mean_label": label.mean(),
+        "spearman": pytest.approx(spearmanr(label, score).statistic, abs=1e-12),
+    }
+
+
+def test_several_classes_agree_with_sklearn():
+    frame = make_multiclass()
+    label = frame["label"].to_numpy()
+    shares = frame[[f"score_champion_{k}" for k in range(3)]].to_numpy()
+    constant = np.tile(np.bincount(label) / len(label), (len(label), 1))
+    loss = sk.log_loss(label, shares)
+    ratios = shares.mean(axis=0) / constant[0]
+    assert measure(SIZES, frame, "champion") == {
+        "n": 1500,
+        "rarest": np.bincount(label).min(),
+        "skill": pytest.approx(1 - loss / sk.log_loss(label, constant)),
+        "log_loss": pytest.approx(loss),
+        "accuracy": pytest.approx(sk.accuracy_score(label, shares.argmax(axis=1))),
+        "calibration_ratio": pytest.approx(max(ratios, key=lambda r: abs(np.log(r)))),
+        "calibration_error": pytest.approx(
+            np.mean([binary(label == k, shares[:, k])["calibration_error"] for k in range(3)])
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_come_in_a_fixed_order_even_if_nothing_is_defined(kind):
+    target, make = KINDS[kind]
+    frame = make(n=50)
+    spoiled = frame.assign(**{c: float("nan") for c in frame if c.startswith("score_candidate")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = [measure(target, part, "candidate") for part in (frame, spoiled, frame.head(0))]
+    assert all(tuple(one) == METRICS[kind] for one in found)
+    assert main_metric(target) in found[0]
+    assert math.isnan(found[1][main_metric(target)])
+    assert math.isnan(found[2][main_metric(target)])
+
+
+def test_one_label_leaves_r2_and_skill_undefined_and_warns_of_nothing():
+    same, three = np.full(4, 2.0), np.full((4, 3), 1 / 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        amounts = regression_metrics(same, np.array([1.0, 2.0, 3.0, 4.0]))
+        classes = multiclass_metrics(same, three)
+    assert {name for name, value in amounts.items() if math.isnan(value)} == {"r2", "spearman"}
+    assert {name for name, value in classes.items() if math.isnan(value)} == {"skill", "calibration_ratio"}
+    assert classes["rarest"] == 0
+
+
+def test_a_half_is_as_far_from_one_as_two():
+    assert furthest_ratio(np.array([0.9, 0.4, 2.0])) == 0.4
+    assert furthest_ratio(np.array([0.9, 0.6, 2.0])) == 2.0
+    assert furthest_ratio(np.array([0.0, 2.0])) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("target", "label", "said"),
+    [
+        (BINARY, [0, 2], "1 of 2 labels are neither 0 nor 1"),
+        (REGRESSION, [0.0, np.inf], "1 of 2 labels are not finite"),
+        (SIZES, [0, 3], "1 of 2 labels are no number of a class, 0 to 2"),
+    ],
+)
+def test_a_label_of_another_target_is_refused(target, label, said):
+    with pytest.raises(ValueError, match=said):
+        measure(target, pd.DataFrame({"label": label, "score_candidate": 0.5}), "candidate")
 
 
 @settings(max_examples=150, deadline=None)
 @given(ROWS)
 def test_weighted_ranking_metrics_are_sklearns_with_ties(rows):
     label, score, weight = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
-    ranking = Ranking(label, score / 6)
-    auc, precision = ranking.auc(weight[None, :])[0], ranking.average_precision(weight[None, :])[0]
+    came = label == 1
+    ranking, split = Ranking(score[~came] / 6, score[came] / 6), (weight[None, ~came], weight[None, came])
+    auc, precision = ranking.auc(*split)[0], ranking.average_precision(*split)[0]
     heavy = {int(value) for value, w in zip(label, weight, strict=True) if w > 0}
     if heavy == {0, 1}:
         assert auc == pytest.approx(sk.roc_auc_score(label, score, sample_weight=weight), abs=1e-12)
@@ -50,46 +147,34 @@ def test_weighted_ranking_metrics_are_sklearns_with_ties(rows):
 def test_one_class_leaves_only_the_undefined_ones_nan_and_warns_of_nothing(label):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = binary_metrics([label] * 4, [0.1, 0.2, 0.3, 0.4])
-    undefined = {name for name, value in found.as_dict().items() if math.isnan(value)}
+        found = binary([label] * 4, [0.1, 0.2, 0.3, 0.4])
+    undefined = {name for name, value in found.items() if math.isnan(value)}
     assert undefined == ({"auc", "average_precision", "calibration_ratio"} if label == 0 else {"auc"})
 
 
-def test_no_rows_and_null_scores_are_nan_and_warn_of_nothing():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert math.isnan(binary_metrics([], []).base_rate)
-        found = binary_metrics([0, 1, 1], [0.1, float("nan"), 0.3])
-        assert binary_metrics([0, 1], pd.Series([None, 0.5])).n == 2
-    assert [math.isnan(v) for v in (found.auc, found.log_loss, found.brier, found.calibration_error)] == [
-        True
-    ] * 4
-    assert found.base_rate == pytest.approx(2 / 3)
+def test_null_scores_are_nan():
+    found = binary([0, 1, 1], [0.1, float("nan"), 0.3])
+    assert {name for name, value in found.items() if math.isnan(value)} == set(METRICS["binary"][2:-1])
+    assert found["base_rate"] == pytest.approx(2 / 3)
+    frame = pd.DataFrame({"label": [0, 1], "score_candidate": pd.Series([None, 0.5], dtype="Float64")})
+    assert measure(BINARY, frame, "candidate")["n"] == 2
 
 
 def test_scores_that_are_no_probabilities_are_ranked_only():
-    found = binary_metrics([0, 1, 0, 1], [-2.0, 3.0, 0.0, 1.0])
-    assert found.auc == 1.0
-    assert math.isnan(found.log_loss)
-    assert math.isnan(found.calibration_ratio)
+    found = binary([0, 1, 0, 1], [-2.0, 3.0, 0.0, 1.0])
+    assert found["auc"] == 1.0
+    assert math.isnan(found["log_loss"])
+    assert math.isnan(found["calibration_ratio"])
 
 
 def test_certain_and_wrong_is_a_finite_log_loss():
-    assert 30 < binary_metrics([0, 1], [1.0, 0.0]).log_loss < 40
-
-
-@pytest.mark.parametrize(
-    ("label", "score", "said"), [([0, 2], [0.1, 0.2], "row 1 is 2"), ([0], [0.1, 0.2], "one length")]
-)
-def test_wrong_input_is_refused(label, score, said):
-    with pytest.raises(ValueError, match=said):
-        binary_metrics(label, score)
+    assert 30 < binary([0, 1], [1.0, 0.0])["log_loss"] < 40
 
 
 def test_calibration_error_by_hand():
     score = np.repeat([0.1, 0.3], 50)
     label = np.r_[np.repeat([0, 1], [40, 10]), np.repeat([0, 1], [40, 10])]
-    assert binary_metrics(label, score).calibration_error == pytest.approx((0.1 + 0.1) / 2)
+    assert binary(label, score)["calibration_error"] == pytest.approx((0.1 + 0.1) / 2)
 
 
 def test_calibration_bins_have_equal_counts_without_ties():
@@ -103,34 +188,6 @@ def test_the_order_of_rows_decides_nothing(rows, random):
     other = list(rows)
     random.shuffle(other)
     first, second = (
-        binary_metrics([label for label, _, _ in part], [score / 6 for _, score, _ in part])
-        for part in (rows, other)
+        binary([label for label, _, _ in part], [score / 6 for _, score, _ in part]) for part in (rows, other)
     )
-    assert first.as_dict() == pytest.approx(second.as_dict(), nan_ok=True, abs=1e-12)
-
-
-def test_by_slice_counts_every_row_once_and_calls_nulls_by_name():
-    frame = make_holdout()
-    frame.loc[:99, "department"] = None
-    rows = by_slice(frame, "department")
-    assert sum(row.n for row in rows) == len(frame)
-    assert [row.n for row in rows] == sorted((row.n for row in rows), reverse=True)
-    (none,) = [row for row in rows if row.value == NO_VALUE]
-    assert none.n == 100
-    part = frame[frame["department"] == "MEAT"]
-    (meat,) = [row for row in rows if row.value == "MEAT"]
-    assert meat.auc_candidate == pytest.approx(sk.roc_auc_score(part["label"], part["score_candidate"]))
-    assert meat.auc_champion == pytest.approx(sk.roc_auc_score(part["label"], part["score_champion"]))
-
-
-def test_by_slice_takes_categories_and_a_missing_champion():
-    frame = make_holdout().drop(columns="score_champion").astype({"department": "category"})
-    frame["department"] = frame["department"].cat.add_categories("EMPTY")
-    rows = by_slice(frame, "department")
-    assert {row.value for row in rows} == {"GROCERY", "PRODUCE", "MEAT"}
-    assert {row.auc_champion for row in rows} == {None}
-
-
-def test_by_slice_names_the_missing_column():
-    with pytest.raises(KeyError, match=r"'aisle'.*department"):
-        by_slice(make_holdout(), "aisle")
+    assert first == pytest.approx(second, nan_ok=True, abs=1e-12)

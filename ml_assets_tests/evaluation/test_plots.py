@@ -3,17 +3,15 @@ import io
 import re
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from ml_assets.evaluation.plots import (
-    COLOURS,
-    as_markdown,
-    evaluation_plot,
-    score_histogram,
-    walk_forward_plot,
-)
-from ml_assets_tests.evaluation.holdouts import make_holdout
+from ml_assets.evaluation.plots import COLOURS, importance_plot, pictures, walk_forward_plot
+from ml_assets.evaluation.plots.gain import gain
+from ml_assets.figures import as_markdown
+from ml_assets.training.target import BINARY, REGRESSION
+from ml_assets_tests.evaluation.holdouts import KINDS, make_holdout, make_regression
 
 
 def colours_of(png: bytes) -> set[str]:
@@ -28,7 +26,7 @@ def near(colour: str, found: set[str]) -> bool:
         return [int(text[i : i + 2], 16) for i in (1, 3, 5)]
 
     return any(
-        max(abs(a - b) for a, b in zip(channels(colour), channels(f), strict=True)) <= 6 for f in found
+        max(abs(a - b) for a, b in zip(channels(colour), channels(f), strict=True)) <= 8 for f in found
     )
 
 
@@ -45,56 +43,85 @@ def rows(cutoffs: int, roles=("candidate", "champion", "baseline")):
     ]
 
 
-def test_the_evaluation_plot_is_small_and_draws_all_three():
-    png = evaluation_plot(make_holdout(n=20_000))
-    assert len(png) <= 60_000
-    found = colours_of(png)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_are_small_and_draw_all_three(kind):
+    target, make = KINDS[kind]
+    drawn = pictures(target, make(n=5000))
+    assert len(drawn) >= 2
+    assert sum(map(len, drawn.values())) <= 120_000
+    found = colours_of(next(iter(drawn.values())))
     assert all(near(colour, found) for colour in COLOURS.values())
 
 
-def test_the_evaluation_plot_without_a_champion_has_none():
-    found = colours_of(evaluation_plot(make_holdout().drop(columns="score_champion")))
-    assert near(COLOURS["candidate"], found)
-    assert not near(COLOURS["champion"], found)
+def test_without_a_champion_none_is_drawn():
+    drawn = pictures(BINARY, make_holdout().drop(columns="score_champion"))
+    for png in drawn.values():
+        found = colours_of(png)
+        assert near(COLOURS["candidate"], found)
+        assert not near(COLOURS["champion"], found)
 
 
-def test_the_same_holdout_gives_the_same_picture():
-    assert evaluation_plot(make_holdout()) == evaluation_plot(make_holdout())
+def test_the_same_holdout_gives_the_same_pictures():
+    assert pictures(REGRESSION, make_regression(n=300)) == pictures(REGRESSION, make_regression(n=300))
 
 
-@pytest.mark.parametrize("draw", [evaluation_plot, score_histogram])
-def test_nothing_to_draw_is_said_in_words(draw):
-    frame = make_holdout()
-    with pytest.raises(ValueError, match="both classes; the labels are 0"):
-        draw(frame.assign(label=0))
-    with pytest.raises(ValueError, match="both classes; the labels are none"):
-        draw(frame.head(0))
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_draw_is_said_in_words(kind):
+    target, make = KINDS[kind]
+    frame = make(n=300)
+    with pytest.raises(ValueError, match="the labels are 0"):
+        pictures(target, frame.assign(label=0))
+    with pytest.raises(ValueError, match="the labels are none"):
+        pictures(target, frame.head(0))
+    spoiled = frame.assign(**{c: float("nan") for c in frame if c.startswith("score_candidate")})
     with pytest.raises(ValueError, match="score_candidate has values"):
-        draw(frame.assign(score_candidate=float("nan")))
+        pictures(target, spoiled)
+
+
+def test_amounts_below_0_have_no_gain():
+    frame = make_regression()
+    assert list(pictures(REGRESSION, frame)) == [
+        "Scores against labels, errors, calibration",
+        "Gain and lift",
+    ]
+    assert len(pictures(REGRESSION, frame.assign(label=frame["label"] - 10))) == 1
+
+
+def test_a_constant_score_can_be_drawn():
+    assert pictures(REGRESSION, make_regression().assign(score_candidate=3.0, score_champion=3.0))
+    assert pictures(BINARY, make_holdout().assign(score_candidate=0.3))
+
+
+def test_gain_is_the_share_found_among_the_highest_scores():
+    share, found = gain(np.array([0.0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.9]))
+    assert list(share) == [0, 0.25, 0.75, 1]
+    assert list(found) == [0, 0.5, 1, 1]
 
 
 def test_the_walk_forward_plot_takes_gaps_and_one_cutoff():
-    gap = [
-        *rows(8),
-        {"cutoff": date(2017, 7, 2), "role": "candidate", "auc": float("nan"), "average_precision": None},
-    ]
-    found = colours_of(walk_forward_plot(gap))
+    metrics = {"auc": "AUC", "average_precision": "Average precision"}
+    gap = [*rows(8), {"cutoff": date(2017, 7, 2), "role": "candidate", "auc": float("nan")}]
+    found = colours_of(walk_forward_plot(gap, metrics))
     assert all(near(colour, found) for colour in COLOURS.values())
-    assert len(walk_forward_plot(rows(60))) <= 60_000
-    assert walk_forward_plot(rows(1, roles=("candidate", "baseline")))
+    assert len(walk_forward_plot(rows(60), metrics)) <= 60_000
+    assert walk_forward_plot(rows(1, roles=("candidate", "baseline")), {"auc": "AUC"})
 
 
-def test_the_walk_forward_plot_needs_rows():
+def test_the_walk_forward_plot_needs_rows_and_metrics():
     with pytest.raises(ValueError, match="rows is empty"):
-        walk_forward_plot([])
+        walk_forward_plot([], {"auc": "AUC"})
+    with pytest.raises(ValueError, match="metrics is empty"):
+        walk_forward_plot(rows(2), {})
 
 
-def test_the_histogram_draws_the_scores():
-    assert near("#ffffff", colours_of(score_histogram(make_holdout())))
+def test_importance_is_drawn_as_bars():
+    assert near(COLOURS["candidate"], colours_of(importance_plot({f"f{i}": i / 10 for i in range(40)})))
+    with pytest.raises(ValueError, match="no importance"):
+        importance_plot({})
 
 
 def test_markdown_holds_the_picture():
-    png = score_histogram(make_holdout())
+    png = importance_plot({"trips": 1.0})
     found = re.fullmatch(
         r"!\[scores\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", as_markdown(png, "scores")
     )

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from ml_assets.monitoring.performance import PerformanceError, performance, performance_rows
+from ml_assets.training.target import BINARY, REGRESSION, Target
 
 
 def outcomes(seed: int = 0, rows: int = 300) -> pd.DataFrame:
@@ -21,26 +22,26 @@ def test_each_cohort_has_its_own_metrics() -> None:
         outcomes(seed).assign(as_of=pd.Timestamp(as_of), model_version=version)
         for seed, (as_of, version) in enumerate([("2017-09-10", 1), ("2017-09-03", 2), ("2017-09-03", 1)])
     ]
-    cohorts = performance(pd.concat(parts))
-    assert [(c.as_of, c.model_version) for c in cohorts] == [
+    cohorts = performance(pd.concat(parts), BINARY)
+    assert [(c["as_of"], c["model_version"]) for c in cohorts] == [
         (date(2017, 9, 3), 1),
         (date(2017, 9, 3), 2),
         (date(2017, 9, 10), 1),
     ]
     part, cohort = parts[2], cohorts[0]
-    assert (cohort.n, cohort.positives) == (300, part["label"].sum())
-    assert cohort.auc == pytest.approx(roc_auc_score(part["label"], part["score"]))
-    assert cohort.average_precision == pytest.approx(average_precision_score(part["label"], part["score"]))
-    assert cohort.brier == pytest.approx(brier_score_loss(part["label"], part["score"]))
-    assert cohort.calibration_ratio == pytest.approx(part["score"].mean() / part["label"].mean())
+    assert (cohort["n"], cohort["positives"]) == (300, part["label"].sum())
+    assert cohort["auc"] == pytest.approx(roc_auc_score(part["label"], part["score"]))
+    assert cohort["average_precision"] == pytest.approx(average_precision_score(part["label"], part["score"]))
+    assert cohort["brier"] == pytest.approx(brier_score_loss(part["label"], part["score"]))
+    assert cohort["calibration_ratio"] == pytest.approx(part["score"].mean() / part["label"].mean())
 
 
 def test_one_class_leaves_out_what_is_undefined() -> None:
     frame = outcomes().assign(label=0, as_of=pd.Timestamp("2017-09-03"), model_version=1)
-    (cohort,) = performance(frame)
-    assert (cohort.n, cohort.positives) == (300, 0)
-    assert (cohort.auc, cohort.calibration_ratio) == (None, None)
-    assert cohort.brier is not None
+    (cohort,) = performance(frame, BINARY)
+    assert (cohort["n"], cohort["positives"]) == (300, 0)
+    assert (cohort["auc"], cohort["calibration_ratio"]) == (None, None)
+    assert cohort["brier"] is not None
 
 
 def test_dates_from_duckdb_stay_dates_and_rows_fit_a_table(con: duckdb.DuckDBPyConnection) -> None:
@@ -48,7 +49,7 @@ def test_dates_from_duckdb_stay_dates_and_rows_fit_a_table(con: duckdb.DuckDBPyC
         "SELECT DATE '2017-09-03' AS as_of, 1::BIGINT AS model_version, (range % 3 = 0)::INT AS label, "
         "range / 20.0 AS score FROM range(20)"
     ).df()
-    table = performance_rows(performance(frame))
+    table = performance_rows(performance(frame, BINARY), BINARY)
     assert table.schema.field("as_of").type == pa.date32()
     assert table.to_pylist()[0]["as_of"] == date(2017, 9, 3)
     assert table.to_pylist()[0]["n"] == 20
@@ -56,19 +57,36 @@ def test_dates_from_duckdb_stay_dates_and_rows_fit_a_table(con: duckdb.DuckDBPyC
 
 def test_no_rows_give_no_cohorts_but_a_table() -> None:
     frame = pd.DataFrame({"as_of": [], "model_version": [], "label": [], "score": []})
-    assert performance(frame) == []
-    assert performance_rows([]).num_rows == 0
-    assert performance_rows([]).column_names[0] == "as_of"
+    assert performance(frame, BINARY) == []
+    assert performance_rows([], BINARY).num_rows == 0
+    assert performance_rows([], BINARY).column_names[0] == "as_of"
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     frame = outcomes().assign(as_of=pd.Timestamp("2017-09-03"), model_version=1)
     with pytest.raises(PerformanceError, match="score is missing among label, as_of"):
-        performance(frame.drop(columns="score"))
+        performance(frame.drop(columns="score"), BINARY)
     wrong = frame.astype({"label": float})
     wrong.loc[:2, "label"] = np.nan
     wrong.loc[0, "score"] = np.inf
     with pytest.raises(
-        PerformanceError, match=r"label is not 0 or 1 in 3 rows; score is not a finite number in 1 rows"
+        PerformanceError, match=r"label is no binary label in 3 rows; score is not a finite number in 1 rows"
     ):
-        performance(wrong)
+        performance(wrong, BINARY)
+
+
+def test_amounts_and_classes_have_metrics_of_their_own() -> None:
+    frame = outcomes().assign(as_of=pd.Timestamp("2017-09-03"), model_version=1)
+    (amount,) = performance(frame, REGRESSION)
+    assert amount["mae"] == pytest.approx((frame["label"] - frame["score"]).abs().mean())
+    assert performance_rows([amount], REGRESSION).num_rows == 1
+    with pytest.raises(PerformanceError, match="label is no regression label in 300 rows"):
+        performance(frame.assign(label=np.inf), REGRESSION)
+    target = Target("multiclass", ("soon", "later", "never"))
+    classes = np.random.default_rng(0).dirichlet([1, 1, 1], len(frame))
+    label = np.arange(len(frame)) % 3
+    given = frame.assign(probabilities=list(classes), label=label)
+    (cohort,) = performance(given, target)
+    assert cohort["log_loss"] == pytest.approx(-np.log(classes[np.arange(len(frame)), label]).mean())
+    with pytest.raises(PerformanceError, match="probabilities is missing"):
+        performance(given.drop(columns="probabilities"), target)

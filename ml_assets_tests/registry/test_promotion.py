@@ -1,432 +1,332 @@
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from dataclasses import replace
 
-import duckdb
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ml_assets.lake import Lake, Table, connect
-from ml_assets.registry import Registry, Version
-from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion import (
-    Verdict,
-    log_promotion,
-    plan,
+    Book,
+    Moved,
+    Outcome,
+    approve,
+    follow,
+    override,
     promote,
-    read_verdicts,
-    reference,
-    rollback,
-    withdrawn,
+    promote_version,
+)
+from ml_assets_tests.registry.shelf import (
+    HOLDOUT,
+    MODEL,
+    POLICY,
+    Shelf,
+    decide,
+    moves,
+    train,
+    under,
+    verdict,
+    week,
 )
 
-START = date(2017, 4, 2)
-MODEL = "lapse"
+
+def promoted(book: Book) -> Outcome:
+    return promote(book, who="ada", run="r1")
 
 
-def week(n: int) -> date:
-    return START + timedelta(weeks=n)
-
-
-def verdict(version: int, against: int | None, *, passed: bool = True, cutoff: int | None = None) -> Verdict:
-    """The verdict on a version, trained at the week of the same number unless told otherwise."""
-    at = week(version if cutoff is None else cutoff)
-    return Verdict(at, version, against, passed, "" if passed else "is_calibrated: it is not.")
+def approved(book: Book, version: int | None = None) -> Moved:
+    return approve(book, who="ada", reason="looks good", version=version)
 
 
 @pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect() as connection:
-        yield connection
+def by_hand(book: Book) -> Book:
+    """A model with champion 1 where a person approves."""
+    decide(book, verdict(1, None))
+    promoted(book)
+    return under(book, approval="manual")
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Table:
-    return Lake(str(tmp_path / "lake")).table("lapse/promotions", "month")
+# promote
 
 
-@pytest.fixture
-def decisions(tmp_path: Path) -> Table:
-    return Lake(str(tmp_path / "lake")).table("lapse/decisions", "cutoff")
-
-
-# reference: what a candidate is compared with
-
-
-def test_a_candidate_is_compared_with_the_newest_that_passed_before_it() -> None:
-    verdicts = [verdict(1, None), verdict(2, 1, passed=False), verdict(3, 1), verdict(4, 3)]
-    assert [reference(verdicts, [], week(n)) for n in range(6)] == [None, None, 1, 1, 3, 4]
-
-
-def test_a_withdrawn_version_is_no_reference() -> None:
-    verdicts = [verdict(1, None), verdict(2, 1), verdict(3, 2)]
-    assert reference(verdicts, [3], week(9)) == 2
-    assert reference(verdicts, [3, 2, 1], week(9)) is None
-    assert reference([], [], week(9)) is None
-
-
-# plan
-
-
-def test_candidates_are_promoted_one_after_the_other_by_cutoff() -> None:
-    verdicts = [verdict(3, 2), verdict(1, None), verdict(2, 1)]
-    assert [v.version for v in plan(verdicts, [], None, None).promote] == [1, 2, 3]
-
-
-def test_the_order_is_that_of_cutoffs_not_of_versions() -> None:
-    first, second = verdict(7, None, cutoff=1), verdict(3, 7, cutoff=2)
-    assert plan([second, first], [], None, None).promote == (first, second)
-
-
-def test_a_candidate_that_failed_is_refused_with_its_reason() -> None:
-    verdicts = [verdict(1, None), verdict(2, 1, passed=False), verdict(3, 1)]
-    found = plan(verdicts, [], None, None)
-    assert [v.version for v in found.promote] == [1, 3]
-    assert found.refuse == ((verdicts[1], "is_calibrated: it is not."),)
-
-
-@pytest.mark.parametrize(
-    ("against", "champion", "said"),
-    [
-        (1, 2, "its evidence compares with version 1, but the champion is version 2: evaluate it again"),
-        (None, 2, "its evidence compares with no champion, but the champion is version 2: evaluate it again"),
-        (1, None, "its evidence compares with version 1, but the champion is none: evaluate it again"),
-    ],
-)
-def test_evidence_against_another_champion_is_stale(
-    against: int | None, champion: int | None, said: str
-) -> None:
-    stale = verdict(5, against)
-    found = plan([stale], [], champion, week(champion) if champion else None)
-    assert (found.promote, found.refuse) == ((), ((stale, said),))
-
-
-def test_a_version_that_was_rolled_back_is_not_promoted_again() -> None:
-    verdicts = [verdict(1, None), verdict(2, 1), verdict(3, 2), verdict(4, 1)]
-    found = plan(verdicts, [2], 1, week(1))
-    assert [v.version for v in found.promote] == [4]
-    assert [(v.version, why.split(";")[0]) for v, why in found.refuse] == [
-        (2, "version 2 was rolled back"),
-        (3, "its evidence compares with version 2, but the champion is version 1: evaluate it again"),
-    ]
-
-
-def test_candidates_not_newer_than_the_champion_are_left_alone() -> None:
-    verdicts = [verdict(1, None), verdict(2, 1), verdict(9, 2, cutoff=2)]
-    assert plan(verdicts, [], 2, week(2)) == plan([], [], None, None)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Verdicts, what was withdrawn, and the champion at the moment."""
-
-    verdicts: Sequence[Verdict]
-    withdrawn: Sequence[int]
-    champion: int | None
-    champion_cutoff: date | None
-
-
-@st.composite
-def situations(draw: st.DrawFn) -> Situation:
-    number = draw(st.integers(0, 7))
-    known = st.one_of(st.none(), st.integers(1, 8))
-    cutoffs = draw(st.lists(st.integers(0, 9), min_size=number, max_size=number, unique=True))
-    verdicts = [
-        Verdict(week(cutoff), version, draw(known), draw(st.booleans()), "a gate failed.")
-        for version, cutoff in enumerate(cutoffs, start=1)
-    ]
-    away = draw(st.lists(st.integers(1, 8), max_size=2, unique=True))
-    champion = draw(st.sampled_from([None, *(v for v in verdicts if v.version not in away)]))
-    return Situation(
-        verdicts, away, champion.version if champion else None, champion.cutoff if champion else None
-    )
-
-
-@settings(max_examples=300, deadline=None)
-@given(situations())
-def test_what_a_plan_never_does(given: Situation) -> None:
-    found = plan(given.verdicts, given.withdrawn, given.champion, given.champion_cutoff)
-    current = given.champion
-    for promoted in found.promote:
-        assert promoted.passed
-        assert promoted.version not in given.withdrawn
-        assert promoted.champion_version == current
-        assert given.champion_cutoff is None or promoted.cutoff > given.champion_cutoff
-        current = promoted.version
-    cutoffs = [v.cutoff for v in found.promote]
-    assert cutoffs == sorted(cutoffs)
-    refused = [v for v, _ in found.refuse]
-    waiting = [v for v in given.verdicts if given.champion_cutoff is None or v.cutoff > given.champion_cutoff]
-    assert sorted([*found.promote, *refused], key=lambda v: v.version) == sorted(
-        waiting, key=lambda v: v.version
-    )
-    assert all(why for _, why in found.refuse)
-
-
-@settings(max_examples=100, deadline=None)
-@given(situations(), st.randoms(use_true_random=False))
-def test_a_plan_does_not_depend_on_the_order_of_verdicts(given: Situation, rng: random.Random) -> None:
-    shuffled = list(given.verdicts)
-    rng.shuffle(shuffled)
-    facts = (given.withdrawn, given.champion, given.champion_cutoff)
-    assert plan(shuffled, *facts) == plan(given.verdicts, *facts)
-
-
-@settings(max_examples=100, deadline=None)
-@given(situations())
-def test_a_plan_that_was_followed_leaves_nothing_to_promote(given: Situation) -> None:
-    found = plan(given.verdicts, given.withdrawn, given.champion, given.champion_cutoff)
-    if found.promote:
-        newest = found.promote[-1]
-        assert plan(given.verdicts, given.withdrawn, newest.version, newest.cutoff).promote == ()
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.booleans(), max_size=8), st.lists(st.integers(1, 8), max_size=2, unique=True))
-def test_evidence_against_the_reference_is_never_stale(outcomes: list[bool], away: list[int]) -> None:
-    """Walking forward, each candidate judged against its reference: whatever passes can be promoted."""
-    verdicts: list[Verdict] = []
-    for version, passed in enumerate(outcomes, start=1):
-        against = reference(verdicts, away, week(version))
-        verdicts.append(verdict(version, against, passed=passed))
-    found = plan(verdicts, away, None, None)
-    assert [v.version for v in found.promote] == [
-        v.version for v in verdicts if v.passed and v.version not in away
-    ]
-
-
-# the promotion log
-
-
-def line(con: duckdb.DuckDBPyConnection, log: Table, action: str, from_version: int | None, to: int) -> None:
-    log_promotion(
-        con,
-        log,
-        model=MODEL,
-        action=action,
-        from_version=from_version,
-        to_version=to,
-        cutoff=week(to),
-        who="ada",
-        reason="because",
-    )
-
-
-def test_nothing_is_withdrawn_before_the_first_line(con: duckdb.DuckDBPyConnection, log: Table) -> None:
-    assert withdrawn(con, log) == []
-
-
-@pytest.mark.parametrize(
-    ("moves", "away"),
-    [
-        ([("promote", None, 1), ("promote", 1, 2)], []),
-        ([("promote", None, 1), ("promote", 1, 2), ("rollback", 2, 1)], [2]),
-        ([("promote", None, 1), ("promote", 1, 2), ("rollback", 2, 1), ("promote", 1, 3)], [2]),
-        ([("promote", 1, 2), ("promote", 2, 3), ("rollback", 3, 2), ("rollback", 2, 1)], [2, 3]),
-        ([("promote", 1, 2), ("rollback", 2, 1), ("rollback", 1, 2)], [1]),
-        ([("promote", 1, 2), ("rollback", 2, 1), ("promote", 1, 2)], []),
-    ],
-    ids=str,
-)
-def test_what_a_rollback_moved_away_from_is_withdrawn(
-    con: duckdb.DuckDBPyConnection, log: Table, moves: list[tuple[str, int | None, int]], away: list[int]
-) -> None:
-    for move in moves:
-        line(con, log, *move)
-    assert withdrawn(con, log) == away
-
-
-def test_a_line_says_who_did_what_when_and_why(con: duckdb.DuckDBPyConnection, log: Table) -> None:
-    before = datetime.now(tz=UTC)
-    line(con, log, "promote", None, 1)
-    columns = ["model", "action", "from_version", "to_version", "cutoff", "who", "reason"]
-    assert log.read(con, columns=columns).fetchall() == [
-        (MODEL, "promote", None, 1, week(1), "ada", "because")
-    ]
-    ((at, month),) = log.read(con, columns=["at", "month"]).fetchall()
-    assert before <= at <= datetime.now(tz=UTC)
-    assert month == at.astimezone(UTC).date().replace(day=1)
-
-
-# decision records
-
-
-def decide(con: duckdb.DuckDBPyConnection, decisions: Table, *verdicts: Verdict) -> None:
-    """Write the records of verdicts: two gates each, the second of which decides."""
-    for one in verdicts:
-        against = "NULL" if one.champion_version is None else one.champion_version
-        status = "PASS" if one.passed else "FAIL"
-        rows = con.sql(
-            f"SELECT DATE '{one.cutoff}' AS cutoff, {one.version}::BIGINT AS model_version, "
-            f"{against}::BIGINT AS champion_version, gate, status, reason FROM (VALUES "
-            f"('beats_baseline', 'PASS', 'it does.'), ('is_calibrated', '{status}', 'measured.')) "
-            "AS gates(gate, status, reason)"
-        )
-        decisions.replace(rows, between=(one.cutoff, one.cutoff), metadata={})
-
-
-def test_a_record_passes_only_if_every_gate_does(con: duckdb.DuckDBPyConnection, decisions: Table) -> None:
-    assert read_verdicts(con, decisions) == []
-    decide(con, decisions, verdict(2, 1, passed=False), verdict(1, None))
-    assert read_verdicts(con, decisions) == [
-        Verdict(week(1), 1, None, True, ""),
-        Verdict(week(2), 2, 1, False, "is_calibrated: measured."),
-    ]
-
-
-# promote and rollback
-
-
-@dataclass(frozen=True)
-class Shelf(Registry):
-    """A registry in memory: versions 1 to 9, and where the alias points."""
-
-    moves: list[int] = field(default_factory=list)
-
-    def version(self, model: str, number: int) -> Version:
-        if number > 9:
-            raise RegistryError(f"Model {model} has no version {number}.")
-        return Version(model, number, f"run {number}", {"cutoff": str(week(number))})
-
-    def champion(self, model: str) -> Version | None:
-        return self.version(model, self.moves[-1]) if self.moves else None
-
-    def set_champion(self, version: Version) -> None:
-        self.moves.append(version.number)
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf("nowhere", "nowhere")
-
-
-def moves(con: duckdb.DuckDBPyConnection, log: Table) -> list[tuple[object, ...]]:
-    return (
-        log.read(con, columns=["action", "from_version", "to_version", "cutoff", "at"])
-        .order('"at"')
-        .project("action, from_version, to_version, cutoff")
-        .fetchall()
-    )
-
-
-def test_the_alias_goes_through_every_version_that_earned_it(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, shelf: Shelf
-) -> None:
-    decide(con, decisions, verdict(1, None), verdict(2, 1, passed=False), verdict(3, 1))
-    outcome = promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r1")
-    assert shelf.moves == [1, 3]
+def test_every_version_that_earned_it_is_on_record_and_the_aliases_follow(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None), verdict(2, 1, passed=False), verdict(3, 1))
+    outcome = promoted(book)
+    assert shelf.pointing == {"champion": 3, "previous": 1}
     assert outcome.champion == shelf.version(MODEL, 3)
-    assert outcome.refused_newest == ""
-    assert moves(con, log) == [("promote", None, 1, week(1)), ("promote", 1, 3, week(3))]
-    assert promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r2").plan.promote == ()
-    assert (shelf.moves, len(moves(con, log))) == ([1, 3], 2)
+    assert (outcome.refused_newest, outcome.notes, outcome.challenger) == ("", (), None)
+    assert moves(book) == [("promote", None, 1), ("promote", 1, 3)]
+    again = promoted(book)
+    assert (again.plan.promote, again.refused_newest) == ((), "")
+    assert len(moves(book)) == 2
 
 
-def test_a_refusal_says_why_and_who_stays(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, shelf: Shelf
-) -> None:
-    decide(con, decisions, verdict(1, None, passed=False))
-    refused = promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r").refused_newest
-    assert refused == (
+def test_a_line_names_the_decision_record_it_leans_on(book: Book) -> None:
+    decide(book, verdict(1, None))
+    read = book.tables.decisions.version
+    promoted(book)
+    decide(book, verdict(2, 1))
+    (line,) = book.log().moves
+    assert line.evidence == {
+        "cutoff": str(week(1)),
+        "passed": True,
+        "compared_with": None,
+        "decisions": read,
+        "evaluation": None,
+        "holdout": HOLDOUT,
+        "policy": POLICY,
+    }
+    assert line.reason == f"passed every gate at cutoff {week(1)}; run r1"
+
+
+def test_a_refusal_says_why_and_who_stays(book: Book) -> None:
+    decide(book, verdict(1, None, passed=False))
+    assert promoted(book).refused_newest == (
         f"Version 1 of cutoff {week(1)} is not promoted. is_calibrated: measured. There is no champion yet."
     )
-    shelf.set_champion(shelf.version(MODEL, 1))
-    decide(con, decisions, verdict(2, 1, passed=False))
-    refused = promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r").refused_newest
-    assert refused.endswith("measured. Version 1 stays champion.")
-    assert not log.exists
+    assert not book.tables.promotions.exists
+    override(book, who="ada", reason="it must", version=1)
+    decide(book, verdict(2, 1, passed=False))
+    assert promoted(book).refused_newest.endswith("is_calibrated: measured. Version 1 stays champion.")
 
 
-def test_without_any_evaluation_it_says_what_to_do(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, shelf: Shelf
-) -> None:
-    outcome = promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r")
+def test_without_any_evaluation_it_says_what_to_do(book: Book) -> None:
+    outcome = promoted(book)
     assert outcome.champion is None
     assert outcome.refused_newest == (
         "There is no champion, and no candidate of lapse has been evaluated: materialize lapse/evaluation."
     )
 
 
-def test_a_rolled_back_version_stays_away(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, shelf: Shelf
+def test_what_was_overtaken_long_ago_fails_nothing(book: Book) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    decide(book, replace(verdict(9, 1), cutoff=week(1)))
+    outcome = promoted(book)
+    assert outcome.refused_newest == ""
+    assert [v.version for v, _ in outcome.plan.refuse] == [9]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda book: train(book, 5, 2), "that cutoff was trained again, as version 5"),
+        (lambda book: decide(book, replace(verdict(2, 1), policy="old")), "it was judged under old"),
+        (lambda book: decide(book, verdict(2, 7)), "compares with version 7, but the champion is version 1"),
+    ],
+    ids=["trained again", "another policy", "another champion"],
+)
+def test_stale_evidence_is_refused_in_the_same_words_everywhere(book: Book, spoil, said: str) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    decide(book, verdict(2, 1))
+    spoil(book)
+    start = f"Version 2 of cutoff {week(2)} is not promoted. "
+    refused = promoted(book).refused_newest
+    assert refused.startswith(start)
+    assert said in refused
+    why = refused.removeprefix(start).removesuffix(" Version 1 stays champion.")
+    for act in (
+        approved,
+        lambda book: approved(book, 2),
+        lambda b: promote_version(b, who="a", reason="x", version=2),
+    ):
+        with pytest.raises(RegistryError) as caught:
+            act(book)
+        assert str(caught.value) == start + why
+    assert moves(book) == [("promote", None, 1)]
+
+
+def test_a_holdout_that_changed_is_refused(by_hand: Book, shelf: Shelf) -> None:
+    decide(by_hand, verdict(2, 1))
+    promoted(by_hand)
+    assert shelf.pointing["challenger"] == 2
+    changed = under(by_hand, holdout=lambda cutoff: "other")
+    with pytest.raises(RegistryError, match="labels or features of its holdout have changed since"):
+        approved(changed)
+    assert shelf.pointing == {"champion": 1}, "what can't be approved is no challenger"
+    assert approved(under(by_hand, holdout=lambda cutoff: HOLDOUT)).after.number == 2
+
+
+# approval
+
+
+def test_what_passed_waits_until_somebody_approves(by_hand: Book, shelf: Shelf) -> None:
+    decide(by_hand, verdict(2, 1), verdict(3, 1))
+    outcome = promoted(by_hand)
+    assert (outcome.champion, outcome.challenger) == (shelf.version(MODEL, 1), shelf.version(MODEL, 3))
+    assert (outcome.refused_newest, moves(by_hand)) == ("", [("promote", None, 1)])
+    assert shelf.pointing == {"champion": 1, "challenger": 3}
+    done = approved(by_hand)
+    assert (done.before, done.after.number, done.notes) == (1, 3, ())
+    assert shelf.pointing == {"champion": 3, "previous": 1}
+    line = by_hand.log().moves[-1]
+    assert (line.action, line.who, line.reason) == ("approve", "ada", "looks good")
+    assert line.evidence is not None
+    assert line.evidence["compared_with"] == 1
+    with pytest.raises(
+        RegistryError, match=f"it was overtaken: the champion, version 3, is of the later .*{week(3)}"
+    ):
+        approved(by_hand, 2)
+
+
+def test_an_older_version_that_waits_can_be_chosen(by_hand: Book, shelf: Shelf) -> None:
+    decide(by_hand, verdict(2, 1), verdict(3, 1))
+    assert approved(by_hand, 2).after.number == 2
+    assert shelf.pointing == {"champion": 2, "previous": 1}
+    with pytest.raises(RegistryError, match="compares with version 1, but the champion is version 2"):
+        approved(by_hand)
+
+
+def test_before_the_first_champion_it_says_what_waits(book: Book) -> None:
+    book = under(book, approval="manual")
+    decide(book, verdict(1, None))
+    outcome = promoted(book)
+    assert outcome.champion is None
+    assert outcome.refused_newest == (
+        "There is no champion yet. Version 1 passed and waits: ml-assets approve lapse --why TEXT."
+    )
+    assert approved(book).before is None
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (None, "No candidate of lapse waits: nothing has passed since the champion"),
+        (2, f"Version 2 of lapse has no decision record that it passed.*of {week(2)} while .*--override"),
+        (1, "Version 1 of lapse is champion already"),
+        (12, "Model lapse has no version 12"),
+    ],
+)
+def test_what_cannot_be_approved(by_hand: Book, version: int | None, said: str) -> None:
+    with pytest.raises(RegistryError, match=said):
+        approved(by_hand, version)
+
+
+def test_a_former_champion_is_not_approved_but_rolled_back_to(by_hand: Book) -> None:
+    decide(by_hand, verdict(2, 1))
+    approved(by_hand)
+    with pytest.raises(RegistryError, match=r"was champion before; .* ml-assets rollback lapse --to 1 --why"):
+        approved(by_hand, 1)
+
+
+def test_promoting_one_version_needs_its_evidence_and_leave(by_hand: Book, book: Book) -> None:
+    decide(book, verdict(2, 1), verdict(3, 1, passed=False))
+    with pytest.raises(RegistryError, match="waits for approval: ml-assets approve lapse 2 --why"):
+        promote_version(by_hand, who="ada", reason="x", version=2)
+    with pytest.raises(RegistryError, match=r"Version 3 .* is not promoted. is_calibrated: measured"):
+        promote_version(book, who="ada", reason="x", version=3)
+    assert promote_version(book, who="ada", reason="x", version=2).after.number == 2
+    assert moves(book)[-1] == ("promote", 1, 2)
+
+
+# override
+
+
+def test_a_version_that_failed_can_be_put_there_by_name_and_reason(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None), verdict(2, 1, passed=False))
+    promoted(book)
+    for who, reason in (("", "why"), ("ada", "  ")):
+        with pytest.raises(RegistryError, match="To override version 2 of lapse, say who and why"):
+            override(book, who=who, reason=reason, version=2)
+    assert override(book, who="ada", reason="the old one is broken", version=2).before == 1
+    assert shelf.pointing == {"champion": 2, "previous": 1}
+    line = book.log().moves[-1]
+    assert (line.action, line.who, line.reason) == ("override", "ada", "the old one is broken")
+    assert line.evidence is not None
+    assert line.evidence["passed"] is False
+    decide(book, verdict(3, book.reference(week(3))))
+    assert promoted(book).champion == shelf.version(MODEL, 3)
+    with pytest.raises(RegistryError, match="Version 3 of lapse is champion already"):
+        override(book, who="ada", reason="x", version=3)
+
+
+def test_an_override_without_any_evidence_says_so(book: Book) -> None:
+    override(book, who="ada", reason="x", version=4)
+    assert book.log().moves[-1].evidence is None
+
+
+def test_a_version_of_unknown_cutoff_is_not_put_there(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shelf, "version", lambda shelf, model, number: Version(model, number, "run", {}))
+    with pytest.raises(RegistryError, match="Version 4 of lapse has no tag cutoff"):
+        override(book, who="ada", reason="x", version=4)
+
+
+# the aliases follow the log
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_killed_between_log_and_alias_the_next_call_puts_it_right(
+    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide(con, decisions, verdict(1, None), verdict(2, 1))
-    promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r")
-    away, back = rollback(con, shelf, log, model=MODEL, who="ada", reason="complaints")
-    assert (away.number, back.number, shelf.moves[-1]) == (2, 1, 1)
-    assert moves(con, log)[-1] == ("rollback", 2, 1, week(1))
-    outcome = promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r")
-    assert shelf.moves == [1, 2, 1]
-    assert "version 2 was rolled back; a newer candidate is needed" in outcome.refused_newest
-    decide(con, decisions, verdict(3, 1))
-    promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r")
-    assert shelf.moves[-1] == 3
-    rollback(con, shelf, log, model=MODEL, who="ada", reason="again")
-    assert shelf.moves[-1] == 1, "back to the version before, not to the one that was rolled back"
+    decide(book, verdict(1, None))
+    promoted(book)
+    decide(book, verdict(2, 1))
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "set_alias", die)
+        with pytest.raises(Killed):
+            promoted(book)
+    assert (shelf.pointing, book.log().champion) == ({"champion": 1}, 2)
+    outcome = promoted(book)
+    assert outcome.notes == (
+        "the alias champion of lapse said version 1, the promotion log version 2: it follows the log again",
+        "the alias previous of lapse said no version, the promotion log version 1: it follows the log again",
+    )
+    assert (shelf.pointing, len(moves(book))) == ({"champion": 2, "previous": 1}, 2)
+    assert follow(book) == ()
 
 
-def test_a_rollback_that_cannot_be_done(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, shelf: Shelf
+def test_an_alias_that_somebody_moved_by_hand_is_moved_back(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    shelf.pointing.update({"champion": 7, "challenger": 7, "mine": 7})
+    assert follow(book) == (
+        "the alias champion of lapse said version 7, the promotion log version 1: it follows the log again",
+    )
+    assert shelf.pointing == {"champion": 1, "mine": 7}
+
+
+def test_without_a_log_an_alias_is_left_alone_and_told(book: Book, shelf: Shelf) -> None:
+    shelf.pointing.update({"champion": 7, "challenger": 7})
+    (note,) = follow(book)
+    assert note.startswith("the alias champion of lapse says version 7, but there is no promotion log at ")
+    assert note.endswith("say it on record with ml-assets promote lapse 7 --override.")
+    assert shelf.pointing == {"champion": 7}
+    assert promoted(book).champion is None
+    override(book, who="ada", reason="it was champion before the lake was lost", version=7)
+    assert (follow(book), shelf.pointing) == ((), {"champion": 7})
+
+
+def test_a_version_the_registry_has_lost_is_told(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    shelf.gone.add(2)
+    lost = "champion of lapse is version 2 by the promotion log, but the registry has no such version"
+    assert follow(book)[0].startswith(lost)
+    assert shelf.pointing == {"previous": 1}
+    outcome = promoted(book)
+    assert outcome.champion is None
+    assert "version 2, is not in the registry: restore" in outcome.refused_newest
+
+
+def test_a_follower_looks_again_if_the_log_moved_meanwhile(
+    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RegistryError, match="Model lapse has no champion, so there is nothing to roll back"):
-        rollback(con, shelf, log, model=MODEL, who="ada", reason="x")
-    decide(con, decisions, verdict(1, None))
-    promote(con, shelf, decisions, log, model=MODEL, who="ada", run="r")
-    with pytest.raises(RegistryError, match=r"Version 1 of lapse is the first champion; name the .* --to"):
-        rollback(con, shelf, log, model=MODEL, who="ada", reason="x")
-    with pytest.raises(RegistryError, match="has no version 12"):
-        rollback(con, shelf, log, model=MODEL, who="ada", reason="x", to=12)
-    assert (shelf.moves, len(moves(con, log))) == ([1], 1)
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    shelf.pointing.clear()
+    once, plain = [True], Shelf.set_alias
 
+    def slow(self: Shelf, version: Version, name: str) -> None:
+        if once:
+            once.pop()
+            override(book, who="eve", reason="meanwhile", version=5)
+        plain(self, version, name)
 
-# against MLflow
-
-
-@pytest.mark.slow
-def test_promotion_and_rollback_in_mlflow(
-    con: duckdb.DuckDBPyConnection, log: Table, decisions: Table, tmp_path: Path
-) -> None:
-    import numpy as np
-    import pandas as pd
-    import xgboost as xgb
-
-    registry = Registry.below(tmp_path)
-    registry.prepare()
-    assert registry.champion(MODEL) is None
-    example = pd.DataFrame({"recency": np.linspace(0, 56, 40), "trips": np.arange(40.0) % 7})
-    logged: list[tuple[Version, bytes]] = []
-    for number in (1, 2):
-        labels = (example["recency"] > 20 * number).astype(int)
-        booster = xgb.train(
-            {"objective": "binary:logistic", "seed": 7}, xgb.DMatrix(example, labels), num_boost_round=2
-        )
-        with registry.run(MODEL, f"cutoff {week(number)}", {}):
-            version = registry.log_booster(MODEL, booster, example, {"cutoff": str(week(number))})
-        logged.append((version, bytes(booster.save_raw("ubj"))))
-    first, second = (version for version, _ in logged)
-    assert (first.number, second.number, second.cutoff) == (1, 2, week(2))
-
-    decide(con, decisions, verdict(1, None), verdict(2, 1))
-    outcome = promote(con, registry, decisions, log, model=MODEL, who="ada", run="r")
-    champion = registry.champion(MODEL)
-    assert champion == outcome.champion
-    assert champion is not None
-    assert (champion.number, champion.cutoff, champion.run_id) == (2, week(2), second.run_id)
-    assert bytes(registry.load(champion).save_raw("ubj")) == logged[1][1]
-
-    rollback(con, registry, log, model=MODEL, who="ada", reason="complaints")
-    assert registry.champion(MODEL) == replace(first, tags=registry.version(MODEL, 1).tags)
-    aliases = registry.client().get_registered_model(MODEL).aliases
-    assert {name: int(number) for name, number in aliases.items()} == {"champion": 1}
-    refused = promote(con, registry, decisions, log, model=MODEL, who="ada", run="r").refused_newest
-    assert "version 2 was rolled back" in refused
-    assert moves(con, log) == [
-        ("promote", None, 1, week(1)),
-        ("promote", 1, 2, week(2)),
-        ("rollback", 2, 1, week(1)),
-    ]
-    with pytest.raises(RegistryError, match="Model lapse has no version 7 in sqlite:"):
-        rollback(con, registry, log, model=MODEL, who="ada", reason="x", to=7)
+    monkeypatch.setattr(Shelf, "set_alias", slow)
+    follow(book)
+    assert shelf.pointing == {"champion": 5, "previous": 2}

@@ -11,6 +11,7 @@ import pytest
 from ml_assets.features import Entity
 from ml_assets.lake import Lake, Table, connect
 from ml_assets.serving import population_frame, prediction_rows
+from ml_assets.training.predictor import Scores
 
 AS_OF = date(2020, 1, 5)
 LATER = AS_OF + timedelta(days=7)
@@ -52,7 +53,7 @@ def population(
 def predicted(
     con: duckdb.DuckDBPyConnection, frame: pd.DataFrame, *, model: str = "lapse", version: int = 3
 ) -> pd.DataFrame:
-    scores = np.linspace(0.1, 0.9, len(frame))
+    scores = Scores(np.linspace(0.1, 0.9, len(frame)))
     rows = prediction_rows(
         con, frame, scores, model=model, version=version, cutoff=AS_OF, entity={"household_id": "BIGINT"}
     )
@@ -134,7 +135,7 @@ def test_null_and_the_text_null_differ(con: duckdb.DuckDBPyConnection, snapshot:
 def test_the_rows_of_the_table(con: duckdb.DuckDBPyConnection, snapshot: Table) -> None:
     write(con, snapshot)
     frame = population(con, snapshot)
-    scores = np.linspace(0.1, 0.9, len(frame))
+    scores = Scores(np.linspace(0.1, 0.9, len(frame)))
     rows = prediction_rows(
         con, frame, scores, model="lapse", version=3, cutoff=AS_OF, entity={"household_id": "BIGINT"}
     )
@@ -149,7 +150,7 @@ def test_the_rows_of_the_table(con: duckdb.DuckDBPyConnection, snapshot: Table) 
     }
     found = rows.order("as_of, household_id").fetchall()
     assert [row[1:3] for row in found] == [(h, day) for day in (AS_OF, LATER) for h in (1, 2, 4, 5)]
-    assert [row[6] for row in found] == scores.tolist()
+    assert [row[6] for row in found] == scores.expected.tolist()
     assert {row[3:5] for row in found} == {(3, AS_OF)}
     assert [row[5] for row in found] == frame["features_hash"].tolist()
 
@@ -197,3 +198,19 @@ def test_parts_of_an_id_do_not_run_together(con: duckdb.DuckDBPyConnection) -> N
         predicted(con, one, version=1)["prediction_id"][0]
         != predicted(con, other, version=12)["prediction_id"][0]
     )
+
+
+def test_of_several_classes_each_has_its_probability(con: duckdb.DuckDBPyConnection) -> None:
+    frame = pd.DataFrame({"household_id": [1, 2], "as_of": pd.Timestamp(AS_OF), "features_hash": ["a", "b"]})
+    shares = np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75]])
+    found = prediction_rows(
+        con,
+        frame,
+        Scores(shares @ np.arange(3.0), shares),
+        model="wait",
+        version=1,
+        cutoff=AS_OF,
+        entity={"household_id": "BIGINT"},
+    ).select("score, probabilities")
+    assert list(map(str, found.types)) == ["DOUBLE", "DOUBLE[]"]
+    assert found.fetchall() == [(0.5, [0.5, 0.5, 0.0]), (1.75, [0.0, 0.25, 0.75])]

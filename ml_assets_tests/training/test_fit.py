@@ -1,47 +1,31 @@
-import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml_assets.training import Train
-from ml_assets.training.fit import (
-    CATEGORIES,
-    Baseline,
-    NotTrainable,
-    check_trainable,
-    fit,
-    fit_baseline,
-    parameters,
-    score,
-)
+from ml_assets.training.fit import Fitted, NotTrainable, check_trainable, fit, loss_of
+from ml_assets.training.predictor import Scores, files_hash
+from ml_assets.training.target import BINARY, REGRESSION, Target
+from ml_assets_tests.training.estimators.examples import CLASSES, SCHEMA, SERVED, TARGETS, make_frame, quick
 
-SCHEMA = {"recency": "DOUBLE", "trips": "BIGINT", "favourite": "VARCHAR"}
-SPEC = Train(rounds=40, early_stopping=8, learning_rate=0.3, max_depth=3)
+TREES = ["xgboost", "hist_gradient_boosting"]
+NAMES = [*TREES, "logistic_regression"]
 
 
-def make_frame(rows: int = 600, seed: int = 7) -> pd.DataFrame:
-    """Rows whose label follows recency and the favourite; the last quarter is for tuning."""
-    random = np.random.default_rng(seed)
-    recency = random.uniform(0, 56, rows)
-    favourite = random.choice(["DELI", "FUEL", "MEAT"], rows)
-    odds = 0.15 * (recency - 28) + np.where(favourite == "FUEL", 1.5, -0.5)
-    frame = pd.DataFrame(
-        {
-            "recency": np.where(random.random(rows) < 0.05, np.nan, recency),
-            "trips": random.integers(0, 20, rows).astype("float64"),
-            "favourite": pd.Series(favourite, dtype=object).mask(random.random(rows) < 0.05, None),
-            "label": (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(int),
-            "split": np.where(np.arange(rows) < rows * 3 // 4, "train", "tune"),
-        }
-    )
-    return frame
-
-
-@pytest.fixture(scope="module")
-def frame() -> pd.DataFrame:
-    return make_frame()
+def scores(fitted: Fitted, **columns: list[Any]) -> np.ndarray:
+    """Scores of rows of these values; the same mean row otherwise."""
+    count = len(next(iter(columns.values())))
+    usual = {"recency": 25.0, "trips": 3.0, "favourite": "DELI", "loyal": "true"}
+    frame = pd.DataFrame({c: columns.get(c, [value] * count) for c, value in usual.items()})
+    return fitted.predictor.score(frame).expected
 
 
 # what can't be learnt from
@@ -53,178 +37,325 @@ def rows(**split: list[int]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "target", "said"),
     [
         (
             rows(),
+            BINARY,
             r"The training set of cutoff 2017-04-02 has no rows: no label has matured by then, or the "
             r"population is empty\. Take a later cutoff",
         ),
         (
             rows(train=[0, 1]),
+            BINARY,
             r"The training set of cutoff 2017-04-02 has no tune rows: it needs labels of more cutoffs",
         ),
-        (rows(tune=[0, 1]), r"has no train rows: .*Materialize labels and snapshots further back"),
+        (rows(tune=[0, 1]), BINARY, r"has no train rows: .*Materialize labels and snapshots further back"),
         (
             rows(train=[0, 0, 0], tune=[0, 1]),
+            BINARY,
             r"All 3 train labels of cutoff 2017-04-02 are 0: .*Check the label's condition and the population",
         ),
-        (rows(train=[0, 1], tune=[1, 1]), r"All 2 tune labels of cutoff 2017-04-02 are 1: "),
+        (rows(train=[0, 1], tune=[1, 1]), REGRESSION, r"All 2 tune labels of cutoff 2017-04-02 are 1: "),
+        (
+            rows(train=[0, 1, 0], tune=[0, 2]),
+            CLASSES,
+            r"cutoff 2017-04-02 has no train row of class never\. .*give the label wider classes",
+        ),
     ],
-    ids=["empty", "no tune", "no train", "one class in train", "one class in tune"],
+    ids=["empty", "no tune", "no train", "one class in train", "one amount in tune", "a class unseen"],
 )
-def test_what_cannot_be_learnt_from_says_why(frame: pd.DataFrame, said: str) -> None:
+def test_what_cannot_be_learnt_from_says_why(frame: pd.DataFrame, target: Target, said: str) -> None:
     with pytest.raises(NotTrainable, match=said):
-        check_trainable(frame, "2017-04-02")
+        check_trainable(frame, "2017-04-02", target)
 
 
-def test_both_classes_in_both_splits_will_do() -> None:
-    check_trainable(rows(train=[0, 1], tune=[1, 0]), "2017-04-02")
+def test_all_classes_in_train_and_two_in_tune_will_do() -> None:
+    check_trainable(rows(train=[0, 1], tune=[1, 0]), "2017-04-02", BINARY)
+    check_trainable(rows(train=[0, 1, 2], tune=[1, 0]), "2017-04-02", CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"), [("xgboost", "poisson"), ("xgboost", "tweedie"), (TREES[1], "poisson")]
+)
+def test_a_loss_for_amounts_refuses_a_label_below_0(name: str, loss: str) -> None:
+    frame = make_frame("regression")
+    spec = Train(estimator=name, parameters={"loss": loss, "rounds": 5})
+    assert fit(frame, SCHEMA, spec, REGRESSION).tune_loss > 0
+    with pytest.raises(NotTrainable, match=f"loss is {loss}, which is for labels of 0 and more; .* is -2"):
+        fit(frame.assign(label=frame["label"].where(frame.index != 3, -2.0)), SCHEMA, spec, REGRESSION)
+
+
+def test_without_a_cuda_device_it_says_so_and_does_not_use_the_cpu() -> None:
+    with pytest.raises(
+        NotTrainable, match=r"device is cuda, and XGBoost finds no CUDA device here: .*nvidia-smi"
+    ):
+        fit(make_frame(), SCHEMA, quick("xgboost", device="cuda"), BINARY)
 
 
 # the fit
 
 
-def test_the_same_frame_gives_the_same_bytes(frame: pd.DataFrame) -> None:
-    first, second = fit(frame, SCHEMA, SPEC), fit(frame.copy(), SCHEMA, SPEC)
-    assert first.booster.save_raw() == second.booster.save_raw()
-    assert (first.curves, first.importance) == (second.curves, second.importance)
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_the_same_rows_give_the_same_files_and_others_do_not(name: str, kind: str, tmp_path: Path) -> None:
+    frame = make_frame(kind)
+    other = frame.assign(label=frame["label"].where(frame.index != 0, (frame["label"] + 1) % 2))
+    hashes = []
+    for n, given_rows in enumerate([frame, frame.copy(), other]):
+        fit(given_rows, SCHEMA, quick(name), TARGETS[kind]).predictor.save(tmp_path / str(n))
+        hashes.append(files_hash(tmp_path / str(n)))
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_another_seed_or_another_value_gives_another_model(frame: pd.DataFrame) -> None:
-    raw = fit(frame, SCHEMA, SPEC).booster.save_raw()
-    assert fit(frame, SCHEMA, SPEC.model_copy(update={"seed": 8})).booster.save_raw() != raw
-    changed = frame.assign(label=[1 - frame["label"][0], *frame["label"][1:]])
-    assert fit(changed, SCHEMA, SPEC).booster.save_raw() != raw
+@pytest.mark.parametrize("name", TREES)
+def test_another_seed_gives_another_model(name: str) -> None:
+    frame = make_frame()
+    half = {"max_features": 0.5} if name == "hist_gradient_boosting" else {}
+    found = [
+        fit(frame, SCHEMA, quick(name, seed=seed), BINARY, parameters=half).tune_loss for seed in (7, 7, 8)
+    ]
+    assert found[0] == found[1] != found[2]
 
 
-def test_the_fit_stops_at_the_best_round_on_tune(frame: pd.DataFrame) -> None:
-    fitted = fit(frame, SCHEMA, SPEC.model_copy(update={"rounds": 400}))
-    curve = fitted.curves["tune"]
-    assert fitted.best_iteration == int(np.argmin(curve)) < 399
-    assert fitted.booster.num_boosted_rounds() == fitted.best_iteration + 1
-    assert len(curve) == len(fitted.curves["train"]) == fitted.best_iteration + 9
-    assert curve[fitted.best_iteration] < curve[0]
-
-
-def test_the_fit_learns_and_tells_from_what(frame: pd.DataFrame) -> None:
-    fitted = fit(frame, SCHEMA, SPEC)
-    assert sum(fitted.importance.values()) == pytest.approx(1)
-    assert list(fitted.importance) == list(SCHEMA)
-    assert fitted.importance["recency"] > fitted.importance["favourite"] > fitted.importance["trips"]
-    scores = score(fitted.booster, make_frame(seed=8))
-    labels = make_frame(seed=8)["label"]
-    assert scores[labels == 1].mean() > scores[labels == 0].mean() + 0.2
-
-
-def test_categories_come_from_train_alone(frame: pd.DataFrame) -> None:
-    only_in_tune = frame.copy()
-    only_in_tune.loc[only_in_tune.index[-1], "favourite"] = "ZOO"
-    fitted = fit(only_in_tune, SCHEMA, SPEC)
-    assert fitted.categories == {"favourite": ["DELI", "FUEL", "MEAT"]}
-    assert json.loads(fitted.booster.attr(CATEGORIES) or "") == fitted.categories
-    assert fitted.booster.feature_types == ["float", "float", "c"]
-
-
-@pytest.mark.parametrize(
-    ("given", "parameter", "value"),
-    [
-        ({"learning_rate": 0.5}, "learning_rate", 0.5),
-        ({"max_depth": 2}, "max_depth", 2),
-        ({"subsample": 0.4}, "subsample", 0.4),
-        ({"colsample_bytree": 0.4}, "colsample_bytree", 0.4),
-        ({"reg_lambda": 9}, "reg_lambda", 9),
-        ({"min_child_weight": 2}, "min_child_weight", 2),
-        ({"seed": 11}, "seed", 11),
-    ],
-    ids=str,
-)
-def test_what_is_declared_reaches_the_fit(given: dict[str, Any], parameter: str, value: float) -> None:
-    assert parameters(Train(**given))[parameter] == value
-
-
-# scoring
-
-
-def test_an_unseen_category_scores_as_a_missing_one(frame: pd.DataFrame) -> None:
-    booster = fit(frame, SCHEMA, SPEC).booster
-    inputs = pd.DataFrame(
-        {"recency": [10.0] * 4, "trips": [3.0] * 4, "favourite": ["ZOO", None, "FUEL", "DELI"]}
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_fit_stops_at_the_best_round_on_tune(name: str, kind: str) -> None:
+    told: list[tuple[int, float]] = []
+    fitted = fit(
+        make_frame(kind),
+        SCHEMA,
+        quick(name),
+        TARGETS[kind],
+        parameters={"rounds": 400},
+        report=lambda step, loss: told.append((step, loss)),
     )
-    unseen, missing, fuel, deli = score(booster, inputs)
+    curve = fitted.curves["tune"]
+    assert fitted.rounds == int(np.argmin(curve)) + 1 < 390
+    assert len(curve) == len(fitted.curves["train"]) == fitted.rounds + 8
+    assert told == list(enumerate(curve, 1))
+    assert curve[fitted.rounds - 1] < curve[0]
+    if kind != "regression" or name == "xgboost":
+        assert fitted.tune_loss == pytest.approx(min(curve), rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_the_fit_learns(name: str, kind: str) -> None:
+    fitted, unseen = fit(make_frame(kind), SCHEMA, quick(name), TARGETS[kind]), make_frame(kind, seed=8)
+    found = fitted.predictor.score(unseen).expected
+    assert np.corrcoef(found, unseen["label"])[0, 1] > 0.55
+    assert fitted.train_loss < loss_of_nothing(unseen, TARGETS[kind]) * 0.85
+    assert fitted.tune_loss < loss_of_nothing(unseen, TARGETS[kind]) * 0.85
+
+
+def loss_of_nothing(frame: pd.DataFrame, target: Target) -> float:
+    labels = frame["label"].to_numpy()
+    if target.kind == "regression":
+        return float(labels.std())
+    shares = np.bincount(labels) / len(labels)
+    return float(-(shares * np.log(shares)).sum())
+
+
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_tune_decides_when_to_stop_and_nothing_else(name: str, kind: str) -> None:
+    """Categories and scales come from train alone."""
+    frame = make_frame(kind)
+    changed = frame.copy()
+    last = changed.index[-1]
+    changed.loc[last, ["favourite", "recency"]] = ["ZOO", 1e6]
+    spec = quick(name)
+    few = {} if name == "logistic_regression" else {"rounds": 3}
+    first, second = (fit(f, SCHEMA, spec, TARGETS[kind], parameters=few) for f in (frame, changed))
+    np.testing.assert_array_equal(
+        first.predictor.score(frame).expected, second.predictor.score(frame).expected
+    )
+
+
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_an_unseen_category_is_as_a_missing_one(name: str, kind: str) -> None:
+    fitted = fit(make_frame(kind), SCHEMA, quick(name), TARGETS[kind])
+    unseen, missing, fuel, deli = scores(fitted, favourite=["ZOO", None, "FUEL", "DELI"])
     assert unseen == missing
     assert fuel > deli
 
 
-def test_scores_are_probabilities_in_the_order_of_the_rows(frame: pd.DataFrame) -> None:
-    booster = fit(frame, SCHEMA, SPEC).booster
-    scores = score(booster, frame)
-    assert (scores.shape, scores.dtype) == ((len(frame),), np.dtype("float64"))
-    assert ((scores > 0) & (scores < 1)).all()
-    backwards = frame.iloc[::-1][["favourite", "label", "trips", "recency"]]
-    np.testing.assert_array_equal(score(booster, backwards), scores[::-1])
-
-
-def test_a_booster_scores_the_same_after_it_was_stored(frame: pd.DataFrame) -> None:
-    import xgboost as xgb
-
-    booster = fit(frame, SCHEMA, SPEC).booster
-    again = xgb.Booster()
-    again.load_model(bytearray(booster.save_raw("ubj")))
-    np.testing.assert_array_equal(score(again, frame), score(booster, frame))
-
-
-# the baseline
-
-
-def test_the_baseline_follows_one_feature(frame: pd.DataFrame) -> None:
-    baseline = fit_baseline(frame, "recency")
-    low, high = baseline.score(pd.DataFrame({"recency": [1.0, 55.0]}))
-    assert 0 < low < high < 1
-    assert len(baseline.rates) == len(baseline.edges) + 1 == 10
-    assert list(baseline.edges) == sorted(set(baseline.edges))
-
-
-def test_the_baseline_is_the_shrunk_rate_of_a_bin() -> None:
-    labelled = pd.DataFrame(
-        {"split": "train", "x": [1.0] * 30 + [2.0] * 10, "label": [0] * 24 + [1] * 6 + [1] * 10}
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_that_say_nothing_do_no_harm(name: str) -> None:
+    frame = make_frame().assign(
+        empty=np.nan, blank=pd.Series([None] * 600, dtype=object), constant=3.0, shop="one"
     )
-    baseline = fit_baseline(labelled, "x", bins=4)
-    overall = 16 / 40
-    np.testing.assert_allclose(
-        baseline.score(pd.DataFrame({"x": [1.0, 2.0]})),
-        [(6 + 20 * overall) / 50, (10 + 20 * overall) / 30],
+    schema = SCHEMA | {"empty": "DOUBLE", "blank": "VARCHAR", "constant": "DOUBLE", "shop": "VARCHAR"}
+    fitted = fit(frame, schema, quick(name), BINARY)
+    late = frame.assign(empty=5.0, blank="now", constant=np.nan, shop=None)
+    found = fitted.predictor.score(late).expected
+    assert np.corrcoef(found, fitted.predictor.score(frame).expected)[0, 1] > 0.99
+
+
+def test_numbers_only_will_do_for_all() -> None:
+    for name in NAMES:
+        fitted = fit(make_frame(), {"recency": "DOUBLE", "trips": "BIGINT"}, quick(name), BINARY)
+        assert fitted.tune_loss < 0.69
+
+
+# weights and balance
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_of_weight_2_is_the_row_twice(name: str) -> None:
+    """XGBoost and the linear model count weights only. The trees of scikit-learn count rows too, in the smallest
+    leaf and in the support of a category, so here they have small leaves and numbers only."""
+    frame = make_frame().assign(recency=lambda f: f["recency"].round())
+    heavy = frame["favourite"] == "MEAT"
+    every = {
+        "xgboost": {"subsample": 1.0, "colsample_bytree": 1.0},
+        "hist_gradient_boosting": {"max_features": 1.0, "min_samples_leaf": 1},
+        "logistic_regression": {},
+    }[name]
+    weighed = frame.assign(weight=np.where(heavy, 2.0, 1.0))
+    twice = pd.concat([frame, frame[heavy]], ignore_index=True).assign(weight=1.0)
+    schema = {"recency": "DOUBLE", "trips": "BIGINT"} if name == "hist_gradient_boosting" else SCHEMA
+    spec = quick(name, weight="case when favourite = 'MEAT' then 2 else 1 end")
+    first, second = (fit(f, schema, spec, BINARY, parameters=every) for f in (weighed, twice))
+    plain = fit(weighed, schema, quick(name), BINARY, parameters=every)
+    found = [fitted.predictor.score(frame).expected for fitted in (first, second, plain)]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert np.abs(found[0] - found[2]).max() > 5e-3
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_a_weight_that_is_none_is_refused(wrong: float) -> None:
+    frame = make_frame().assign(weight=1.0)
+    frame.loc[[3, 5], "weight"] = wrong
+    with pytest.raises(
+        NotTrainable, match=r"train.weight gives 2 of 450 train rows no weight above 0, .*: 1 / trips"
+    ):
+        fit(frame, SCHEMA, quick("xgboost", weight="1 / trips"), BINARY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_balanced_probabilities_are_calibrated(name: str) -> None:
+    """One label in 12: the balanced fit sees half of each, and yet tells the share that is there."""
+    random = np.random.default_rng(3)
+    frame = make_frame(rows=4000)
+    few = frame["label"].to_numpy() * (random.random(4000) < 0.16)
+    frame = frame.assign(label=few)
+    balanced = fit(frame, SCHEMA, quick(name, balance=True), BINARY).predictor
+    assert balanced.class_weights == pytest.approx(
+        [0.5 / (1 - p) if k == 0 else 0.5 / p for k in (0, 1) for p in [few[:3000].mean()]]
     )
+    found = balanced.score(frame).expected
+    raw = balanced.estimator.predict_proba(frame[list(SCHEMA)])[:, 1]
+    assert found.mean() == pytest.approx(few.mean(), abs=0.015)
+    assert raw.mean() > 3 * few.mean()
 
 
-def test_the_baseline_learns_from_train_alone(frame: pd.DataFrame) -> None:
-    changed = frame.copy()
-    changed.loc[changed["split"] == "tune", ["label", "recency"]] = [1, 999.0]
-    assert fit_baseline(changed, "recency") == fit_baseline(frame, "recency")
+def test_balance_counts_weights() -> None:
+    frame = make_frame().assign(weight=lambda f: np.where(f["label"] == 1, 3.0, 1.0))
+    first, second = fit(
+        frame, SCHEMA, quick("xgboost", balance=True, weight="x"), BINARY
+    ).predictor.class_weights
+    train = frame[frame["split"] == "train"]
+    assert second * 3 * train["label"].sum() == pytest.approx(first * (1 - train["label"]).sum())
 
 
-def test_nulls_have_a_rate_of_their_own() -> None:
-    labelled = pd.DataFrame(
-        {"split": "train", "x": [1.0, 2.0, 3.0, 4.0] * 25 + [np.nan] * 100, "label": [0] * 100 + [1] * 100}
+# monotone
+
+
+@pytest.fixture(scope="module")
+def bound() -> Mapping[str, Fitted]:
+    """Fits that must not rise with recency, though the label does."""
+    ways = {"recency": "decreasing", "trips": "increasing"}
+    return {
+        f"{name} {kind}": fit(make_frame(kind), SCHEMA, quick(name, monotone=ways), TARGETS[kind])
+        for name in TREES
+        for kind in ("binary", "regression")
+    }
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    values=st.lists(st.floats(-10, 100), min_size=2, max_size=40).map(sorted),
+    usual=st.floats(-10, 100),
+    favourite=st.sampled_from(["DELI", "FUEL", "MEAT", "ZOO", None]),
+)
+def test_monotone_holds_for_any_values(
+    bound: Mapping[str, Fitted], values: list[float], usual: float, favourite: str | None
+) -> None:
+    count = len(values)
+    columns = {
+        "recency": [*values, *[usual] * count],
+        "trips": [*[usual] * count, *values],
+        "favourite": [favourite] * 2 * count,
+    }
+    for fitted in bound.values():
+        by_recency, by_trips = np.split(scores(fitted, **columns), 2)
+        assert (np.diff(by_recency) <= 0).all()
+        assert (np.diff(by_trips) >= 0).all()
+
+
+def test_without_monotone_the_score_rises_with_recency() -> None:
+    for name in TREES:
+        low, high = scores(fit(make_frame(), SCHEMA, quick(name), BINARY), recency=[5.0, 50.0])
+        assert high > low + 0.2
+
+
+# what the spec can't do for this target
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "said"),
+    [
+        (
+            {"estimator": "logistic_regression"},
+            "regression",
+            "logistic_regression is for a binary or multiclass label, and this one is a regression; choose xgboost or "
+            "hist_gradient_boosting",
+        ),
+        ({"balance": True}, "regression", "balance makes classes weigh the same, and a regression has none"),
+        ({"monotone": {"recency": "increasing"}}, "multiclass", "monotone holds for one score"),
+        (
+            {"monotone": {"recncy": "increasing"}},
+            "binary",
+            "monotone: no feature recncy; did you mean recency",
+        ),
+        (
+            {"monotone": {"favourite": "increasing"}},
+            "binary",
+            "favourite is VARCHAR, and categories have no order",
+        ),
+    ],
+)
+def test_what_cannot_serve_the_target_is_refused(given: dict[str, Any], kind: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fit(make_frame(kind), SCHEMA, Train.model_validate(given), TARGETS[kind])
+
+
+# loss
+
+
+def test_the_loss_by_hand() -> None:
+    label = np.array([0, 1])
+    assert loss_of(BINARY, label, Scores(np.array([0.2, 0.5]))) == pytest.approx(-np.log([0.8, 0.5]).mean())
+    assert loss_of(REGRESSION, label, Scores(np.array([3.0, 5.0]))) == pytest.approx(np.sqrt((9 + 16) / 2))
+    several = Scores(np.array([0.5, 0.5]), np.array([[0.7, 0.1, 0.2], [0.2, 0.5, 0.3]]))
+    assert loss_of(CLASSES, label, several) == pytest.approx(-np.log([0.7, 0.5]).mean())
+    assert loss_of(BINARY, label, Scores(np.array([1.0, 1.0]))) == pytest.approx(18.02, abs=0.01), "finite"
+
+
+# the import
+
+
+def test_the_spec_imports_nothing_heavy() -> None:
+    heavy = "{'xgboost', 'sklearn', 'optuna', 'mlflow', 'scipy', 'matplotlib', 'pandera', 'pandas', 'skops'}"
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from ml_assets.training import Train; from ml_assets.training import fit, search, importance\n"
+            "for name in ('hist_gradient_boosting', 'logistic_regression'): Train(estimator=name)\n"
+            f"print(sorted({heavy} & set(sys.modules)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    baseline = fit_baseline(labelled, "x")
-    known, missing = baseline.score(pd.DataFrame({"x": [2.0, np.nan]}))
-    assert missing == pytest.approx((100 + 10) / 120) == baseline.missing
-    assert known < 0.5 < missing
-
-
-def test_a_feature_of_nulls_only_gives_one_rate() -> None:
-    labelled = pd.DataFrame({"split": "train", "x": [np.nan] * 4, "label": [0, 0, 0, 1]})
-    baseline = fit_baseline(labelled, "x")
-    assert baseline.edges == ()
-    np.testing.assert_allclose(baseline.score(pd.DataFrame({"x": [np.nan, 3.0]})), [0.25, 0.25])
-
-
-@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0], [1.0, np.nan, np.nan, 2.0], [np.nan] * 4], ids=str)
-def test_the_baseline_survives_json(values: list[float]) -> None:
-    labelled = pd.DataFrame({"split": "train", "x": values, "label": [0, 1, 1, 0]})
-    baseline = fit_baseline(labelled, "x", bins=3)
-    again = Baseline.from_json(baseline.to_json())
-    assert again == baseline
-    inputs = pd.DataFrame({"x": [-1.0, 1.5, 9.0, np.nan]})
-    np.testing.assert_array_equal(again.score(inputs), baseline.score(inputs))
+    assert said.stdout == "[]\n", said.stderr

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.training.frames import FrameError, categories_of, check_frame, to_matrix
+from ml_assets.training.target import BINARY, REGRESSION, Target
 
 SCHEMA = {"recency": "DOUBLE", "trips": "BIGINT", "favourite": "VARCHAR", "is_member": "BOOLEAN"}
 GOOD: dict[str, list[Any]] = {
@@ -25,7 +26,7 @@ def frame(**changed: list[Any]) -> pd.DataFrame:
 
 def test_a_good_frame_gets_the_models_types() -> None:
     given = frame()
-    found = check_frame(given, SCHEMA, entity=["household_id"], labelled=True)
+    found = check_frame(given, SCHEMA, entity=["household_id"], target=BINARY)
     assert found["recency"].dtype == found["trips"].dtype == np.dtype("float64")
     assert found["favourite"].tolist()[::2] == ["MEAT", "DELI"]
     assert found["is_member"].tolist()[::2] == ["True", "False"]
@@ -35,13 +36,13 @@ def test_a_good_frame_gets_the_models_types() -> None:
 
 def test_a_scoring_input_needs_no_label() -> None:
     given = frame().drop(columns="label")
-    assert len(check_frame(given, SCHEMA, entity=["household_id"], labelled=False)) == 3
+    assert len(check_frame(given, SCHEMA, entity=["household_id"], target=None)) == 3
     with pytest.raises(FrameError, match="The training set breaks its contract"):
-        check_frame(given, SCHEMA, entity=["household_id"], labelled=True)
+        check_frame(given, SCHEMA, entity=["household_id"], target=BINARY)
 
 
 def test_an_empty_frame_is_good() -> None:
-    assert check_frame(frame().head(0), SCHEMA, entity=["household_id"], labelled=True).empty
+    assert check_frame(frame().head(0), SCHEMA, entity=["household_id"], target=BINARY).empty
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_an_empty_frame_is_good() -> None:
 )
 def test_a_bad_frame_names_column_rule_and_rows(changed: dict[str, list[Any]], said: str) -> None:
     with pytest.raises(FrameError) as refused:
-        check_frame(frame(**changed), SCHEMA, entity=["household_id"], labelled=True)
+        check_frame(frame(**changed), SCHEMA, entity=["household_id"], target=BINARY)
     assert pd.Series([str(refused.value)]).str.contains(said).all(), str(refused.value)
     assert str(refused.value).startswith("The training set breaks its contract. ")
     assert "Look at the snapshot's checks first" in str(refused.value)
@@ -67,7 +68,24 @@ def test_a_bad_frame_names_column_rule_and_rows(changed: dict[str, list[Any]], s
 def test_every_problem_is_named_at_once() -> None:
     bad = frame(recency=[np.inf, 1.0, 2.0], label=[0, 1, 5])
     with pytest.raises(FrameError, match=r"label: .*; recency: "):
-        check_frame(bad, SCHEMA, entity=["household_id"], labelled=True)
+        check_frame(bad, SCHEMA, entity=["household_id"], target=BINARY)
+
+
+def test_labels_and_weights_are_those_of_the_target() -> None:
+    several = Target("multiclass", ("soon", "later", "never"))
+    assert (
+        check_frame(frame(label=[0, 1, 2]), SCHEMA, entity=["household_id"], target=several)["label"].sum()
+        == 3
+    )
+    amounts = check_frame(frame(label=[0, -2.5, 7]), SCHEMA, entity=["household_id"], target=REGRESSION)
+    assert amounts["label"].tolist() == [0.0, -2.5, 7.0]
+    for bad in ([0.0, np.nan, 1.0], [0.0, np.inf, 1.0]):
+        with pytest.raises(FrameError, match="label: "):
+            check_frame(frame(label=bad), SCHEMA, entity=["household_id"], target=REGRESSION)
+    assert "weight" in check_frame(frame(weight=[1, 0.5, 2]), SCHEMA, entity=["household_id"], target=BINARY)
+    for bad in ([1.0, 0.0, 1.0], [1.0, np.nan, 1.0], [1.0, np.inf, 1.0]):
+        with pytest.raises(FrameError, match="weight: "):
+            check_frame(frame(weight=bad), SCHEMA, entity=["household_id"], target=BINARY)
 
 
 @pytest.mark.parametrize("missing", [["trips"], ["trips", "favourite"], ["household_id"], ["as_of"]], ids=str)
@@ -75,17 +93,17 @@ def test_a_missing_column_is_named(missing: list[str]) -> None:
     with pytest.raises(
         FrameError, match=rf"The frame has no column {', '.join(missing)}; it has .*Materialize"
     ):
-        check_frame(frame().drop(columns=missing), SCHEMA, entity=["household_id"], labelled=False)
+        check_frame(frame().drop(columns=missing), SCHEMA, entity=["household_id"], target=None)
 
 
 def test_categories_are_sorted_and_without_nulls() -> None:
-    checked = check_frame(frame(), SCHEMA, entity=["household_id"], labelled=True)
+    checked = check_frame(frame(), SCHEMA, entity=["household_id"], target=BINARY)
     assert categories_of(checked, SCHEMA) == {"favourite": ["DELI", "MEAT"], "is_member": ["False", "True"]}
 
 
 def test_the_matrix_codes_categories_and_unseen_ones_as_nan() -> None:
     checked = check_frame(
-        frame(favourite=["MEAT", None, "FUEL"]), SCHEMA, entity=["household_id"], labelled=True
+        frame(favourite=["MEAT", None, "FUEL"]), SCHEMA, entity=["household_id"], target=BINARY
     )
     columns = ["favourite", "trips", "recency", "is_member"]
     matrix = to_matrix(checked, columns, {"favourite": ["DELI", "MEAT"], "is_member": ["False", "True"]})
@@ -98,10 +116,10 @@ def test_the_matrix_codes_categories_and_unseen_ones_as_nan() -> None:
 
 
 def test_the_matrix_of_a_column_of_nulls_only() -> None:
-    checked = check_frame(frame(favourite=[None] * 3), SCHEMA, entity=["household_id"], labelled=True)
+    checked = check_frame(frame(favourite=[None] * 3), SCHEMA, entity=["household_id"], target=BINARY)
     assert to_matrix(checked, ["favourite"], {"favourite": ["DELI"]})["favourite"].isna().all()
 
 
 def test_the_matrix_keeps_the_index() -> None:
-    checked = check_frame(frame(), SCHEMA, entity=["household_id"], labelled=True).iloc[[2, 0]]
+    checked = check_frame(frame(), SCHEMA, entity=["household_id"], target=BINARY).iloc[[2, 0]]
     assert to_matrix(checked, ["trips"], {}).index.tolist() == [2, 0]

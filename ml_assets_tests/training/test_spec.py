@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ml_assets.training import Cutoffs, Label, Train
-from ml_assets.training.spec import split_as_ofs
+from ml_assets.training.estimators import estimator_class
+from ml_assets.training.spec import Search, split_as_ofs
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
+OWN = "ml_assets_tests.training.estimators.own"
 START = date(2017, 4, 2)
 WEEKLY = Cutoffs(start=START)
 WEEK = timedelta(weeks=1)
@@ -86,16 +88,86 @@ def test_another_history_says_how_to_write_it(history: object) -> None:
         ({"history": 3, "tune": 3}, r"train: history \(3 cutoffs\) must be longer than tune \(3\)"),
         ({"history": 0}, "must be longer than tune"),
         ({"tune": 0}, "greater than or equal to 1"),
-        ({"estimator": "forest"}, "Input should be 'xgboost'"),
-        ({"learning_rate": 0}, "greater than 0"),
-        ({"subsample": 1.1}, "less than or equal to 1"),
-        ({"epochs": 3}, "Extra inputs are not permitted"),
+        ({"estimator": "forest"}, "no estimator forest; there are xgboost, hist_gradient_boosting"),
+        (
+            {"parameters": {"learning_rate": 0}},
+            "parameters of xgboost: learning_rate: Input should be greater",
+        ),
+        ({"parameters": {"subsample": 1.1}}, "subsample: Input should be less than or equal to 1"),
+        (
+            {"parameters": {"max_depht": 3}},
+            "train.parameters of xgboost: no parameter max_depht; did you mean max_depth",
+        ),
+        ({"parameters": {"reg_lambda": float("nan")}}, "reg_lambda: Input should be a finite number"),
+        (
+            {"estimator": "hist_gradient_boosting", "parameters": {"max_depth": 3}},
+            "no parameter max_depth; there are rounds, early_stopping",
+        ),
+        (
+            {"estimator": f"{OWN}.ByCategory", "parameters": {"priro": 3}},
+            "no parameter priro; did you mean prior",
+        ),
+        (
+            {"estimator": f"{OWN}.ByCategory", "parameters": {"prior": 0}},
+            "ByCategory: prior: .* greater than 0",
+        ),
+        ({"estimator": f"{OWN}.LacksLoad"}, "LacksLoad lacks load"),
+        ({"learning_rate": 0.1}, "Extra inputs are not permitted"),
+        (
+            {"estimator": "logistic_regression", "monotone": {"recency": "increasing"}},
+            "logistic_regression can't keep to monotone; xgboost and hist_gradient_boosting can",
+        ),
+        (
+            {"estimator": "hist_gradient_boosting", "device": "cuda"},
+            "hist_gradient_boosting fits on cpu, not on cuda",
+        ),
+        (
+            {"search": {"space": {"depth": [2, 8]}}},
+            "train.search.space of xgboost: no parameter depth; did you mean max_depth",
+        ),
+        (
+            {"search": {"space": {"max_depth": [8, 2]}}},
+            r"the lowest comes before the highest, unlike in \[8, 2\]",
+        ),
+        ({"search": {"space": {"max_depth": [0, 8, "log"]}}}, "by log the lowest is more than 0"),
+        (
+            {"search": {"space": {"max_depth": [2, 4, 8]}}},
+            r"\[lowest, highest\], .* or a list of words, not \[2, 4",
+        ),
+        (
+            {"search": {"space": {"max_depth": [2, 40]}}},
+            "search.space of xgboost: max_depth: .* less than or equal",
+        ),
+        (
+            {"search": {"space": {"max_depth": [2.5, 8]}}},
+            "search.space of xgboost: max_depth: .* valid integer",
+        ),
+        ({"search": {"space": {"max_depth": [6, 8]}}}, r"max_depth is 4, outside of its space \[6.0, 8.0\]"),
+        ({"search": {"space": {"loss": ["poisson", "tweedie"]}}}, "loss is what a fit minimises"),
+        ({"search": {"trials": 0}}, "greater than or equal to 1"),
     ],
     ids=str,
 )
 def test_an_invalid_fit(train: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Train(**train)
+
+
+def test_the_space_of_a_search_is_the_estimators_own_or_the_given_one() -> None:
+    assert Train(search=Search()).search_space == estimator_class("xgboost").space
+    given = Train.model_validate({"search": {"space": {"max_depth": [2, 8], "reg_lambda": [1, 9, "log"]}}})
+    assert given.search_space == {"max_depth": (2, 8), "reg_lambda": (1, 9, "log")}
+    assert Train().search is None
+
+
+def test_an_estimator_without_a_space_needs_one() -> None:
+    with pytest.raises(ValidationError, match=r"NoSpace has no space of its own; give search.space"):
+        Train(estimator=f"{OWN}.NoSpace", search=Search())
+
+
+def test_monotone_ways() -> None:
+    spec = Train(monotone={"recency": "increasing", "trips": "decreasing"})
+    assert spec.monotone_ways == {"recency": 1, "trips": -1}
 
 
 def test_only_weekly_cutoffs() -> None:

@@ -1,0 +1,52 @@
+"""Pictures of more than one holdout: metrics over cutoffs, and what a model leans on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_assets.evaluation.plots.canvas import COLOURS, legend
+from ml_assets.figures import figure_of, png, titles
+
+_BARS = 20
+"""Features whose importance is drawn: the greatest."""
+
+
+def walk_forward_plot(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, str]) -> bytes:
+    """Metrics over cutoffs, one panel per metric and one line per role, as one PNG.
+
+    ``rows`` have cutoff (a date), role and numbers by name; ``metrics`` are those to draw, with their titles.
+    Undefined and missing numbers leave a gap. Raises ValueError without rows or metrics.
+    """
+    if not rows or not metrics:
+        raise ValueError(f"there are no metrics to draw: {'metrics' if rows else 'rows'} is empty")
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    figure, panels = figure_of(len(metrics), height=3.2)
+    for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
+        for role in reversed(COLOURS):
+            found = sorted((row for row in rows if row["role"] == role), key=lambda row: row["cutoff"])
+            if found:
+                numbers = (row.get(metric) for row in found)
+                values = [float("nan") if number is None else float(number) for number in numbers]
+                moments: Any = [row["cutoff"] for row in found]
+                axes.plot(moments, values, color=COLOURS[role], label=role, lw=1.6, marker="o", ms=3)
+        titles(axes, f"{title} by cutoff", "", "")
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    legend(panels[0])
+    return png(figure)
+
+
+def importance_plot(importance: Mapping[str, float]) -> bytes:
+    """The greatest shares of importance as bars, the greatest on top. Raises ValueError without a feature."""
+    if not importance:
+        raise ValueError("there is no importance to draw: the mapping is empty")
+    shown = sorted(importance.items(), key=lambda item: (-item[1], item[0]))[:_BARS]
+    figure, (axes,) = figure_of(1, width=7.6, height=0.7 + 0.24 * len(shown))
+    names, values = zip(*reversed(shown), strict=True)
+    axes.barh(range(len(shown)), values, color=COLOURS["candidate"], height=0.65)
+    axes.set_yticks(range(len(shown)), names)
+    axes.grid(False, axis="y")
+    rest = len(importance) - len(shown)
+    titles(axes, "Importance" + (f", without {rest} lesser features" if rest else ""), "", "")
+    return png(figure)

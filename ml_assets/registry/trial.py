@@ -1,0 +1,146 @@
+"""A trial of registered models in a fresh process: does each load there, and give the scores it gave when fitted?
+
+The process reads a JSON object per line, and answers each with one. It imports neither MLflow nor Dagster: what it
+needs stands in the model's artifact.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTOR = "predictor"
+DATA = f"data/{PREDICTOR}"
+"""The folder of the predictor within a model's artifact, where MLflow puts it."""
+SINGLE_ROWS = 100
+"""How many rows are scored one by one, to see how long one takes."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the fresh process found."""
+
+    scores: tuple[float, ...]
+    """Of the rows it was given; empty with an error."""
+    differing: tuple[str, ...]
+    """Requirements of the artifact that are installed in another version, or not at all."""
+    size_bytes: int
+    latency_ms: float
+    """Median of single rows."""
+    latency_p99_ms: float
+    error: str = ""
+
+
+class TrialProcess:
+    """A process that tries models, for as long as there are any to try."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+
+    def run(self, artifact: Path, rows: "pd.DataFrame") -> Trial:
+        """Load the model of an artifact's folder and score rows of its features."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            rows.to_parquet(path)
+            asked = json.dumps({"artifact": str(artifact), "rows": str(path)})
+            to, answers = self._pipes()
+            try:
+                to.write(asked + "\n")
+                to.flush()
+                answer = answers.readline()
+            except BrokenPipeError:
+                answer = ""
+        if not answer:
+            code = self.process.wait()
+            return Trial((), (), size_of(artifact), 0.0, 0.0, f"the process ended with exit code {code}")
+        found = json.loads(answer)
+        return Trial(tuple(found.pop("scores")), tuple(found.pop("differing")), **found)
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        return self.process.stdin, self.process.stdout
+
+
+@contextmanager
+def trial_process() -> Iterator[TrialProcess]:
+    """A fresh process for trials, of one thread, as one that serves requests; it ends with the body."""
+    command = [sys.executable, "-c", "from ml_assets.registry.trial import main; main()"]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=one_thread
+    )
+    try:
+        yield TrialProcess(process)
+    finally:
+        process.communicate()
+
+
+def size_of(artifact: Path) -> int:
+    """Bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in artifact.rglob("*") if path.is_file())
+
+
+def differing_requirements(artifact: Path) -> list[str]:
+    """The pins of the artifact's requirements.txt that are not met here, in words."""
+    found = []
+    for line in (artifact / "requirements.txt").read_text().splitlines():
+        name, _, pinned = line.partition("==")
+        try:
+            here = version(name)
+        except PackageNotFoundError:
+            found.append(f"{name} {pinned} is pinned, and not installed")
+            continue
+        if here != pinned:
+            found.append(f"{name} {pinned} is pinned, {here} is installed")
+    return found
+
+
+def tried(artifact: Path, rows: Path) -> Trial:
+    """Load and score in this process."""
+    import pandas as pd
+
+    from ml_assets.training.predictor import load_predictor
+
+    size, differing = size_of(artifact), tuple(differing_requirements(artifact))
+    try:
+        predictor = load_predictor(artifact / DATA)
+        frame = pd.read_parquet(rows)
+        scores = tuple(map(float, predictor.score(frame).expected))
+        times = []
+        for n in range(min(SINGLE_ROWS, len(frame))):
+            started = time.perf_counter()
+            predictor.score(frame.iloc[n : n + 1])
+            times.append((time.perf_counter() - started) * 1000)
+    except Exception as error:
+        return Trial((), differing, size, 0.0, 0.0, f"{type(error).__name__}: {error}")
+    return Trial(scores, differing, size, statistics.median(times), quantile(times, 0.99))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of the values reaches at most."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def main() -> None:
+    """Answer a line with a line."""
+    from dataclasses import asdict
+
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answers.write(json.dumps(asdict(tried(Path(asked["artifact"]), Path(asked["rows"])))) + "\n")
+        answers.flush()

@@ -1,0 +1,129 @@
+"""A model's records in a scratch lake, and a registry in memory; importable without pytest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+
+from ml_assets.lake import Lake, Table
+from ml_assets.registry import Registry, Version
+from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.promotion import Book
+from ml_assets.registry.verdicts import Rules, Verdict
+
+START = date(2017, 4, 2)
+MODEL = "lapse"
+POLICY = "policy-of-today"
+HOLDOUT = "holdout-of-then"
+
+
+def week(n: int) -> date:
+    return START + timedelta(weeks=n)
+
+
+def verdict(version: int, against: int | None, *, passed: bool = True, cutoff: int | None = None) -> Verdict:
+    """The verdict on a version, trained at the week of the same number unless told otherwise."""
+    at = week(version if cutoff is None else cutoff)
+    reason = "" if passed else "is_calibrated: measured."
+    return Verdict(at, version, against, passed, reason, HOLDOUT, POLICY)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that promotion knows."""
+
+    lake: Lake
+    model: str = MODEL
+
+    def _table(self, name: str, by: str = "cutoff") -> Table:
+        return self.lake.table(f"{self.model}/{name}", by)
+
+    @property
+    def candidate(self) -> Table:
+        return self._table("candidate")
+
+    @property
+    def evaluation(self) -> Table:
+        return self._table("evaluation")
+
+    @property
+    def decisions(self) -> Table:
+        return self._table("decisions")
+
+    @property
+    def promotions(self) -> Table:
+        return self._table("promotions", "month")
+
+    @property
+    def training_set(self) -> Table:
+        return self._table("training_set")
+
+
+@dataclass(frozen=True)
+class Shelf(Registry):
+    """A registry in memory: versions 1 to 9, and where the aliases point."""
+
+    pointing: dict[str, int] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+
+    def version(self, model: str, number: int) -> Version:
+        if number > 9 or number in self.gone:
+            raise RegistryError(f"Model {model} has no version {number}.")
+        return Version(model, number, f"run {number}", {"cutoff": str(week(number))})
+
+    def versions(self, model: str | None = None) -> list[Version]:
+        return [self.version(model or MODEL, n) for n in range(1, 10) if n not in self.gone]
+
+    def alias(self, model: str, name: str) -> Version | None:
+        return self.version(model, self.pointing[name]) if name in self.pointing else None
+
+    def aliases(self, model: str) -> dict[str, int]:
+        return dict(self.pointing)
+
+    def set_alias(self, version: Version, name: str) -> None:
+        self.pointing[name] = version.number
+
+    def delete_alias(self, model: str, name: str) -> None:
+        self.pointing.pop(name, None)
+
+
+def book_of(con: duckdb.DuckDBPyConnection, lake: Lake, registry: Registry, model: str = MODEL) -> Book:
+    return Book(con, registry, Tables(lake, model), model, Rules(POLICY))
+
+
+def under(book: Book, **rules: Any) -> Book:
+    """The same book under other rules."""
+    return replace(book, rules=replace(book.rules, **rules))
+
+
+def train(book: Book, version: int, cutoff: int | None = None) -> None:
+    """Put a candidate on record."""
+    at = week(version if cutoff is None else cutoff)
+    rows = book.con.sql(f"SELECT DATE '{at}' AS cutoff, {version}::BIGINT AS model_version")
+    book.tables.candidate.replace(rows, between=(at, at), metadata={})
+
+
+def decide(book: Book, *verdicts: Verdict, statuses: Sequence[str] = ("PASS",)) -> None:
+    """Train the versions and write the records of their verdicts: two gates each, the second of which decides."""
+    for one in verdicts:
+        train(book, one.version, (one.cutoff - START).days // 7)
+        against, policy, holdout = (
+            "NULL" if value is None else f"'{value}'"
+            for value in (one.champion_version, one.policy, one.holdout)
+        )
+        status = statuses[0] if one.passed else "FAIL"
+        rows = book.con.sql(
+            f"SELECT DATE '{one.cutoff}' AS cutoff, {one.version}::BIGINT AS model_version, "
+            f"{against}::BIGINT AS champion_version, gate, status, 'seen' AS observed, 'wanted' AS required, reason, "
+            f"{holdout}::VARCHAR AS holdout, {policy}::VARCHAR AS policy FROM (VALUES "
+            f"('beats_baseline', 'PASS', 'it does.'), ('is_calibrated', '{status}', 'measured.')) "
+            "AS gates(gate, status, reason)"
+        )
+        book.tables.decisions.replace(rows, between=(one.cutoff, one.cutoff), metadata={})
+
+
+def moves(book: Book) -> list[tuple[str, int | None, int]]:
+    """The lines of the log: what was done, from which version, to which."""
+    return [(move.action, move.from_version, move.to_version) for move in book.log().moves]
