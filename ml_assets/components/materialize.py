@@ -179,7 +179,11 @@ def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) 
         tags=range_tags(*phase.between) if phase.between else {},
         raise_on_error=False,
     )
-    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+    failed = [
+        c
+        for c in result.get_asset_check_evaluations()
+        if not c.passed and c.blocking and c.severity is dg.AssetCheckSeverity.ERROR
+    ]
     return Done(phase, result.success and not failed, time.perf_counter() - started, tuple(_messages(result)))
 
 

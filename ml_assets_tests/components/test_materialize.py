@@ -1,6 +1,9 @@
 """Materializing from a script: what it tells."""
 
-from ml_assets.components.materialize import materialize
+import dagster as dg
+import pytest
+
+from ml_assets.components.materialize import Phase, materialize, run_phase
 from ml_assets_tests.components.house import House
 
 
@@ -15,3 +18,25 @@ def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) 
     assert "churn: there is no champion, because no cutoff has mature labels yet" in told[-1]
     assert "matures once" in told[-1]
     assert house.registry.champion("churn") is None
+
+
+@pytest.mark.parametrize(
+    ("severity", "success"),
+    [(dg.AssetCheckSeverity.WARN, True), (dg.AssetCheckSeverity.ERROR, False)],
+    ids=["warn", "error"],
+)
+def test_a_check_that_warns_holds_nothing_up(
+    house: House, severity: dg.AssetCheckSeverity, success: bool
+) -> None:
+    @dg.asset
+    def measured() -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    @dg.asset_check(asset=measured, blocking=True)
+    def holds() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, severity=severity, description="not looked at")
+
+    defs = dg.Definitions(assets=[measured], asset_checks=[holds], executor=dg.in_process_executor)
+    done = run_phase(defs, house.instance, Phase("measured", (dg.AssetKey("measured"),), None))
+    assert done.success is success
+    assert done.messages == (f"{severity.value} measured holds: not looked at",)

@@ -10,13 +10,15 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+OF_A_MODEL = {
+    *("labels", "training_set", "candidate", "evaluation"),
+    *("champion", "predictions", "performance", "drift"),
+}
 GROUPS = {
     "transactions": {"raw", "events", "quarantine"},
     "household_features": {"tiles", "snapshot"},
-    "lapse": {
-        *("labels", "training_set", "candidate", "evaluation"),
-        *("champion", "predictions", "performance", "drift"),
-    },
+    "lapse": OF_A_MODEL,
+    "spend_next_28d": OF_A_MODEL,
 }
 ASSETS = {asset for assets in GROUPS.values() for asset in assets}
 ARGUMENTS = [
