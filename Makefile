@@ -88,6 +88,6 @@ lock: ## resolve the dependencies anew into requirements.lock and requirements-b
 
 clean: ## remove tables, models and the Dagster instance; landing files and .venv stay
 	@if [ -x $(BIN)/ml-assets ]; then $(BIN)/ml-assets down; fi
-	@for folder in data/lake data/mlflow .dagster; do \
+	@for folder in data/lake data/mlflow data/training .dagster; do \
 	  if [ -e "$(ROOT)/$$folder" ]; then echo "removing $(ROOT)/$$folder"; rm -rf "$(ROOT)/$$folder"; fi; \
 	done

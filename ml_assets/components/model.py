@@ -243,9 +243,12 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
                     )
         try:
             self.gates.metric_of(self.label.target)
+        except ValueError as error:
+            raise FeatureError(f"model {name}: {error}", str(self.gates.metric)) from error
+        try:
             self.train.check_serves(self.label.target, known)
         except ValueError as error:
-            raise FeatureError(f"model {name}: {error}", name) from error
+            raise FeatureError(f"model {name}: {error}", self.train.estimator) from error
         return bound
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -74,6 +74,27 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     ),
     "an unknown column in the label": (MODEL, '"amount >= 0"', '"amuont >= 0"', "did you mean amount?"),
     "an unknown slice": (MODEL, "slices: [channel]", "slices: [chanel]", "did you mean channel?"),
+    "an unknown group to be treated alike": (
+        *(MODEL, "slices: [channel]", "groups: [chanel]"),
+        "model churn, groups: no column chanel; did you mean channel?",
+    ),
+    "an unknown column in the weight": (
+        *(MODEL, "    history:", "    weight: visitz_7d + 1\n    history:"),
+        "model churn, train.weight: no column visitz_7d; did you mean visits_7d?",
+    ),
+    "a monotone text": (
+        *(MODEL, "    history:", "    monotone: {channel: increasing}\n    history:"),
+        "model churn, train.monotone: channel is a VARCHAR; a number is needed",
+    ),
+    "an unknown estimator": (
+        *(MODEL, "    history:", "    estimator: xgbost\n    history:"),
+        "no estimator xgbost; did you mean xgboost?",
+    ),
+    "a metric of another target": (
+        *(MODEL, "    draws: 200", "    metric: r2\n    draws: 200"),
+        "model churn: gates.metric: a binary target is compared by auc or average_precision, not r2",
+    ),
+    "two labels at once": (MODEL, "within: 7d", 'count: "true", within: 7d', "found absent and count"),
     "a baseline of text": (MODEL, "baseline: mean_amount", "baseline: channel", "a number is needed"),
 }
 PROJECT = """

@@ -59,6 +59,7 @@ def build(
     tables: tuple[Table, Table],
     cutoff: date = CUTOFF,
     features: Sequence[str] = ("recency", "favourite"),
+    train: Train = TRAIN,
 ) -> TrainingSet:
     return build_training_set(
         con,
@@ -68,7 +69,7 @@ def build(
         features=features,
         label=LABEL,
         cutoffs=Cutoffs(start=START),
-        train=TRAIN,
+        train=train,
     )
 
 
@@ -180,3 +181,14 @@ def test_a_feature_the_snapshot_does_not_have(
     write(con, tables)
     with pytest.raises(LakeError, match=r"Table group/snapshot has no column spend; .*Materialize it again"):
         build(con, tables, features=("recency", "spend"))
+
+
+def test_rows_weigh_what_the_expression_says(
+    con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
+) -> None:
+    write(con, tables)
+    halving = TRAIN.model_copy(update={"weight": "recency * pow(0.5, (cutoff - as_of) / 14)"})
+    found = build(con, tables, train=halving)
+    rows = found.rows.select("household_id, as_of, weight").fetchall()
+    assert rows == [(who, day, who * 1.5 * 0.5 ** ((CUTOFF - day).days / 14)) for who, day, _ in rows]
+    assert found.digest != build(con, tables).digest
