@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from ml_assets.training.target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.evaluation import Costs
     from ml_assets.registry import Version
     from ml_assets.registry.trial import TrialProcess
 
@@ -41,7 +39,7 @@ DECISION_COLUMNS = {
     "holdout": "VARCHAR",
     "policy": "VARCHAR",
 }
-GATE_COLUMNS = ("name", "status", "observed", "required", "reason")
+GATE_COLUMNS = ("status", "observed", "required", "reason")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,6 @@ class Judged:
     metric_rows: list[dict[str, Any]]
     gate_rows: list[dict[str, Any]]
     slice_rows: list[dict[str, Any]]
-    report: str
     seconds: float
 
     @property
@@ -68,33 +65,17 @@ class Judged:
 
 
 def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> Judged:
-    """Score the holdout with all three, judge, and write metrics, decision record and report."""
+    """Score the holdout with all three, judge, and write metrics, decision record, report and card."""
     from ml_assets.evaluation.report import evaluation_report
-    from ml_assets.evaluation.slices import by_slice
-    from ml_assets.registry.card import card_markdown
-    from ml_assets.registry.card_page import card_html
-    from ml_assets.training.baseline import Baseline
 
     started = time.perf_counter()
-    model, tables, registry = place.model, place.tables, place.registry
-    spec, target = model.spec, model.spec.label.target
-    metric = spec.gates.metric_of(target)
-    record = _record(place.con, tables, cutoff)
+    model, registry, spec = place.model, place.registry, place.model.spec
+    target, metric = spec.label.target, spec.gates.metric_of(spec.label.target)
+    record = _record(place.con, place.tables, cutoff)
     candidate = registry.version(model.name, record["model_version"])
     champion = _champion_of_that_time(place, cutoff)
     holdout = holdout_of(place.con, model, place.lake, cutoff)
-    roles = {
-        "candidate": registry.load(candidate).score(holdout),
-        "baseline": Baseline.from_json(record["baseline"]).score(holdout),
-    }
-    digests = [digest_of(holdout), None]
-    if champion is not None:
-        roles["champion"] = registry.load(champion).score(holdout)
-        digests[1] = digest_of(holdout)
-    columns = {
-        name: column for role, scores in roles.items() for name, column in scores.columns(role).items()
-    }
-    scored = holdout.assign(**columns)
+    scored, digests = _scored(place, record, holdout, candidate, champion)
     facts = _facts(place, cutoff, champion, digests)
     served = _served(place, trials, candidate, record, cutoff)
     judged_by: dict[str, Any] = {
@@ -106,18 +87,10 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     }
     decision = judge(scored, facts, spec.gates, served=served, **judged_by)
     metric_rows = _metric_rows(scored, model, cutoff, candidate, champion)
-    gate_rows = [{name: getattr(gate, name) for name in GATE_COLUMNS} for gate in decision.gates]
-    gate_rows = [{"gate": row.pop("name"), **row} for row in gate_rows]
+    gate_rows = [{"gate": g.name} | {name: getattr(g, name) for name in GATE_COLUMNS} for g in decision.gates]
+    parts = _parts(scored, model, metric)
     history = _earlier_metrics(place, cutoff)
     metric_rows[0]["seconds"] = time.perf_counter() - started
-    slice_rows = [
-        {"kind": "slice", "column": c, **vars(row)}
-        for c in spec.slices
-        for row in by_slice(scored, c, target, metric)
-    ]
-    group_rows = _group_rows(scored, target, spec.groups, spec.costs)
-    shared = {"cutoff": cutoff, "model_version": candidate.number}
-    parts = [shared | row for row in [*slice_rows, *group_rows]]
     _write(place, cutoff, candidate, champion, metric_rows, gate_rows, parts, facts.digest_candidate)
     report = evaluation_report(
         model=model.name,
@@ -135,34 +108,58 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
         **judged_by,
     )
     own = {f"holdout_{name}": float(metric_rows[0][name]) for name in METRICS[target.kind]}
+    _file(place, candidate, own, report, len(holdout), facts.digest_candidate)
+    slice_rows = [row for row in parts if row["kind"] == "slice"]
+    seconds = time.perf_counter() - started
+    return Judged(cutoff, candidate.run_id, scored, decision, metric_rows, gate_rows, slice_rows, seconds)
+
+
+def _scored(
+    place: Workplace,
+    record: dict[str, Any],
+    holdout: "pd.DataFrame",
+    candidate: "Version",
+    champion: "Version | None",
+) -> "tuple[pd.DataFrame, list[str | None]]":
+    """The holdout with the scores of all roles, and the digests of the rows that candidate and champion scored."""
+    from ml_assets.training.baseline import Baseline
+
+    roles = {
+        "candidate": place.registry.load(candidate).score(holdout),
+        "baseline": Baseline.from_json(record["baseline"]).score(holdout),
+    }
+    digests = [digest_of(holdout), None]
+    if champion is not None:
+        roles["champion"] = place.registry.load(champion).score(holdout)
+        digests[1] = digest_of(holdout)
+    columns = {
+        name: column for role, scores in roles.items() for name, column in scores.columns(role).items()
+    }
+    return holdout.assign(**columns), digests
+
+
+def _file(
+    place: Workplace, candidate: "Version", metrics: dict[str, float], report: str, rows: int, digest: str
+) -> None:
+    """Add to the candidate's MLflow run what came of its evaluation: metrics, report, card and the holdout."""
+    from ml_assets.registry.card import card_markdown
+    from ml_assets.registry.card_page import card_html
+
+    model, registry = place.model, place.registry
     card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
-    registry.log_result(
-        candidate.run_id,
-        own,
-        {
-            "evaluation/report.html": report,
-            "card/card.md": card_markdown(card),
-            "card/card.html": card_html(card),
-        },
-    )
+    files = {
+        "evaluation/report.html": report,
+        "card/card.md": card_markdown(card),
+        "card/card.html": card_html(card),
+    }
+    registry.log_result(candidate.run_id, metrics, files)
     registry.log_dataset(
         candidate.run_id,
         model.group.feature_types,
-        rows=len(holdout),
+        rows=rows,
         name="holdout",
-        digest=facts.digest_candidate[:32],
-        source=tables.labels.uri,
-    )
-    return Judged(
-        cutoff,
-        candidate.run_id,
-        scored,
-        decision,
-        metric_rows,
-        gate_rows,
-        slice_rows,
-        report,
-        time.perf_counter() - started,
+        digest=digest[:32],
+        source=place.tables.labels.uri,
     )
 
 
@@ -222,29 +219,27 @@ def _metric_rows(
     return rows
 
 
-def _group_rows(
-    scored: "pd.DataFrame", target: Target, groups: Sequence[str], costs: "Costs | None"
-) -> list[dict[str, Any]]:
-    """How the candidate treats each group, as rows of the table ``slices``."""
+def _parts(scored: "pd.DataFrame", model: Bound, metric: str) -> list[dict[str, Any]]:
+    """The slices with the metric of every role, and how the candidate treats each group: rows of ``slices``."""
     from ml_assets.evaluation.arrays import as_floats, labels_of
     from ml_assets.evaluation.fairness import by_group
+    from ml_assets.evaluation.slices import by_slice
     from ml_assets.evaluation.thresholds import selection_threshold
 
-    threshold = None
-    if groups and target.kind == "binary":
-        threshold = selection_threshold(
-            labels_of(target, scored), as_floats(scored["score_candidate"]), costs
-        )
-    return [
-        {
-            "kind": "group",
-            "column": column,
-            **{k: v for k, v in vars(row).items() if k != "group"},
-            "value": row.group,
-        }
-        for column in groups
-        for row in by_group(scored, column, target, threshold)
+    spec, target = model.spec, model.spec.label.target
+    rows = [
+        {"kind": "slice", "column": column, **vars(row)}
+        for column in spec.slices
+        for row in by_slice(scored, column, target, metric)
     ]
+    threshold = None
+    if spec.groups and target.kind == "binary":
+        labels, scores = labels_of(target, scored), as_floats(scored["score_candidate"])
+        threshold = selection_threshold(labels, scores, spec.costs)
+    for column in spec.groups:
+        for group in by_group(scored, column, target, threshold):
+            rows.append({"kind": "group", "column": column, "value": group.group, **vars(group)})
+    return rows
 
 
 def _earlier_metrics(place: Workplace, cutoff: date) -> list[dict[str, Any]]:
@@ -349,16 +344,20 @@ def _write(
         place.context,
         **{tables.candidate.name: tables.candidate.version, tables.labels.name: tables.labels.version},
     )
-    shared = {
-        "cutoff": cutoff,
-        "model_version": candidate.number,
+    about = {"cutoff": cutoff, "model_version": candidate.number}
+    shared = about | {
         "champion_version": champion.number if champion else None,
         "holdout": digest,
         "policy": place.model.policy,
     }
     metrics = records(place.con, metric_rows, metrics_columns(place.model.spec.label.target))
     gates = records(place.con, [shared | row for row in gate_rows], DECISION_COLUMNS)
-    tables.slices.replace(records(place.con, parts, SLICES_COLUMNS), between=(cutoff, cutoff), metadata=made)
+    tables.slices.replace(
+        records(place.con, [about | row for row in parts], SLICES_COLUMNS),
+        between=(cutoff, cutoff),
+        also=f"model_version = {candidate.number}",
+        metadata=made,
+    )
     tables.evaluation.replace(metrics, between=(cutoff, cutoff), metadata=made)
     tables.decisions.replace(gates, between=(cutoff, cutoff), metadata=made)
 

@@ -1,16 +1,19 @@
 """Training a version again, following a prediction back, and the commands for both, on a project that has gone on."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ml_assets.cli import main
+from ml_assets.components.card import facts
 from ml_assets.components.reproduce import reproduce
 from ml_assets.components.trace import described, trace
+from ml_assets.evaluation import GATES
 from ml_assets.lake import connect
 from ml_assets.refusal import Refusal
 from ml_assets_tests.components.conftest import LANDED
-from ml_assets_tests.components.house import FEATURES, SOURCE, House, opened, scratch_defs
+from ml_assets_tests.components.house import FEATURES, SOURCE, House, failures, opened, scratch_defs
 
 
 def go_on(house: House) -> None:
@@ -82,3 +85,19 @@ def test_a_prediction_is_followed_back_to_its_events(
     assert "each as the events give it by definition" in said
     assert "to train it again: ml-assets reproduce churn 1" in said
     assert said.count(".parquet row ") == 2
+
+
+def test_a_card_keeps_what_was_measured_when_the_cutoff_is_trained_again(finished: House) -> None:
+    cutoff = date(2024, 3, 4)
+    assert finished.run(["churn/candidate"], cutoff).success
+    assert not failures(finished.run(["churn/evaluation"], cutoff))
+    with connect() as con:
+        book = finished.churn.book(con, finished.lake, finished.registry)
+        cards = [
+            facts(book, finished.churn, finished.lake, finished.registry.version("churn", number))
+            for number in (1, 2)
+        ]
+    for card in cards:
+        assert {row["column"] for row in card.slices} == {"channel"}
+        assert {row["gate"] for row in card.gates} == set(GATES)
+        assert card.own_metrics["auc"] > 0.5
