@@ -5,12 +5,12 @@ from html import escape
 from math import isnan
 
 from ml_assets.figures import DPI, WIDTH, data_uri
+from ml_assets.html_page import html_page
 
 
 def whole(title: str, sections: Sequence[str]) -> str:
     """A page that needs nothing else and calls nobody."""
-    before, _, after = _PAGE.partition("{title}")
-    return before + escape(title) + after.replace("{body}", "\n".join(sections))
+    return html_page(title, _STYLE, "\n".join(sections))
 
 
 def section(title: str, content: str) -> str:
@@ -68,35 +68,13 @@ def number(value: float | None, sign: str = "") -> str:
     return f"{value:{sign},.4f}" if abs(value) < 100 else f"{value:{sign},.1f}"
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
-:root { color-scheme: light; --ink: #111827; --soft: #6b7280; --line: #e5e7eb; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 36px 32px 64px; color: var(--ink); background: #fff;
-  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-header { display: flex; justify-content: space-between; align-items: stretch; gap: 32px; flex-wrap: wrap; }
-h1 { margin: 0; font-size: 34px; line-height: 1.15; letter-spacing: -0.01em; }
-h2 { margin: 0 0 10px; font-size: 17px; }
+_STYLE = """h2 { margin: 0 0 10px; font-size: 17px; }
 h3 { margin: 18px 0 6px; font-size: 14px; color: var(--soft); font-weight: 600; }
 section { margin-top: 36px; }
-.kicker { margin: 0; color: var(--soft); font-size: 12px; text-transform: uppercase; letter-spacing: 0.08em; }
 .who { margin: 8px 0 0; color: var(--soft); } .who b { color: var(--ink); font-weight: 600; }
-.verdict { border-radius: 10px; padding: 14px 22px; max-width: 440px; display: flex; flex-direction: column;
-  justify-content: center; }
 .verdict strong { font-size: 32px; line-height: 1.15; letter-spacing: 0.02em; }
 .verdict span { font-size: 13px; }
-.pass { background: #dcfce7; color: #166534; } .fail { background: #fee2e2; color: #991b1b; }
 .open, .warn { background: #fef3c7; color: #92400e; }
-.badge { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 11px; font-weight: 700;
-  white-space: nowrap; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-size: 12px; font-weight: 600; color: var(--soft); padding: 6px 10px; }
 td { padding: 8px 10px; border-top: 1px solid var(--line); vertical-align: top; }
 .gates td { font-size: 13px; } .gates p { margin: 2px 0 0; } .gates td:nth-child(n+3) { color: #4b5563; width: 25%; }
 .numbers th:nth-child(n+2), .numbers td:nth-child(n+2) { text-align: right; }
@@ -108,17 +86,8 @@ tr.best td { background: #f0fdf4; font-weight: 600; }
 .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px; }
 .candidate { background: #1f6feb; } .champion { background: #d97706; } .baseline { background: #9ca3af; }
 img { display: block; max-width: 100%; height: auto; margin: 0 0 14px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 24px; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 dl.reading { grid-template-columns: 250px 1fr; gap: 8px 24px; font-size: 13px; }
 .reading dt { color: var(--ink); font-weight: 600; }
 @media (max-width: 700px) { dl, dl.reading { grid-template-columns: 1fr; }
   table { display: block; overflow-x: auto; } }
-@media print { body { padding: 0; } section { break-inside: avoid; } * { print-color-adjust: exact; } }
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
 """

@@ -353,14 +353,7 @@ class Table:
             assert delta is not None
             self._check_partitioned(delta)
             try:
-                write_deltalake(
-                    delta,
-                    rows.to_arrow_reader(122_880),
-                    schema_mode="merge",
-                    commit_properties=CommitProperties(custom_metadata=commit),
-                    **how,
-                )
-                return delta.version()
+                return _put(delta, rows, CommitProperties(custom_metadata=commit), how)
             except CommitFailedError as conflict:
                 if attempt == ATTEMPTS:
                     raise LakeError(
@@ -385,19 +378,12 @@ class Table:
         assert delta is not None
         self._check_partitioned(delta)
         try:
-            write_deltalake(
-                delta,
-                rows.to_arrow_reader(122_880),
-                schema_mode="merge",
-                commit_properties=CommitProperties(custom_metadata=commit, max_commit_retries=0),
-                **how,
-            )
+            return _put(delta, rows, CommitProperties(custom_metadata=commit, max_commit_retries=0), how)
         except CommitFailedError as conflict:
             raise Overtaken(
                 f"Table {self.name} has moved on from version {version}, which these rows were worked out from, to "
                 f"{self.version}. Nothing was written; read it again and decide anew. ({conflict})"
             ) from conflict
-        return delta.version()
 
     def _create(self, rows: duckdb.DuckDBPyRelation) -> None:
         if self.exists:
@@ -415,6 +401,16 @@ class Table:
         except CommitFailedError:
             if not self.exists:
                 raise
+
+
+def _put(
+    delta: DeltaTable, rows: duckdb.DuckDBPyRelation, properties: CommitProperties, how: Mapping[str, Any]
+) -> int:
+    """Stream the rows into one commit on the table as it was opened; return the version."""
+    write_deltalake(
+        delta, rows.to_arrow_reader(122_880), schema_mode="merge", commit_properties=properties, **how
+    )
+    return delta.version()
 
 
 def _plain(error: Exception) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from ml_assets.html_page import html_page
 from ml_assets.registry.card import Section, headline, sections, verdict
 from ml_assets.registry.compare import UNKNOWN
 from ml_assets.registry.facts import ModelFacts
@@ -29,9 +30,7 @@ def card_html(facts: ModelFacts) -> str:
         f'<div class="verdict {LOOKS[word]}"><strong>{word}</strong><span>{escape(why)}</span></div></header>'
     )
     body = "\n".join([header, *(_section(section) for section in sections(facts))])
-    title = escape(f"{facts.declared.name} version {facts.version}")
-    before, _, after = _PAGE.partition("{title}")
-    return before + title + after.replace("{body}", body)
+    return html_page(f"{facts.declared.name} version {facts.version}", _STYLE, body)
 
 
 def _section(section: Section) -> str:
@@ -91,35 +90,13 @@ def _bars(shares: Mapping[str, float]) -> str:
     return f'<table class="bars"><tbody>{rows}</tbody></table>'
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
-:root { color-scheme: light; --ink: #111827; --soft: #6b7280; --line: #e5e7eb; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 36px 32px 64px; color: var(--ink); background: #fff;
-  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-header { display: flex; justify-content: space-between; align-items: stretch; gap: 32px; flex-wrap: wrap; }
-h1 { margin: 0; font-size: 34px; line-height: 1.15; letter-spacing: -0.01em; }
-h2 { margin: 0 0 8px; font-size: 17px; }
+_STYLE = """h2 { margin: 0 0 8px; font-size: 17px; }
 section { margin-top: 32px; } p { margin: 0 0 8px; } ul { margin: 0 0 8px; padding-left: 20px; }
-.kicker { margin: 0; color: var(--soft); font-size: 12px; text-transform: uppercase; letter-spacing: 0.08em; }
 .who { margin: 8px 0 0; color: var(--soft); }
 .alias { display: inline-block; vertical-align: middle; margin-left: 6px; padding: 3px 12px; border-radius: 99px;
   font-size: 13px; font-weight: 600; letter-spacing: 0; background: #dbeafe; color: #1e40af; }
-.verdict { border-radius: 10px; padding: 14px 22px; max-width: 440px; display: flex; flex-direction: column;
-  justify-content: center; }
 .verdict strong { font-size: 32px; line-height: 1.15; letter-spacing: 0.02em; } .verdict span { font-size: 13px; }
-.pass { background: #dcfce7; color: #166534; } .fail { background: #fee2e2; color: #991b1b; }
 .open { background: #fef3c7; color: #92400e; }
-.badge { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 11px; font-weight: 700;
-  white-space: nowrap; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-size: 12px; font-weight: 600; color: var(--soft); padding: 6px 10px; }
 td { padding: 6px 10px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
 th.number, td.number { text-align: right; }
 code { font: 12.5px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background: #f3f4f6; padding: 1px 5px;
@@ -128,14 +105,5 @@ code { font: 12.5px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background:
 .bars td:nth-child(2) { width: 100%; } .bars td:last-child { text-align: right; }
 .bar { display: block; height: 12px; margin-top: 4px; border-radius: 3px; background: #1f6feb; min-width: 1px; }
 .faint { color: #9ca3af; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 24px; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 700px) { dl { grid-template-columns: 1fr; } table { display: block; overflow-x: auto; } }
-@media print { body { padding: 0; } section { break-inside: avoid; } * { print-color-adjust: exact; } }
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
 """
