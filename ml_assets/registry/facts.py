@@ -15,7 +15,7 @@ from ml_assets.registry.promotion import Book
 from ml_assets.registry.promotion_log import Move, PromotionLog
 
 Row = Mapping[str, Any]
-NOT_METRICS = ("cutoff", "role", "model_version")
+NOT_METRICS = ("cutoff", "role", "model_version", "seconds")
 
 
 @dataclass(frozen=True)
