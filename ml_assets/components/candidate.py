@@ -240,7 +240,7 @@ def _profile(
         categorical=[c for c in types if c not in numeric],
         block="as_of",
         weights=importance.shares,
-        floor=model.spec.drift.floor,
+        floor=model.spec.monitoring.psi_floor,
         seed=model.spec.train.seed,
     )
     return place.con.from_arrow(profile_rows(profiles, version))

@@ -24,7 +24,7 @@ from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
 from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake, Table
-from ml_assets.monitoring.drift import DriftPolicy
+from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments, row_key
 
@@ -198,7 +198,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         "automatic",
         description="Whether what passed every gate is promoted, or waits for `ml-assets approve`.",
     )
-    drift: Annotated[Any, spec(DriftPolicy)] = DriftPolicy()
+    monitoring: Annotated[Any, spec(MonitoringPolicy)] = MonitoringPolicy()
     owners: list[str] = Field(["team:ml"], description="Who answers for the model.")
 
     def bind(self, name: str, group: Group) -> Bound:

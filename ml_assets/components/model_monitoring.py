@@ -137,7 +137,7 @@ def _performance(model: Bound) -> dg.AssetsDefinition:
 
 
 def _drift(model: Bound) -> dg.AssetsDefinition:
-    lookback = timedelta(days=model.spec.drift.of_last - 1)
+    lookback = timedelta(days=model.spec.monitoring.of_last - 1)
 
     @dg.asset(
         key=model.key("drift"),
@@ -200,7 +200,7 @@ def _drift_pictures(watched: "Watched", model: Bound) -> dict[str, Any]:
         }
         for d in sorted(watched.newest_drifts, key=lambda d: -d.weight)
     ]
-    by_day = drift_over_time(watched.day_rows, model.spec.drift.share)
+    by_day = drift_over_time(watched.day_rows, model.spec.monitoring.share)
     return {
         "features": markdown_table(rows),
         "share of breached features by day": picture(by_day, "drift over time"),

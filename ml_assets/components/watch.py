@@ -80,7 +80,7 @@ def watch_days(
     version: int,
 ) -> Watched:
     """Measure and judge every day of the range, and write drift, day verdicts and evidence."""
-    tables, policy = model.tables(lake), model.spec.drift
+    tables, policy = model.tables(lake), model.spec.monitoring
     profiles = profiles_of(con, tables, version)
     _scored_population(con, model, lake, between, version).create("watched")
     as_ofs = [row[0] for row in con.sql("SELECT DISTINCT as_of FROM watched ORDER BY as_of").fetchall()]

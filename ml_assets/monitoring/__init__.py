@@ -2,13 +2,13 @@
 
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    DriftPolicy,
     Evidence,
     FeatureDrift,
     find_evidence,
     judge_day,
     measure,
 )
+from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.profile import (
     FeatureProfile,
     ProfileError,
@@ -19,10 +19,10 @@ from ml_assets.monitoring.profile import (
 
 __all__ = [
     "DayVerdict",
-    "DriftPolicy",
     "Evidence",
     "FeatureDrift",
     "FeatureProfile",
+    "MonitoringPolicy",
     "ProfileError",
     "build_profile",
     "find_evidence",

@@ -9,40 +9,13 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.profile import Counted, FeatureProfile, Kind, count_bins
 from ml_assets.monitoring.stability import psi, psi_by_chance, share_by_chance
 
 UNSEEN_LIMIT = 0.2
 """The share of values in categories unknown to training from which the data counts as broken."""
-
-
-class DriftPolicy(BaseModel):
-    """When drift is evidence for a retrain."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    share: float = Field(
-        0.2,
-        gt=0,
-        le=1,
-        description="The model's weight in moved features that breaches a day.",
-    )
-    breaches: int = Field(2, ge=1, description="How many breached days make evidence,")
-    of_last: int = Field(3, ge=1, description="among how many of the last days.")
-    cool_down_days: int = Field(14, ge=0, description="Days after the champion's cutoff without evidence.")
-    minimum_rows: int = Field(200, ge=1, description="A day with fewer rows is not judged.")
-    floor: float = Field(0.1, gt=0, description="The lowest PSI threshold of a feature.")
-
-    @model_validator(mode="after")
-    def _reachable(self) -> "DriftPolicy":
-        if self.breaches > self.of_last:
-            raise ValueError(
-                f"drift: {self.breaches} breaches can't lie in the last {self.of_last} days; "
-                "give breaches a number of at most of_last"
-            )
-        return self
 
 
 @dataclass(frozen=True)
@@ -126,7 +99,7 @@ def measure(
     return [_compare(profile, counted) for profile, counted in zip(profiles, found, strict=True)]
 
 
-def judge_day(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DayVerdict:
+def judge_day(drifts: Sequence[FeatureDrift], policy: MonitoringPolicy) -> DayVerdict:
     """Judge a day by its features: breached if those that breached weigh at least ``policy.share``."""
     rows = max((drift.rows for drift in drifts), default=0)
     if rows < policy.minimum_rows:
@@ -149,7 +122,7 @@ def judge_day(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DayVerdict
 def find_evidence(
     days: Sequence[tuple[date, DayVerdict]],
     drifts: Sequence[FeatureDrift],
-    policy: DriftPolicy,
+    policy: MonitoringPolicy,
     *,
     model: str,
     champion_version: int,

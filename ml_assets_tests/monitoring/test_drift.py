@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    DriftPolicy,
     Evidence,
     FeatureDrift,
+    MonitoringPolicy,
     find_evidence,
     judge_day,
     measure,
@@ -19,7 +19,7 @@ from ml_assets.monitoring.drift import (
 from ml_assets.monitoring.profile import FeatureProfile, ProfileError, build_profile
 from ml_assets_tests.monitoring.conftest import CATEGORICAL, NUMERIC, WEIGHTS, day_rows
 
-POLICY = DriftPolicy()
+POLICY = MonitoringPolicy()
 MONDAY = date(2017, 9, 4)
 
 
@@ -65,7 +65,7 @@ def days(pattern: str, last: date = MONDAY) -> list[tuple[date, DayVerdict]]:
     ]
 
 
-def evidence(pattern: str, policy: DriftPolicy = POLICY, **changes: object) -> Evidence | None:
+def evidence(pattern: str, policy: MonitoringPolicy = POLICY, **changes: object) -> Evidence | None:
     given = {"model": "lapse", "champion_version": 3, "last_promotion": None} | changes
     return find_evidence(days(pattern), [drift()], policy, **given)  # type: ignore[arg-type]
 
@@ -233,10 +233,10 @@ class TestFindEvidence:
         assert evidence(pattern) is None
 
     def test_the_policy_sets_how_many_of_how_many(self) -> None:
-        strict = DriftPolicy(breaches=3, of_last=4)
+        strict = MonitoringPolicy(breaches=3, of_last=4)
         assert evidence("b.bb", strict) is not None
         assert evidence("b..b", strict) is None
-        assert evidence("b", DriftPolicy(breaches=1, of_last=1)) is not None
+        assert evidence("b", MonitoringPolicy(breaches=1, of_last=1)) is not None
 
     @pytest.mark.parametrize(("since", "found"), [(0, False), (13, False), (14, True), (100, True)])
     def test_the_cool_down_passes_first(self, since: int, found: bool) -> None:
@@ -298,8 +298,8 @@ class TestFindEvidence:
 
 def test_the_policy_refuses_what_can_never_fire() -> None:
     with pytest.raises(ValidationError, match="3 breaches can't lie in the last 2 days"):
-        DriftPolicy(breaches=3, of_last=2)
+        MonitoringPolicy(breaches=3, of_last=2)
     with pytest.raises(ValidationError, match="cool_down"):
-        DriftPolicy(cool_down=3)  # type: ignore[call-arg]
+        MonitoringPolicy(cool_down=3)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="share"):
-        DriftPolicy(share=0)
+        MonitoringPolicy(share=0)
