@@ -11,7 +11,8 @@ from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.resources import MlflowResource
 from ml_assets.lake import Between, Lake, records
-from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, find_evidence, judge_day, measure
+from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, judge_day, measure
+from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, drift_evidence
 from ml_assets.monitoring.profile import FeatureProfile, profiles_from_rows
 
 if TYPE_CHECKING:
@@ -41,14 +42,6 @@ DAYS_COLUMNS = {
     "broken": "BOOLEAN",
     "enough_rows": "BOOLEAN",
     "rows": "BIGINT",
-    "reason": "VARCHAR",
-}
-EVIDENCE_COLUMNS = {
-    "as_of": "DATE",
-    "evidence_id": "VARCHAR",
-    "model": "VARCHAR",
-    "champion_version": "BIGINT",
-    "share": "DOUBLE",
     "reason": "VARCHAR",
 }
 
@@ -87,7 +80,6 @@ def watch_days(
     verdicts = _earlier_verdicts(
         con, tables, (between[0] - lookback, between[0] - timedelta(days=1)), version
     )
-    promoted = _promoted_cutoff(con, tables, version)
     drift_rows, day_rows, evidence_rows = [], [], []
     drifts: list[FeatureDrift] = []
     for as_of in as_ofs:
@@ -96,8 +88,8 @@ def watch_days(
         verdicts.append((as_of, verdict))
         drift_rows += [{"as_of": as_of, "model_version": version} | asdict(d) for d in drifts]
         day_rows.append({"as_of": as_of, "model_version": version} | asdict(verdict))
-        evidence = find_evidence(
-            verdicts, drifts, policy, model=model.name, champion_version=version, last_promotion=promoted
+        evidence = drift_evidence(
+            verdicts, drifts, policy, model=model.name, champion_version=version, loss=None
         )
         if evidence is not None:
             evidence_rows.append(asdict(evidence))
@@ -138,14 +130,6 @@ def _earlier_verdicts(
         (row["as_of"], DayVerdict(**{k: v for k, v in row.items() if k not in ("as_of", "model_version")}))
         for row in found
     ]
-
-
-def _promoted_cutoff(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> date | None:
-    if not tables.promotions.exists:
-        return None
-    rows = tables.promotions.read(con, columns=["to_version", "cutoff"]).filter(f"to_version = {version}")
-    ((cutoff,),) = rows.aggregate("max(cutoff)").fetchall()
-    return cutoff  # type: ignore[no-any-return]
 
 
 def write_report(

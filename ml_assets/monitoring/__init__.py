@@ -2,9 +2,7 @@
 
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    Evidence,
     FeatureDrift,
-    find_evidence,
     judge_day,
     measure,
 )
@@ -19,13 +17,11 @@ from ml_assets.monitoring.profile import (
 
 __all__ = [
     "DayVerdict",
-    "Evidence",
     "FeatureDrift",
     "FeatureProfile",
     "MonitoringPolicy",
     "ProfileError",
     "build_profile",
-    "find_evidence",
     "judge_day",
     "measure",
     "profile_rows",

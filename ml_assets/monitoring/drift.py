@@ -1,12 +1,9 @@
-"""Drift: measure a day against the training profile, judge the day, and find evidence for a retrain."""
+"""Drift: measure a day against the training profile, and judge the day."""
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 
 import duckdb
 
@@ -65,28 +62,6 @@ class DayVerdict:
     reason: str
 
 
-class Moved(NamedTuple):
-    """A feature in evidence; ``mean_shift`` in training deviations, None where that has no meaning."""
-
-    feature: str
-    psi: float
-    threshold: float
-    mean_shift: float | None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What drifted, against which champion, by how much. The same finding has the same ``evidence_id``."""
-
-    evidence_id: str
-    model: str
-    champion_version: int
-    as_of: date
-    features: tuple[Moved, ...]
-    share: float
-    reason: str
-
-
 def measure(
     con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, profiles: Sequence[FeatureProfile]
 ) -> list[FeatureDrift]:
@@ -119,48 +94,14 @@ def judge_day(drifts: Sequence[FeatureDrift], policy: MonitoringPolicy) -> DayVe
     return DayVerdict(share, breached, rows, enough_rows=True, broken=bool(broken), reason=words)
 
 
-def find_evidence(
-    days: Sequence[tuple[date, DayVerdict]],
-    drifts: Sequence[FeatureDrift],
-    policy: MonitoringPolicy,
-    *,
-    model: str,
-    champion_version: int,
-    last_promotion: date | None,
-) -> Evidence | None:
-    """Evidence for a retrain as of the newest of ``days``, or None.
+def drifting(days: Sequence[tuple[date, DayVerdict]], policy: MonitoringPolicy) -> bool:
+    """Whether the newest of ``days`` is breached, and ``policy.breaches`` of the last ``policy.of_last`` on record.
 
-    It takes a newest day that is breached, ``policy.breaches`` breached days among the last
-    ``policy.of_last`` days on record up to it, and ``policy.cool_down_days`` since ``last_promotion``, the
-    champion's cutoff. A broken day never counts. ``drifts`` are those of the newest day.
+    A broken day never counts.
     """
     last = sorted(days, key=lambda day: day[0])[-policy.of_last :]
-    if not last or not _counts(last[-1][1]):
-        return None
-    as_of, newest = last[-1]
-    breaches = sum(_counts(verdict) for _, verdict in last)
-    cooling = last_promotion is not None and (as_of - last_promotion).days < policy.cool_down_days
-    if breaches < policy.breaches or cooling:
-        return None
-    moved = sorted(
-        (drift for drift in drifts if drift.breached), key=lambda d: (-d.weight, -d.psi, d.feature)
-    )
-    features = tuple(Moved(d.feature, d.psi, d.threshold, d.mean_shift) for d in moved)
-    named = ", ".join(_words(feature) for feature in features[:3])
-    more = f" and {len(features) - 3} more" if len(features) > 3 else ""
-    return Evidence(
-        evidence_id=_identity(model, champion_version, as_of, [f.feature for f in features]),
-        model=model,
-        champion_version=champion_version,
-        as_of=as_of,
-        features=features,
-        share=newest.share,
-        reason=(
-            f"On {as_of}, {named}{more} moved away from the training profile of {model} version "
-            f"{champion_version}, {newest.share:.0%} of the model's weight (limit {policy.share:.0%}), "
-            f"on {breaches} of the last {len(last)} days."
-        ),
-    )
+    counting = [verdict.breached and not verdict.broken for _, verdict in last]
+    return bool(counting) and counting[-1] and sum(counting) >= policy.breaches
 
 
 def _compare(profile: FeatureProfile, counted: Counted) -> FeatureDrift:
@@ -203,17 +144,3 @@ def _compare(profile: FeatureProfile, counted: Counted) -> FeatureDrift:
         weight=profile.weight,
         rows=counted.rows,
     )
-
-
-def _counts(verdict: DayVerdict) -> bool:
-    return verdict.breached and not verdict.broken
-
-
-def _words(moved: Moved) -> str:
-    shift = f", mean {moved.mean_shift:+.2f} training deviations" if moved.mean_shift is not None else ""
-    return f"{moved.feature} (PSI {moved.psi:.2f}, threshold {moved.threshold:.2f}{shift})"
-
-
-def _identity(model: str, version: int, as_of: date, features: Sequence[str]) -> str:
-    facts = json.dumps([model, version, as_of.isoformat(), sorted(features)])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
