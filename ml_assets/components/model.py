@@ -50,6 +50,7 @@ class ModelTables:
     drift: Table
     drift_days: Table
     evidence: Table
+    actions: Table
 
     @classmethod
     def of(cls, lake: Lake, model: str) -> "ModelTables":
@@ -67,7 +68,8 @@ class ModelTables:
             "performance": ("as_of",),
             "drift": ("as_of",),
             "drift_days": ("as_of",),
-            "evidence": ("as_of",),
+            "evidence": ("as_of", "found_by"),
+            "actions": ("month",),
         }
         return cls(**{name: lake.table(f"{model}/{name}", *by) for name, by in partitions.items()})
 
@@ -259,6 +261,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
             model_sensors,
             model_training,
             promotions,
+            retrain,
         )
 
         folder: Path = context.path
@@ -267,15 +270,21 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         )
         with located(folder):
             model = self.bind(folder.name, group)
-        retrain = model_sensors.retrain_job(model)
+        job = retrain.job(model)
         return dg.Definitions(
-            assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
+            assets=[
+                *model_training.assets(model),
+                *model_monitoring.assets(model),
+                promotions.spec(model),
+                retrain.spec(model),
+            ],
             asset_checks=model_checks.checks(model),
-            jobs=[retrain],
+            jobs=[job],
             sensors=[
                 model_sensors.labels_sensor(model),
                 model_sensors.scoring_sensor(model),
-                model_sensors.drift_sensor(model, retrain),
+                model_sensors.performance_sensor(model),
+                retrain.sensor(model, job),
             ],
-            schedules=[model_sensors.weekly_schedule(model, retrain)],
+            schedules=[retrain.schedule(model, job)],
         )
