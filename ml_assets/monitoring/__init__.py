@@ -1,9 +1,11 @@
 """Monitoring: drift against the training profile, and performance once labels have matured."""
 
+from ml_assets.monitoring.counting import ProfileError
 from ml_assets.monitoring.drift import (
     DayVerdict,
     Evidence,
     FeatureDrift,
+    drifting,
     find_evidence,
     judge_day,
     measure,
@@ -11,7 +13,6 @@ from ml_assets.monitoring.drift import (
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.profile import (
     FeatureProfile,
-    ProfileError,
     build_profile,
     profile_rows,
     profiles_from_rows,
@@ -25,6 +26,7 @@ __all__ = [
     "MonitoringPolicy",
     "ProfileError",
     "build_profile",
+    "drifting",
     "find_evidence",
     "judge_day",
     "measure",
