@@ -193,7 +193,9 @@ def _drift_pictures(watched: "Watched", model: Bound) -> dict[str, Any]:
         {
             "feature": d.feature,
             "PSI": d.psi,
-            "threshold": d.threshold,
+            "PSI threshold": d.psi_threshold,
+            "shift": d.shift,
+            "shift threshold": d.shift_threshold,
             "breached": "yes" if d.breached else "",
             "null share": d.null_share,
             "weight": d.weight,

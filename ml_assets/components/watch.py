@@ -24,12 +24,24 @@ DRIFT_COLUMNS = {
     "feature": "VARCHAR",
     "kind": "VARCHAR",
     "psi": "DOUBLE",
-    "threshold": "DOUBLE",
+    "psi_threshold": "DOUBLE",
+    "shift": "DOUBLE",
+    "shift_threshold": "DOUBLE",
+    "ks": "DOUBLE",
+    "ks_p": "DOUBLE",
+    "jensen_shannon": "DOUBLE",
+    "chi_square": "DOUBLE",
+    "chi_square_freedom": "BIGINT",
+    "chi_square_p": "DOUBLE",
+    "null_share": "DOUBLE",
+    "null_threshold": "DOUBLE",
+    "unseen_share": "DOUBLE",
+    "low": "DOUBLE",
+    "high": "DOUBLE",
     "mean": "DOUBLE",
     "mean_shift": "DOUBLE",
-    "null_share": "DOUBLE",
-    "unseen_share": "DOUBLE",
     "breached": "BOOLEAN",
+    "broken": "BOOLEAN",
     "reason": "VARCHAR",
     "weight": "DOUBLE",
     "rows": "BIGINT",
@@ -83,7 +95,7 @@ def watch_days(
     drift_rows, day_rows, evidence_rows = [], [], []
     drifts: list[FeatureDrift] = []
     for as_of in as_ofs:
-        drifts = measure(con, con.sql(f"FROM watched WHERE as_of = DATE '{as_of}'"), profiles)
+        drifts = measure(con, con.sql(f"FROM watched WHERE as_of = DATE '{as_of}'"), profiles, policy)
         verdict = judge_day(drifts, policy)
         verdicts.append((as_of, verdict))
         drift_rows += [{"as_of": as_of, "model_version": version} | asdict(d) for d in drifts]

@@ -1,15 +1,16 @@
 """Monitoring: drift against the training profile, and performance once labels have matured."""
 
+from ml_assets.monitoring.counting import ProfileError
 from ml_assets.monitoring.drift import (
     DayVerdict,
     FeatureDrift,
+    drifting,
     judge_day,
     measure,
 )
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.profile import (
     FeatureProfile,
-    ProfileError,
     build_profile,
     profile_rows,
     profiles_from_rows,
@@ -22,6 +23,7 @@ __all__ = [
     "MonitoringPolicy",
     "ProfileError",
     "build_profile",
+    "drifting",
     "judge_day",
     "measure",
     "profile_rows",

@@ -80,9 +80,10 @@ def drift_evidence(
     estimate, or the newest mature labels, say has been lost beyond what the policy allows. ``drifts`` are those
     of the newest day.
     """
-    if not drifting(days, policy):
+    ordered = sorted(days, key=lambda day: day[0])
+    if not drifting([verdict for _, verdict in ordered], policy):
         return None
-    as_of, newest = max(days, key=lambda day: day[0])
+    as_of, newest = ordered[-1]
     moved = [
         Moved(d.feature, d.psi, d.mean_shift)
         for d in sorted(drifts, key=lambda d: (-d.weight, -d.psi, d.feature))

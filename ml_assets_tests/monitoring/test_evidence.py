@@ -47,9 +47,9 @@ def test_anything_less_is_none(pattern: str) -> None:
 
 def test_the_policy_sets_how_many_of_how_many() -> None:
     strict = MonitoringPolicy(breaches=3, of_last=4)
-    assert drifting(days("b.bb"), strict)
-    assert not drifting(days("b..b"), strict)
-    assert drifting(days("b"), MonitoringPolicy(breaches=1, of_last=1))
+    assert drifting([d for _, d in days("b.bb")], strict)
+    assert not drifting([d for _, d in days("b..b")], strict)
+    assert drifting([d for _, d in days("b")], MonitoringPolicy(breaches=1, of_last=1))
 
 
 def test_days_in_any_order_mean_the_same() -> None:
