@@ -257,7 +257,9 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
         from ml_assets.components import (
             model_checks,
-            model_monitoring,
+            model_drift,
+            model_performance,
+            model_predictions,
             model_sensors,
             model_training,
             promotions,
@@ -274,16 +276,23 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[
                 *model_training.assets(model),
-                *model_monitoring.assets(model),
+                model_predictions.asset(model),
+                *model_drift.assets(model),
+                model_performance.asset(model),
                 promotions.spec(model),
                 retrain.spec(model),
             ],
-            asset_checks=model_checks.checks(model),
+            asset_checks=[
+                *model_checks.checks(model),
+                *model_drift.checks(model),
+                *model_performance.checks(model),
+            ],
             jobs=[job],
             sensors=[
                 model_sensors.labels_sensor(model),
                 model_sensors.scoring_sensor(model),
                 model_sensors.performance_sensor(model),
+                model_sensors.report_sensor(model),
                 retrain.sensor(model, job),
             ],
             schedules=[retrain.schedule(model, job)],

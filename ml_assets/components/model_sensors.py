@@ -47,7 +47,7 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
             return dg.SkipReason(f"{model.name} has no champion yet")
         snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
         wanted = days_to_score(
-            snapshot, tables.predictions, tables.evidence, champion[0], None, model.group.as_ofs
+            snapshot, tables.predictions, tables.drift_days, champion[0], None, model.group.as_ofs
         )
         outcomes = [
             ask(
@@ -158,3 +158,33 @@ def stale_performance(model: Bound, lake: Lake) -> set[date]:
     stale = stale_days(labels, done, tables.labels.name, (0, 0), model.cutoffs)
     stale |= stale_days(scores, done, tables.predictions.name, (0, 0), model.cutoffs)
     return stale & labelled & scored
+
+
+def report_sensor(model: Bound) -> dg.SensorDefinition:
+    """A newest watched day that is breached or broken -> Evidently's report of that day."""
+    assets = [model.key("drift_report")]
+
+    @dg.sensor(
+        name=f"{model.name}_drift_report",
+        description="Asks for Evidently's report of the newest day if it is breached or broken.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=60,
+        default_status=RUNNING,
+    )
+    def report(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        table = model.tables(lake.lake).drift_days
+        if not table.exists:
+            return dg.SkipReason("no day has been watched")
+        with connection(duckdb) as con:
+            columns = ["as_of", "model_version", "breached", "broken"]
+            rows = table.read(con, columns=columns).order("as_of DESC, model_version DESC").limit(1)
+            found = rows.fetchone()
+        if found is None or not (found[2] or found[3]):
+            return dg.SkipReason("the newest day is neither breached nor broken")
+        day, version = found[:2]
+        key = request_key(f"{model.name}/drift_report", [version, day])
+        return answer([ask(context.instance, key, between=(day, day), assets=assets)], "")
+
+    return report

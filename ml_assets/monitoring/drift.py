@@ -92,9 +92,21 @@ def measure(
     ``rows`` belongs to ``con`` and has a column for every profile but the volume's. The order of rows changes
     nothing. Raises ProfileError where a column is missing or not of the kind it had in training.
     """
+    (counted,) = count(con, rows, profiles).values()
+    return compare(profiles, counted, policy)
+
+
+def count(
+    con: duckdb.DuckDBPyConnection,
+    rows: duckdb.DuckDBPyRelation,
+    profiles: Sequence[FeatureProfile],
+    block: str | None = None,
+) -> dict[Any, dict[str, Counted]]:
+    """The rows by bin of every profile, by feature, for every value of ``block``, in one scan; None without one."""
     features = [profile for profile in profiles if profile.kind != "volume"]
-    (found,) = count_bins(con, rows, [profile.bins for profile in features]).values()
-    return compare(profiles, dict(zip([p.feature for p in features], found, strict=True)), policy)
+    found = count_bins(con, rows, [profile.bins for profile in features], block)
+    names = [profile.feature for profile in features]
+    return {key: dict(zip(names, counted, strict=True)) for key, counted in found.items()}
 
 
 def compare(
