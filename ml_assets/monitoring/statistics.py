@@ -40,6 +40,26 @@ class Histogram:
         places = np.concatenate([[np.nextafter(self.lowest, -np.inf)], inner, [self.highest]])
         return places, np.concatenate([[0.0], np.cumsum(self.counts) / self.rows])
 
+    @cached_property
+    def high_bridge_area(self) -> float:
+        """What the area under a Brownian bridge's absolute value |B(F(x))| exceeds about once in 1,000 times."""
+        import numpy as np
+
+        places, shares = self.curve
+        middle, widths = (shares[:-1] + shares[1:]) / 2, np.diff(places)
+        inside = (middle > 0) & (middle < 1)
+        share, width = middle[inside], widths[inside]
+        deviations = np.sqrt(share * (1 - share)) * width
+        odds = share / (1 - share)
+        correlation = np.sqrt(np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds)).clip(0, 1)
+        covariance = np.sqrt(1 - correlation**2) + correlation * np.arcsin(correlation) - 1
+        mean = math.sqrt(2 / math.pi) * float(deviations.sum())
+        variance = 2 / math.pi * float(deviations @ covariance @ deviations)
+        if not variance:
+            return 0.0
+        freedom = 2 * mean**2 / variance
+        return mean / freedom * _high_chi_square(freedom)
+
 
 def psi(reference: Sequence[float], current: Sequence[float]) -> float:
     """The population stability index (PSI) of two histograms: sum of (p - q) * ln(p / q), never negative.
@@ -107,29 +127,7 @@ def wasserstein_by_chance(reference: Histogram, current_rows: float) -> float:
     """
     if reference.rows <= 0 or current_rows <= 0:
         return 0.0
-    return _high_bridge_area(reference) * math.sqrt(1 / reference.rows + 1 / current_rows)
-
-
-def _high_bridge_area(histogram: Histogram) -> float:
-    """What the area under |B(F(x))| exceeds once in 1,000 times."""
-    import numpy as np
-
-    places, shares = histogram.curve
-    middle, widths = (shares[:-1] + shares[1:]) / 2, np.diff(places)
-    inside = (middle > 0) & (middle < 1)
-    if not inside.any():
-        return 0.0
-    share, width = middle[inside], widths[inside]
-    deviations = np.sqrt(share * (1 - share)) * width
-    odds = share / (1 - share)
-    correlation = np.sqrt(np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds)).clip(0, 1)
-    covariance = np.sqrt(1 - correlation**2) + correlation * np.arcsin(correlation) - 1
-    mean = math.sqrt(2 / math.pi) * float(deviations.sum())
-    variance = 2 / math.pi * float(deviations @ covariance @ deviations)
-    if not variance:
-        return 0.0
-    freedom = 2 * mean**2 / variance
-    return mean / freedom * _high_chi_square(freedom)
+    return reference.high_bridge_area * math.sqrt(1 / reference.rows + 1 / current_rows)
 
 
 def kolmogorov_smirnov(reference: Sequence[float], current: Sequence[float]) -> tuple[float, float]:
