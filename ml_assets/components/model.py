@@ -44,6 +44,7 @@ class ModelTables:
     evaluation: Table
     decisions: Table
     slices: Table
+    references: Table
     promotions: Table
     predictions: Table
     performance: Table
@@ -63,6 +64,7 @@ class ModelTables:
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
             "slices": ("cutoff", "model_version"),
+            "references": ("cutoff", "model_version"),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),

@@ -180,10 +180,10 @@ def report_sensor(model: Bound) -> dg.SensorDefinition:
         with connection(duckdb) as con:
             columns = ["as_of", "model_version", "breached", "broken"]
             rows = table.read(con, columns=columns).order("as_of DESC, model_version DESC").limit(1)
-            found = rows.fetchone()
-        if found is None or not (found[2] or found[3]):
+            newest = rows.fetchall()
+        if not any(breached or broken for _, _, breached, broken in newest):
             return dg.SkipReason("the newest day is neither breached nor broken")
-        day, version = found[:2]
+        day, version = newest[0][:2]
         key = request_key(f"{model.name}/drift_report", [version, day])
         return answer([ask(context.instance, key, between=(day, day), assets=assets)], "")
 

@@ -235,7 +235,9 @@ def _called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
         return {}
     found = "performance" if tags.get("ml_assets/trigger") == "performance" else "drift"
     linked = {
-        f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}": dg.MetadataValue.asset(model.key(found))
+        f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}": dg.MetadataValue.asset(
+            model.key(found)
+        )
     }
     return {"why it was trained": why, **(linked if evidence else {})}
 

@@ -1,6 +1,6 @@
 """What keeps a model going, on a project with a champion of 2024-03-04."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.alerts import alerts_file
 from ml_assets.components.requests import REQUEST
+from ml_assets.components.retrain import newest_evidence
 from ml_assets.definitions import resources
 from ml_assets.lake import connect, records
 from ml_assets.monitoring.actions import ActionLog
@@ -301,29 +302,52 @@ def test_a_model_of_its_maximum_age_is_renewed(labelled: House) -> None:
 
 
 def test_the_drift_asset_finds_evidence_of_a_shift(finished: House) -> None:
-    """From landing files with another crowd to the request, nothing planted."""
+    """From landing files with another crowd to the evidence and the report, nothing planted."""
+    land_crowd(finished, lambda visitor: visitor % 40 + 5)
+    result = finished.launch(finished.tick(SCORING).only)
+    assert not failures(result)
+    found = checks(result)
+    assert found["inputs_whole"].passed
+    assert not found["no_drift"].passed
+    with connect() as con:
+        evidence = newest_evidence(con, finished.churn.tables(finished.lake).evidence, CHAMPION)
+    assert evidence is not None
+    assert (evidence.found_by, evidence.as_of) == ("drift", visits.day(84))
+    assert evidence.reason.startswith("On 2024-03-25, visits_")
+    assert between_of(finished.tick("churn_drift_report").only) == ("2024-03-25", "2024-03-25")
+
+
+def test_an_implausible_shift_blocks_and_is_told(finished: House) -> None:
+    """Amounts a hundred times as large: the run fails, a person is told, and nothing is retrained."""
+    land_crowd(finished, lambda visitor: 100 * (visitor % 40 + 5))
+    result = finished.launch(finished.tick(SCORING).only)
+    assert not result.success
+    found = checks(result)["inputs_whole"]
+    assert not found.passed
+    assert "are implausible" in str(found.description)
+    tick = finished.tick(RETRAIN)
+    assert not tick.requests
+    assert not finished.tick(SCORING).requests
+
+
+def land_crowd(house: House, amount: Callable[[int], int]) -> None:
+    """Another crowd than in training, from landing to snapshot: everybody comes every day."""
     for number in range(LAST + 1, 84):
         day = visits.day(number)
         crowd = [
             {
                 "visit_id": number * 1000 + visitor,
                 "visitor_id": visitor,
-                "amount": 900 + visitor,
+                "amount": amount(visitor),
                 "channel": "web" if visitor % 3 == 0 else "shop",
                 "occurred_at": datetime(day.year, day.month, day.day, 9, tzinfo=UTC),
             }
             for visitor in range(1, visits.VISITORS + 1)
         ]
-        visits.write(finished.path(number), crowd)
-    assert finished.run(SOURCE, LAST + 1, 83).success
-    assert finished.run(["visitor_features/tiles"], LAST + 1, 83).success
-    assert finished.run(["visitor_features/snapshot"], LAST + 2, 84).success
-    result = finished.launch(finished.tick(SCORING).only)
-    assert not failures(result)
-    assert not checks(result)["no_drift"].passed
-    tick = finished.tick(RETRAIN)
-    assert tick.requests, tick.skip
-    assert tick.requests[0].tags["ml_assets/evidence"]
+        visits.write(house.path(number), crowd)
+    assert house.run(SOURCE, LAST + 1, 83).success
+    assert house.run(["visitor_features/tiles"], LAST + 1, 83).success
+    assert house.run(["visitor_features/snapshot"], LAST + 2, 84).success
 
 
 # gates and the champion
