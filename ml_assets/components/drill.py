@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.components.alerts import alerts_file
+from ml_assets.alerts import alerts_file
 from ml_assets.components.fast_forward import FastForward, Ran
 from ml_assets.components.model import Bound
 from ml_assets.components.project import Project
@@ -35,7 +35,7 @@ from ml_assets.refusal import Refusal
 from ml_assets.registry.promotion_log import read_log
 
 TAG = "ml_assets"
-ROUTINE = ("schedule", "first", "age")
+ROUTINE = ("first", "age")
 """Values of the tag ml_assets/trigger of a retrain that comes because time has passed."""
 SEED = 7
 SHOWN = 300
@@ -189,10 +189,7 @@ class Watch:
 
     def _run(self, ran: Ran, number: int) -> Iterator[tuple[str, Fact | None]]:
         trained = self.stage.model.key("candidate") in ran.assets
-        trigger = str(
-            ran.request.tags.get(f"{TAG}/trigger")
-            or ("drift" if f"{TAG}/evidence" in ran.request.tags else "")
-        )
+        trigger = ran.request.tags.get(f"{TAG}/trigger", "")
         fact = Fact(number, "retrain", trigger, ran.by) if trained and trigger not in ROUTINE else None
         yield f"{'done  ' if ran.result.success else 'FAILED'}  {ran.in_words}", fact
         for check in ran.result.get_asset_check_evaluations():
@@ -228,14 +225,15 @@ class Watch:
             if tables.evidence.exists:
                 for row in tables.evidence.read(con).order("as_of").to_arrow_table().to_pylist():
                     if self._is_new("evidence", row["evidence_id"]):
-                        by = row.get("found_by", "drift")
-                        yield f"evidence  {row['reason']}", Fact(number, "record", by, row["reason"])
-            actions = getattr(tables, "actions", None)
-            if actions is not None and actions.exists:
-                for row in actions.read(con).order('"at"').to_arrow_table().to_pylist():
-                    if self._is_new("action", row["at"], row["action"]):
-                        trigger = f" ({row['trigger']})" if row["trigger"] else ""
-                        yield f"{row['action']}{trigger}  {row['why']}", None
+                        yield (
+                            f"evidence  {row['reason']}",
+                            Fact(number, "record", row["found_by"], row["reason"]),
+                        )
+            if tables.actions.exists:
+                rows = tables.actions.read(con).filter("action <> 'nothing'").order('"at"')
+                for row in rows.to_arrow_table().to_pylist():
+                    if self._is_new("action", row["action"], row["why"]):
+                        yield f"{row['action']:<8}  because of {row['trigger']}: {row['why']}", None
             for move in read_log(con, tables.promotions, model.name).moves:
                 if self._is_new("move", move.at):
                     yield f"champion  {move.in_words()}", None

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 
 from ml_assets import home
+from ml_assets.alerts import SMTP, WEBHOOK
 from ml_assets.components.materialize import materialize
 from ml_assets.components.project import Project
 from ml_assets.definitions import build
@@ -68,14 +69,15 @@ class Scratch:
     def opened(self) -> Iterator[tuple[dg.Definitions, dg.DagsterInstance]]:
         """Its definitions and instance. Meanwhile the environment of this process is that of the scratch.
 
-        The real project's lake, landing files and webhook can't be reached from inside.
+        The real project's lake and landing files can't be reached from inside, nor can a person be told.
         """
         own = {
             "ML_ASSETS_HOME": str(self.root),
             "DAGSTER_HOME": str(self.root / ".dagster"),
             home.STAGED: str(self.root / "data" / "landing"),
             "ML_ASSETS_LAKE": None,
-            "ML_ASSETS_WEBHOOK": None,
+            WEBHOOK: None,
+            SMTP: None,
         }
         with _environment(own):
             home.prepare_dagster_home()
@@ -207,7 +209,7 @@ def _link_rows(source: str, target: str) -> str:
 def _digest(project: Project, files: Mapping[str, Mapping[date, Listed]]) -> str:
     """What a base follows from: landing files, definitions, and the code that makes tables of them."""
     prints = [(name, i.name, i.fingerprint) for name, by_day in files.items() for i in by_day.values()]
-    digest = hashlib.sha256(json.dumps(prints).encode())
+    digest = hashlib.sha256(json.dumps([CUTOFFS, prints]).encode())
     for folder in (project.folder, CODE):
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".yaml")):
             name = path.relative_to(folder)
