@@ -195,10 +195,10 @@ class Watch:
             name = f"{check.asset_key.to_user_string()} {check.check_name}"
             if check.passed or not self._is_new("check", number, name):
                 continue
-            error = check.severity is dg.AssetCheckSeverity.ERROR
+            blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
             said = _said(check)
             counts = self._is_ours(check.asset_key) and not trained and name not in self.failing
-            kind: Kind = "block" if error else "record"
+            kind: Kind = "block" if blocks else "record"
             yield (
                 f"{check.severity.value:<6}  {name}: {said}",
                 Fact(number, kind, name, said) if counts else None,
