@@ -77,10 +77,8 @@ def set_up(
     """
     models = {name: m for name, m in project.models.items() if source in (None, *m.group.sources)}
     if not models or model not in (None, *models):
-        on = f" on {source}" if source else ""
-        raise Refusal(
-            f"there is no model {model or ''}{on} to watch; there are {', '.join(project.models) or 'none'}"
-        )
+        wanted = " ".join(["model", *([model] if model else []), *(["on", source] if source else [])])
+        raise Refusal(f"there is no {wanted} to watch; there are {', '.join(project.models) or 'none'}")
     bound = models[model or next(iter(models))]
     drilled = bound.group.sources[source] if source else bound.source
     landings = {name: (landing, landing.listed()) for name, (_, landing) in project.sources.items()}

@@ -43,3 +43,8 @@ def test_what_is_missing_is_said_with_what_to_write(roles: Roles, needs: str, sa
 
 def test_only_what_an_incident_needs_is_looked_for() -> None:
     assert landing_columns(RETAIL, Roles(store="branch"), "customer_id", (), incident="late_day") == {}
+
+
+def test_a_role_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="amuont"):
+        Roles(**{"amuont": "amount"})

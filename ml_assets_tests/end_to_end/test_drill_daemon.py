@@ -56,12 +56,10 @@ def ask(url: str, query: str) -> dict[str, dict[str, list[dict[str, object]]]]:
     return dict(said["data"])
 
 
-def turned_round(number: int) -> list[dict[str, object]]:
-    """The visits of a day when the regulars stay away, and those come who came seldom."""
-    return [
-        row | {"visitor_id": visits.VISITORS + 1 - row["visitor_id"]}
-        for row in visits.visits_of(visits.day(number))
-    ]
+def with_few_left(number: int) -> list[dict[str, object]]:
+    """The visits of a day when three in five stay away, the regulars too."""
+    rows = visits.visits_of(visits.day(number))
+    return [row for row in rows if row["visitor_id"] % 5 >= 3 or row["visitor_id"] == 1]
 
 
 def newest_snapshot(home: Home) -> date:
@@ -87,7 +85,7 @@ def test_a_shift_ends_in_a_new_champion_with_no_hand_on_it(home: Home, url: str)
     assert first is not None
     for numbers in (range(LANDED + 1, WEEK_OVER + 1), range(WEEK_OVER + 1, LAST + 1)):
         for number in numbers:
-            visits.write(home.root / "landing" / f"{visits.day(number)}.parquet", turned_round(number))
+            visits.write(home.root / "landing" / f"{visits.day(number)}.parquet", with_few_left(number))
         reached = visits.day(numbers[-1] + 1)
         wait_for(url, lambda reached=reached: newest_snapshot(home) == reached)  # type: ignore[misc]
     wait_for(url, lambda: registry.champion("churn") != first)
@@ -95,4 +93,4 @@ def test_a_shift_ends_in_a_new_champion_with_no_hand_on_it(home: Home, url: str)
     assert champion is not None
     assert champion.cutoff > first.cutoff
     assert champion.tags["ml_assets/evidence"]
-    assert champion.tags["ml_assets/trigger"] == "performance"
+    assert champion.tags["ml_assets/trigger"] in ("drift", "performance")
