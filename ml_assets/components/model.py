@@ -44,6 +44,7 @@ class ModelTables:
     evaluation: Table
     decisions: Table
     slices: Table
+    references: Table
     promotions: Table
     predictions: Table
     performance: Table
@@ -62,6 +63,7 @@ class ModelTables:
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
             "slices": ("cutoff", "model_version"),
+            "references": ("cutoff", "model_version"),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),
@@ -256,6 +258,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         from ml_assets.components import (
             model_checks,
             model_monitoring,
+            model_performance,
             model_sensors,
             model_training,
             promotions,
@@ -270,7 +273,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         retrain = model_sensors.retrain_job(model)
         return dg.Definitions(
             assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
-            asset_checks=model_checks.checks(model),
+            asset_checks=[*model_checks.checks(model), *model_performance.checks(model)],
             jobs=[retrain],
             sensors=[
                 model_sensors.labels_sensor(model),

@@ -1,4 +1,4 @@
-"""The assets of a model in use: predictions, performance and drift."""
+"""The assets of a model in use: predictions and drift, beside its performance."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from ml_assets.components import model_performance
 from ml_assets.components.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.model import Bound
-from ml_assets.components.partitions import AS_ONE_RUN, between, window
+from ml_assets.components.partitions import AS_ONE_RUN, between
 from ml_assets.components.resources import LakeResource, MlflowResource, connection
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def assets(model: Bound) -> list[dg.AssetsDefinition]:
     """Predictions, performance and drift."""
-    return [_predictions(model), _performance(model), _drift(model)]
+    return [_predictions(model), model_performance.asset(model), _drift(model)]
 
 
 def _common(model: Bound, *kinds: str) -> dict[str, Any]:
@@ -81,59 +82,6 @@ def _predictions(model: Bound) -> dg.AssetsDefinition:
         )
 
     return predictions
-
-
-def _performance(model: Bound) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=model.key("performance"),
-        deps=[
-            dg.AssetDep(model.key("predictions"), partition_mapping=window(0, 0)),
-            model.key("labels"),
-        ],
-        description="How the predictions made at a cutoff turned out, once their labels are mature. Scores of a "
-        "version that could have learnt from the outcome are left out.",
-        partitions_def=model.cutoffs,
-        **_common(model, "deltalake", "scikitlearn"),
-    )
-    def performance(
-        context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> dg.MaterializeResult:
-        from ml_assets.monitoring.performance import performance as by_cohort
-        from ml_assets.monitoring.performance import performance_rows
-
-        tables, target = model.tables(lake.lake), model.spec.label.target
-        made = made_by(
-            context,
-            **{
-                tables.predictions.name: tables.predictions.version,
-                tables.labels.name: tables.labels.version,
-            },
-        )
-        with connection(duckdb) as con:
-            tables.predictions.read(con, between=between(context)).create_view(
-                "made_predictions", replace=True
-            )
-            tables.labels.read(con, between=between(context)).create_view("mature_labels", replace=True)
-            frame = con.sql(
-                "SELECT made_predictions.*, label FROM made_predictions JOIN mature_labels "
-                f"USING ({model.entity}, as_of) WHERE known_until <= as_of ORDER BY as_of, model_version, {model.entity}"
-            ).df()
-            rows = by_cohort(frame, target)
-            tables.performance.replace(
-                con.from_arrow(performance_rows(rows, target)), between=between(context), metadata=made
-            )
-            shown = stored(con, tables.performance)
-        words = "" if rows else "no predictions of these cutoffs have mature labels yet"
-        return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": len(rows),
-                "cohorts": markdown_table(rows),
-                "note": words or "none",
-            }
-        )
-
-    return performance
 
 
 def _drift(model: Bound) -> dg.AssetsDefinition:
