@@ -82,7 +82,7 @@ def judge_cohort(
     surprise = Growth(loss.value - expected, policy.worse_by, math.hypot(drawn, calibrated))
     worse, unexpected = growth.is_real, surprise.is_real
     reason = (
-        f"Version {reference.model_version} lost {loss.value:.3f} on {loss.rows} rows. Against its holdout "
+        f"Version {reference.model_version} has a normalised loss of {loss.value:.3f} on {loss.rows} rows. Against its holdout "
         f"({before:.3f}): {growth}. Against what its scores let expect ({expected:.3f}): {surprise}."
     )
     if unexpected:

@@ -9,7 +9,7 @@ from ml_assets.monitoring.loss import loss_of
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.reference import build_reference
 from ml_assets.training.target import BINARY
-from ml_assets_tests.monitoring.worlds import CUTOFF, TARGETS, draw, reference
+from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 
 POLICY = MonitoringPolicy()  # type: ignore[call-arg]
 MEASURES = {"binary": binary_metrics, "regression": regression_metrics, "multiclass": multiclass_metrics}
@@ -46,7 +46,7 @@ def test_a_population_that_is_harder_to_tell_apart_is_estimated_worse(kind: str)
     _, said = draw(target, 5_000, seed=2, spread=0.4)
     found = estimate(target, made, said, POLICY)
     assert found.worse
-    assert "estimated to lose" in found.reason
+    assert "estimated to have a normalised loss of" in found.reason
     assert "beyond the limit of 0.05 and beyond chance" in found.reason
 
 

@@ -6,7 +6,7 @@ from sklearn.metrics import log_loss, r2_score
 
 from ml_assets.monitoring.loss import Growth, loss_of
 from ml_assets.training.target import BINARY, REGRESSION
-from ml_assets_tests.monitoring.worlds import CLASSES, TARGETS, draw
+from ml_assets_tests.monitoring.scored import CLASSES, TARGETS, draw
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

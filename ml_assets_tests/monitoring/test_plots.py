@@ -14,7 +14,7 @@ from ml_assets.monitoring.plots import (
     score_distribution,
 )
 from ml_assets.training.target import BINARY
-from ml_assets_tests.monitoring.worlds import draw, reference
+from ml_assets_tests.monitoring.scored import draw, reference
 
 SMALL = 60_000
 RED = (220, 38, 38)

@@ -9,7 +9,7 @@ from ml_assets.monitoring.curve import expect, fit_curves
 from ml_assets.monitoring.loss import loss_of
 from ml_assets.monitoring.reference import REFERENCE_COLUMNS, Reference, build_reference
 from ml_assets.training.target import BINARY, REGRESSION
-from ml_assets_tests.monitoring.worlds import CUTOFF, TARGETS, draw, reference
+from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 
 
 @pytest.mark.parametrize("kind", TARGETS)

@@ -5,7 +5,7 @@ from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.reference import build_reference
 from ml_assets.monitoring.verdict import DayWatched, judge_cohort
 from ml_assets.training.target import BINARY
-from ml_assets_tests.monitoring.worlds import CUTOFF, TARGETS, draw, reference
+from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 
 POLICY = MonitoringPolicy()  # type: ignore[call-arg]
 STILL, MOVED = DayWatched(0.02, moved=False), DayWatched(0.6, moved=True)
@@ -41,7 +41,7 @@ def test_a_day_that_was_not_watched_has_no_diagnosis() -> None:
     labels, said = draw(BINARY, 1_000, seed=2)
     found = judge_cohort(BINARY, labels, said, reference(BINARY), None, POLICY)
     assert (found.worse, found.diagnosis) == (False, None)
-    assert "Version 7 lost" in found.reason
+    assert "Version 7 has a normalised loss of" in found.reason
 
 
 @pytest.mark.parametrize(("rows", "sure"), [(300, 1.0), (2_000, 1.4)])
