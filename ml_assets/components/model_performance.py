@@ -151,13 +151,15 @@ def references_of(
 def _watched(
     con: duckdb.DuckDBPyConnection, tables: ModelTables, span: Between
 ) -> "dict[Cohort, DayWatched]":
-    """What watching the features of these days found; a day with too few rows was not watched. Broken data has moved."""
+    """What watching the features of these days found; one with too few rows was not watched, broken data has moved."""
     from ml_assets.monitoring.verdict import DayWatched
 
     if not tables.drift_days.exists:
         return {}
     columns = ["as_of", "model_version", "share", "breached", "broken", "enough_rows"]
-    rows = tables.drift_days.read(con, columns=columns, between=span).filter("enough_rows").fetchall()
+    rows = (
+        tables.drift_days.read(con, columns=columns, between=span).filter("enough_rows OR broken").fetchall()
+    )
     return {
         (as_of, version): DayWatched(share, moved=breached or broken)
         for as_of, version, share, breached, broken, _ in rows
