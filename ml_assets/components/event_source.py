@@ -103,7 +103,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[self._raw(source), self._events(source)],
             asset_checks=[landing_checks(source), contract_checks(source)],
-            sensors=[landing_sensor(source.name, self.landing.place, source.partitions, source.late_days)],
+            sensors=[landing_sensor(source, self.landing.place)],
         )
 
     def _raw(self, source: Source) -> dg.AssetsDefinition:
