@@ -125,6 +125,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         def raw(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> dg.MaterializeResult:
+            pseudonym_key(source.contract)
             tables = source.tables(lake.lake)
             with connection(duckdb) as con:
                 try:
@@ -227,7 +228,10 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
 
 def pseudonym_key(contract: Contract) -> bytes | None:
-    """The key for a contract with personal columns, from the environment; None for any other contract."""
+    """The key for a contract with personal columns, from the environment; None for any other contract.
+
+    A run that has none fails before it reads or writes anything: ``raw`` needs no key, what follows it does.
+    """
     if not contract.personal:
         return None
     try:

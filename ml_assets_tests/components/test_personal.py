@@ -12,7 +12,7 @@ from ml_assets.lake import connect
 from ml_assets.landing.raw import seen_files
 from ml_assets.landing.withholding import breaches
 from ml_assets_tests.components import visits
-from ml_assets_tests.components.house import SOURCE, House, opened, scratch_defs
+from ml_assets_tests.components.house import SOURCE, House, failures, opened, scratch_defs
 
 NAME = "ML_ASSETS_PSEUDONYM_KEY"
 HEADER = "visit_id,visitor_id,amount,channel,email,occurred_at\n"
@@ -82,3 +82,34 @@ def test_a_refused_file_is_told_of_without_its_values(shop: House, bad: str) -> 
     assert len(reasons) == len(withheld) == 1
     assert "2024-01-02.csv: line 3 " in reasons[0]
     assert leaks(said, reasons, withheld) == []
+
+
+def test_without_a_key_nothing_is_built(shop: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NAME)
+    land(shop, 0, row(0, 1))
+    [message] = failures(shop.run(SOURCE, 0)).values()
+    assert f"email are personal. the environment variable {NAME} holds no key" in message
+    assert not shop.source.raw.exists
+    assert not shop.source.files.exists
+
+
+def test_plain_values_are_in_raw_and_nowhere_else(shop: House) -> None:
+    """Accepted and refused rows, for reasons that are about the personal column and others."""
+    land(shop, 0, *(row(0, n) for n in range(1, 10)), row(0, 10, "no address of ann.frank@zqmail"))
+    land(shop, 1, row(1, 11), row(1, 12, amount="-1"), row(1, 12, amount="-1"))
+    result = shop.run(SOURCE, 0, 1)
+    assert len(leaks(shop.rows("visits/raw"))) == len(PLAIN)
+    events, quarantine = shop.rows("visits/events"), shop.rows("visits/quarantine")
+    assert (len(events), len(quarantine)) == (9, 3)
+    with connect() as con:
+        records = [
+            table.read(con).fetchall() for table in (shop.source.files, shop.source.withheld) if table.exists
+        ]
+    said = everything_said(shop, result)
+    assert "email_pattern" in str(quarantine)
+    assert "refused_share" in said
+    assert leaks(events, quarantine, records, said) == []
+    written = [path.read_bytes() for path in shop.home.rglob("*") if path.is_file()]
+    raw = [path.read_bytes() for path in Path(shop.source.raw.uri).rglob("*") if path.is_file()]
+    landed = [path.read_bytes() for path in shop.landing.iterdir()]
+    assert [file for file in written if b"ann.frank" in file and file not in (*raw, *landed)] == []
