@@ -180,7 +180,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 dg.AssetSpec(
                     source.key("events"),
                     description=f"{contract.description} Typed, deduplicated and valid by the contract.",
-                    metadata={"dagster/column_schema": column_schema(schema)},
+                    metadata={"dagster/column_schema": column_schema(schema, _constraints(contract))},
                     **common,
                 ),
                 dg.AssetSpec(
@@ -284,6 +284,27 @@ def publish_rest(
         metadata={"withheld": dg.MetadataValue.json({str(d): why for d, why in written.withheld.items()})},
         allow_retries=False,
     )
+
+
+def _constraints(contract: Contract) -> dict[str, dg.TableColumnConstraints]:
+    """What the rules that refuse rows promise of each column; unique is within a day."""
+    rules = [rule for rule in contract.row_rules if rule.severity == "error"]
+    alone = {rule.keys[0] for rule in rules if rule.kind == "unique" and len(rule.keys) == 1}
+    found = {
+        column.name: dg.TableColumnConstraints(
+            nullable=not column.required,
+            unique=column.name in alone,
+            other=[rule.description for rule in rules if rule.column == column.name and rule.kind == "value"]
+            + [
+                rule.description
+                for rule in rules
+                if rule.kind == "unique" and len(rule.keys) > 1 and column.name in rule.keys
+            ],
+        )
+        for column in contract.columns
+    }
+    present = dg.TableColumnConstraints(nullable=False)
+    return {"available_at": present, "event_date": present} | found
 
 
 def _described(column: Column) -> str:
