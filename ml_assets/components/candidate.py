@@ -240,7 +240,8 @@ def _profile(
         categorical=[c for c in types if c not in numeric],
         block="as_of",
         weights=importance.shares,
-        floor=model.spec.monitoring.psi_floor,
-        seed=model.spec.train.seed,
+        psi_floor=model.spec.monitoring.psi_floor,
+        shift_floor=model.spec.monitoring.shift_floor,
+        volume=model.spec.train.after_each is None,
     )
     return place.con.from_arrow(profile_rows(profiles, version))

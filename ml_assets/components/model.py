@@ -51,6 +51,7 @@ class ModelTables:
     drift: Table
     drift_days: Table
     evidence: Table
+    actions: Table
 
     @classmethod
     def of(cls, lake: Lake, model: str) -> "ModelTables":
@@ -69,7 +70,8 @@ class ModelTables:
             "performance": ("as_of",),
             "drift": ("as_of",),
             "drift_days": ("as_of",),
-            "evidence": ("as_of",),
+            "evidence": ("as_of", "found_by"),
+            "actions": ("month",),
         }
         return cls(**{name: lake.table(f"{model}/{name}", *by) for name, by in partitions.items()})
 
@@ -257,11 +259,13 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
         from ml_assets.components import (
             model_checks,
-            model_monitoring,
+            model_drift,
             model_performance,
+            model_predictions,
             model_sensors,
             model_training,
             promotions,
+            retrain,
         )
 
         folder: Path = context.path
@@ -270,15 +274,28 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         )
         with located(folder):
             model = self.bind(folder.name, group)
-        retrain = model_sensors.retrain_job(model)
+        job = retrain.job(model)
         return dg.Definitions(
-            assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
-            asset_checks=[*model_checks.checks(model), *model_performance.checks(model)],
-            jobs=[retrain],
+            assets=[
+                *model_training.assets(model),
+                model_predictions.asset(model),
+                *model_drift.assets(model),
+                model_performance.asset(model),
+                promotions.spec(model),
+                retrain.spec(model),
+            ],
+            asset_checks=[
+                *model_checks.checks(model),
+                *model_drift.checks(model),
+                *model_performance.checks(model),
+            ],
+            jobs=[job],
             sensors=[
                 model_sensors.labels_sensor(model),
                 model_sensors.scoring_sensor(model),
-                model_sensors.drift_sensor(model, retrain),
+                model_sensors.performance_sensor(model),
+                model_sensors.report_sensor(model),
+                retrain.sensor(model, job),
             ],
-            schedules=[model_sensors.weekly_schedule(model, retrain)],
+            schedules=[retrain.schedule(model, job)],
         )

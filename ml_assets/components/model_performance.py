@@ -1,5 +1,7 @@
 """The asset ``performance`` of a model, how its predictions turned out, and the check that the model holds up."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,7 +12,8 @@ from ml_assets.components.metadata import made_by, markdown_table, picture, stor
 from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, window
 from ml_assets.components.resources import LakeResource, connection
-from ml_assets.lake import Between, Table
+from ml_assets.lake import Between, Lake, Table, records
+from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Loss, loss_evidence
 
 if TYPE_CHECKING:
     from ml_assets.monitoring.reference import Reference
@@ -74,8 +77,9 @@ def asset(model: Bound) -> dg.AssetsDefinition:
             tables.performance.replace(
                 con.from_arrow(performance_rows(rows, target)), between=span, metadata=made
             )
+            _write_evidence(con, model, tables, rows, span, made)
             shown = stored(con, tables.performance)
-            drawn = _picture(con, model, tables)
+            drawn = loss_picture(con, model, lake.lake)
         newest = rows[-1]["reason"] if rows else "no predictions of these cutoffs have mature labels yet"
         return dg.MaterializeResult(
             metadata=shown
@@ -89,6 +93,39 @@ def asset(model: Bound) -> dg.AssetsDefinition:
         )
 
     return performance
+
+
+def _write_evidence(
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    tables: ModelTables,
+    cohorts: list[dict[str, Any]],
+    span: Between,
+    made: Mapping[str, str],
+) -> None:
+    """Put every cohort that lost more on record, as of the day on which its labels were mature."""
+    horizon = model.spec.label.horizon
+    found = [
+        loss_evidence(
+            Loss(
+                cohort["loss"] - cohort["reference_loss"],
+                f"Of the cohort of {cohort['as_of']}: {cohort['reason']}",
+            ),
+            model=model.name,
+            champion_version=cohort["model_version"],
+            cohort=cohort["as_of"],
+            known_on=cohort["as_of"] + horizon,
+            diagnosis=cohort["diagnosis"] or "not watched",
+        )
+        for cohort in cohorts
+        if cohort["worse"]
+    ]
+    tables.evidence.replace(
+        records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),
+        between=(span[0] + horizon, span[1] + horizon),
+        also="found_by = 'performance'",
+        metadata=made,
+    )
 
 
 def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
@@ -133,28 +170,36 @@ def _without_words(cohort: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cohort.items() if name not in ("reason", "diagnosis")}
 
 
-def _picture(con: duckdb.DuckDBPyConnection, model: Bound, tables: ModelTables) -> dict[str, Any]:
-    """The loss of every cohort on record as a plot; nothing if none has one."""
+def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> dict[str, Any]:
+    """What was lost and what was estimated, with the moments at which a version came into use; nothing if neither is."""
     from ml_assets.monitoring.loss_plot import loss_over_time
+    from ml_assets.registry.promotion_log import read_log
 
-    cohorts = tables.performance.read(con).order("as_of, model_version").to_arrow_table().to_pylist()
-    in_use: dict[int, Any] = {}
-    for cohort in cohorts:
-        in_use.setdefault(cohort["model_version"], cohort["as_of"])
-    broken: list[Any] = []
-    if cohorts and tables.drift_days.exists:
-        span = cohorts[0]["as_of"], cohorts[-1]["as_of"]
-        days = tables.drift_days.read(con, columns=["as_of", "broken"], between=span)
-        broken = [day for day, _ in days.filter("broken").distinct().order("as_of").fetchall()]
-    if not any(cohort["loss"] is not None for cohort in cohorts):
+    tables = model.tables(lake)
+    cohorts = _of_log(con, tables.performance, "as_of, model_version")
+    days = _of_log(con, tables.drift_days, "as_of, model_version")
+    if not any(row.get("loss") is not None for row in cohorts) and not any(d["estimated_loss"] for d in days):
         return {}
+    log = read_log(con, tables.promotions, model.name)
     drawn = loss_over_time(
         cohorts,
         worse_by=model.spec.monitoring.worse_by,
-        promotions=[(day, version) for version, day in in_use.items()],
-        broken=broken,
+        estimates=[
+            {"as_of": day["as_of"], "loss": day["estimated_loss"], "trusted": day["estimate_trusted"]}
+            for day in days
+        ],
+        promotions=[(move.cutoff + model.spec.label.horizon, move.to_version) for move in log.moves],
+        broken=[day["as_of"] for day in days if day["broken"]],
     )
-    return {"loss by cohort": picture(drawn, "normalised loss over time")}
+    return {"loss over time": picture(drawn, "normalised loss over time")}
+
+
+def _of_log(con: duckdb.DuckDBPyConnection, table: Table, order: str) -> list[dict[str, Any]]:
+    return (
+        [dict(row) for row in table.read(con).order(order).to_arrow_table().to_pylist()]
+        if table.exists
+        else []
+    )
 
 
 def _holds_up(model: Bound) -> dg.AssetChecksDefinition:

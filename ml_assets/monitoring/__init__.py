@@ -1,17 +1,16 @@
 """Monitoring: drift against the training profile, and performance once labels have matured."""
 
+from ml_assets.monitoring.counting import ProfileError
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    Evidence,
     FeatureDrift,
-    find_evidence,
+    drifting,
     judge_day,
     measure,
 )
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.profile import (
     FeatureProfile,
-    ProfileError,
     build_profile,
     profile_rows,
     profiles_from_rows,
@@ -19,13 +18,12 @@ from ml_assets.monitoring.profile import (
 
 __all__ = [
     "DayVerdict",
-    "Evidence",
     "FeatureDrift",
     "FeatureProfile",
     "MonitoringPolicy",
     "ProfileError",
     "build_profile",
-    "find_evidence",
+    "drifting",
     "judge_day",
     "measure",
     "profile_rows",

@@ -79,13 +79,13 @@ def drift_over_time(rows: Sequence[Mapping[str, Any]], limit: float) -> bytes:
 
 
 def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
-    """PSI of every feature in multiples of its threshold, the largest on top, breached ones highlighted.
+    """How far every feature is from its threshold, by PSI or by shift, the farthest on top, breached ones highlighted.
 
     The 25 largest are shown; bars end at 5 times the threshold.
     """
-    ranked = sorted(drifts, key=lambda d: (-d.psi / d.threshold, d.feature))[:SHOWN_FEATURES][::-1]
+    ranked = sorted(drifts, key=lambda d: (-_ratio(d), d.feature))[:SHOWN_FEATURES][::-1]
     figure, axes = plain_figure(8.0, 1.1 + 0.26 * max(len(ranked), 3))
-    ratios = [drift.psi / drift.threshold for drift in ranked]
+    ratios = [_ratio(drift) for drift in ranked]
     lengths = [min(ratio, LONGEST_BAR) for ratio in ratios]
     colors = [BREACH if drift.breached else VALUE if drift.weight else NEUTRAL for drift in ranked]
     axes.barh(range(len(ranked)), lengths, color=colors, height=0.65)
@@ -94,7 +94,7 @@ def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
     axes.axvline(1, color=WARN, linewidth=1, linestyle="--", zorder=0)
     axes.set_yticks(range(len(ranked)), [drift.feature for drift in ranked])
     axes.set_xlim(0, max([1.2, *lengths]) * 1.35)
-    axes.set_xlabel("PSI as a multiple of the feature's threshold", fontsize=8)
+    axes.set_xlabel("PSI or shift, whichever is farther, as a multiple of its threshold", fontsize=8)
     left_out = len(drifts) - len(ranked)
     more = f" (the {len(ranked)} largest of {len(drifts)})" if left_out else ""
     axes.set_title(
@@ -178,8 +178,14 @@ def _state(day: Mapping[str, Any]) -> str:
     return "breached" if day["breached"] else "within the limit"
 
 
+def _ratio(drift: FeatureDrift) -> float:
+    """PSI or shift as a multiple of its threshold, whichever is larger."""
+    shift = drift.shift / drift.shift_threshold if drift.shift is not None and drift.shift_threshold else 0.0
+    return max(shift, drift.psi / drift.psi_threshold)
+
+
 def _bar_words(drift: FeatureDrift) -> str:
-    words = f"{drift.psi:.2f}"
+    words = f"{_ratio(drift):.1f}x"
     if drift.weight:
         words += f", weight {drift.weight:.0%}"
     return words + (", broken" if drift.broken else "")

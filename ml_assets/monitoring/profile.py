@@ -1,43 +1,59 @@
 """The training profile: what every feature and the score looked like in the rows a model learnt from."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ml_assets.monitoring.stability import psi
+from ml_assets.monitoring.counting import (
+    Bins,
+    Counted,
+    Kind,
+    ProfileError,
+    count_bins,
+    rounded,
+    types_of,
+    value_of,
+)
+from ml_assets.monitoring.statistics import Histogram, psi, wasserstein
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["numeric", "categorical"]
-
 SCORE = "score"
 """The column of the model's own output: profiled and watched like a feature, with weight 0."""
+VOLUME = "rows"
+"""The pseudo-feature that stands for the number of rows of a day, with weight 0."""
 TOP_CATEGORIES = 20
-QUANTILES = [tenth / 10 for tenth in range(1, 10)]
+QUANTILES = [0.001, 0.005, 0.01, *(n / 50 for n in range(1, 50)), 0.99, 0.995, 0.999]
+"""Fine bins of 2%, and finer ones at the ends, where a few large values decide the distance."""
+GROUPS = 10
+"""How many groups of fine bins PSI is taken over, at most: over more it is mostly noise."""
 FEW_BLOCKS = 3
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-NUMERIC_TYPES = (*INTEGERS, *(f"U{name}" for name in INTEGERS), "FLOAT", "DOUBLE", "DECIMAL", '"NULL"')
-
-
-class ProfileError(Exception):
-    """Rows that can't be profiled or measured; the message names the column and what to do."""
+MARGIN = 1.5
+"""A threshold is so many times the largest distance that a left-out block had from the others."""
+UNCALIBRATED = 0.2
 
 
 @dataclass(frozen=True)
 class FeatureProfile:
     """One feature of the training rows.
 
-    ``edges`` are the inner edges of up to 10 bins of a numeric feature, strictly increasing; a bin includes
-    its upper edge, the outer bins are open. ``categories`` are the up to 20 most frequent values of a
-    categorical one. ``shares`` of the non-null values by bin sum to 1, the last of a categorical feature
-    being all other values; they are all 0 if every value is null. ``mean`` and ``deviation`` (population
-    standard deviation) are None without numbers. ``weight`` is the feature's share of what the model uses.
-    ``threshold`` is the PSI, and ``null_threshold`` the share of nulls, above which a day is unlike training.
+    ``edges`` are the inner edges of up to 56 fine bins of a numeric feature, strictly increasing; a bin includes
+    its upper edge, the outer bins are open; a value shared by several quantiles has a bin of its own.
+    ``categories`` are the up to 20 most frequent values of a categorical one. ``shares`` of the non-null values
+    by bin sum to 1, the last of a categorical feature being all other values; they are all 0 if every value is
+    null. ``lowest``, ``highest``, ``mean`` and ``deviation`` (population standard deviation) are None without
+    numbers. ``weight`` is the feature's share of what the model uses. Above ``psi_threshold``,
+    ``shift_threshold`` (in training deviations; None of categories) or ``null_threshold`` (share of nulls) a day is
+    unlike training.
+
+    Of the kind volume there is one, named ``rows``: ``mean``, ``deviation``, ``lowest`` and ``highest`` are of the
+    number of rows of a block, and it has no bins.
     """
 
     feature: str
@@ -47,58 +63,40 @@ class FeatureProfile:
     shares: list[float]
     null_share: float
     rows: int
+    lowest: float | None
+    highest: float | None
     mean: float | None
     deviation: float | None
     weight: float
-    threshold: float
+    psi_threshold: float
+    shift_threshold: float | None
     null_threshold: float
 
     @property
-    def bins(self) -> "Bins":
+    def bins(self) -> Bins:
         """The bins to count current rows by."""
         return Bins(self.feature, self.kind, self.edges, self.categories)
 
-    @property
+    @cached_property
     def counts(self) -> list[float]:
         """The non-null training rows by bin."""
         values = self.rows * (1 - self.null_share)
         return [share * values for share in self.shares]
 
+    @cached_property
+    def groups(self) -> list[int]:
+        """The coarse group of every bin: what PSI and the Jensen-Shannon distance are taken over."""
+        return coarse_groups(self.shares) if self.kind == "numeric" else list(range(len(self.shares)))
 
-@dataclass(frozen=True)
-class Bins:
-    """How the values of one feature are counted."""
+    @cached_property
+    def coarse(self) -> list[float]:
+        """The non-null training rows by coarse group."""
+        return grouped(self.counts, self.groups)
 
-    feature: str
-    kind: Kind
-    edges: list[float]
-    categories: list[str]
-
-
-@dataclass(frozen=True)
-class Counted:
-    """One feature in some rows: non-null values by bin, nulls, and the mean (None without numbers)."""
-
-    counts: list[int]
-    nulls: int
-    mean: float | None
-
-    @property
-    def rows(self) -> int:
-        """All rows."""
-        return sum(self.counts) + self.nulls
-
-    @property
-    def null_share(self) -> float:
-        """Nulls among all rows; 0 without rows."""
-        return self.nulls / self.rows if self.rows else 0.0
-
-
-@dataclass(frozen=True)
-class _Summary:
-    bins: Bins
-    mean: float | None
-    deviation: float | None
+    @cached_property
+    def histogram(self) -> Histogram | None:
+        """The training values; None without numbers."""
+        return histogram_of(self.edges, self.counts, self.lowest, self.highest)
 
 
 def build_profile(
@@ -109,64 +107,47 @@ def build_profile(
     categorical: Sequence[str],
     block: str = "as_of",
     weights: Mapping[str, float] | None = None,
-    floor: float = 0.1,
-    seed: int = 0,
+    psi_floor: float = 0.1,
+    shift_floor: float = 0.1,
+    volume: bool = True,
 ) -> list[FeatureProfile]:
-    """Profile the training rows in two scans, in the order ``numeric``, ``categorical``.
+    """Profile the training rows in two scans, in the order ``numeric``, ``categorical``, the volume.
 
     Numbers are compared as doubles; NaN and infinities count as nulls. Booleans are categorical, whichever
     list names them. ``weights`` is the model's importance by feature, scaled to sum to 1; a feature it
-    doesn't name weighs nothing. Without weights, or if all are 0, every feature weighs the same. The score
-    always weighs nothing.
+    doesn't name weighs nothing. Without weights, or if all are 0, every feature weighs the same. The score and
+    the volume always weigh nothing. Without ``volume`` there is none: for training rows whose number by block
+    says nothing about how many are scored on a day.
 
     Thresholds are calibrated by leaving out one ``block`` (a column, usually the day) at a time and taking
-    its PSI against the rest: the threshold is 1.5 times the largest, at least ``floor``. The threshold of
-    nulls is their share plus 3 times the largest deviation of a block, at least 5%. With fewer than 3
-    blocks there is nothing to calibrate by: a PSI of 0.2 (or ``floor``, if that is more) and 5% more nulls.
+    its PSI and its shift (Wasserstein distance in training deviations) against the rest: a threshold is 1.5 times
+    the largest, at least its floor. The threshold of nulls is their share plus 3 times the largest deviation of a
+    block, at least 5%. With fewer than 3 blocks there is nothing to calibrate by: a PSI and a shift of 0.2 (or the
+    floor, if that is more) and 5% more nulls.
 
-    Nothing is drawn at random, so every ``seed`` gives the same profile. Raises ProfileError where a column
-    is missing or not of its kind, a weight is not a number >= 0, or there are no rows.
+    Nothing is drawn at random. Raises ProfileError where a column is missing or not of its kind, a feature has the
+    name of the volume, a weight is not a number >= 0, or there are no rows.
     """
-    types = _types(rows, [*numeric, *categorical, block])
+    types = types_of(rows, [*numeric, *categorical, block])
     kinds: dict[str, Kind] = {
         **{name: "categorical" if types[name] == "BOOLEAN" else "numeric" for name in numeric},
         **dict.fromkeys(categorical, "categorical"),
     }
+    if volume and VOLUME in kinds:
+        raise ProfileError(
+            f"A feature is named {VOLUME}, which stands for the number of rows. Rename the feature."
+        )
     shares = _weights(list(kinds), weights)
     summaries = _summarise(con, rows, kinds, types)
     blocks = list(count_bins(con, rows, [s.bins for s in summaries], block).values())
     if not blocks:
         raise ProfileError("There are no training rows to profile. Materialize the training set first.")
-    return [
-        _profile(summary, [counted[position] for counted in blocks], shares[summary.bins.feature], floor)
+    floors = (psi_floor, shift_floor)
+    built = [
+        _profile(summary, [counted[position] for counted in blocks], shares[summary.bins.feature], floors)
         for position, summary in enumerate(summaries)
     ]
-
-
-def count_bins(
-    con: duckdb.DuckDBPyConnection,
-    rows: duckdb.DuckDBPyRelation,
-    bins: Sequence[Bins],
-    block: str | None = None,
-) -> dict[Hashable, list[Counted]]:
-    """Count the rows by bin, for every feature at once and for every value of ``block``, in one scan.
-
-    The lists follow ``bins``. Without ``block`` there is one entry, None, even if there are no rows.
-    Raises ProfileError where a column is missing or not of its kind.
-    """
-    types = _types(rows, [b.feature for b in bins] + ([block] if block else []))
-    picked = ["count(*)"]
-    for b in bins:
-        value = _value(b.feature, b.kind, types[b.feature])
-        mean = f"favg({value})" if b.kind == "numeric" else "NULL"
-        picked += [_histogram(b, value), mean]
-    key, grouped = (_quoted(block), " GROUP BY 1 ORDER BY 1") if block else ("NULL", "")
-    sql = f"SELECT {key}, {', '.join(picked)} FROM counted_rows{grouped}"
-    rows.create_view("counted_rows", replace=True)
-    return {
-        key: [_counted(b, total, found[2 * i], found[2 * i + 1]) for i, b in enumerate(bins)]
-        for key, total, *found in con.execute(sql).fetchall()
-    }
+    return [*built, _volume([counted[0].rows for counted in blocks], psi_floor)] if volume else built
 
 
 def profile_rows(profiles: Sequence[FeatureProfile], version: int) -> "pa.Table":
@@ -186,7 +167,8 @@ def profile_rows(profiles: Sequence[FeatureProfile], version: int) -> "pa.Table"
 def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:
     """The profiles of one model version, from rows made by ``profile_rows``; other columns are left out.
 
-    Raises ProfileError if there are none, or if they are of more than one version.
+    Raises ProfileError if there are none, if they are of more than one version, or if they were stored by an
+    earlier release of this project, which kept less.
     """
     names = [field.name for field in fields(FeatureProfile)]
     found = table.to_pylist()
@@ -197,19 +179,57 @@ def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:
             f"Expected the training profile of one model version; the table read is {held}. "
             "Filter it by model_version, or materialize the candidate again if its profile is missing."
         )
+    missing = [name for name in names if name not in table.column_names]
+    if missing or any(row["psi_threshold"] is None for row in found):
+        raise ProfileError(
+            f"The training profile of version {versions[0]} was stored by an earlier release and has no "
+            f"{', '.join(missing) or 'psi_threshold'}. Materialize the candidate of its cutoff again."
+        )
     return [FeatureProfile(**{name: row[name] for name in names}) for row in found]
 
 
-def _types(rows: duckdb.DuckDBPyRelation, wanted: Sequence[str]) -> dict[str, str]:
-    """The DuckDB type of every column. Raises ProfileError where a wanted one is missing."""
-    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    missing = [name for name in wanted if name not in types]
-    if missing:
-        raise ProfileError(
-            f"The rows have no column {', '.join(missing)}; they have {', '.join(types)}. Materialize the "
-            "snapshot of these days again if the feature was declared since; train again if it was renamed."
-        )
-    return types
+def coarse_groups(shares: Sequence[float]) -> list[int]:
+    """The group of every fine bin: up to 10, of about the same mass.
+
+    A bin that alone holds a tenth, a spike, is a group of its own; the others, in order, are dealt to groups of at
+    most about a tenth each.
+    """
+    spikes = [place for place, share in enumerate(shares) if share >= 1 / GROUPS - 1e-9]
+    others = [place for place in range(len(shares)) if place not in spikes]
+    mass = math.fsum(shares[place] for place in others)
+    number = max(1, math.ceil(GROUPS * mass - 1e-9))
+    groups, before = [0] * len(shares), 0.0
+    for place in others:
+        middle = before + shares[place] / 2
+        groups[place] = min(int(number * middle / mass), number - 1) if mass else 0
+        before += shares[place]
+    for group, place in enumerate(spikes, start=number if others else 0):
+        groups[place] = group
+    return groups
+
+
+def grouped(counts: Sequence[float], groups: Sequence[int]) -> list[float]:
+    """Counts by group, from counts by bin."""
+    sums = [0.0] * (max(groups, default=-1) + 1)
+    for count, group in zip(counts, groups, strict=True):
+        sums[group] += count
+    return sums
+
+
+def histogram_of(
+    edges: Sequence[float], counts: Sequence[float], lowest: float | None, highest: float | None
+) -> Histogram | None:
+    """The histogram of numbers, or None if there are none."""
+    if lowest is None or highest is None:
+        return None
+    return Histogram(edges, counts, lowest, highest)
+
+
+@dataclass(frozen=True)
+class _Summary:
+    bins: Bins
+    mean: float | None
+    deviation: float | None
 
 
 def _weights(features: Sequence[str], weights: Mapping[str, float] | None) -> dict[str, float]:
@@ -238,7 +258,7 @@ def _summarise(
     """Bins, means and deviations of all features, in one scan."""
     picked = []
     for name, kind in kinds.items():
-        value = _value(name, kind, types[name])
+        value = value_of(name, kind, types[name])
         picked.append(
             f"[quantile_cont({value}, {QUANTILES}), [favg({value}), stddev_pop({value})]]"
             if kind == "numeric"
@@ -257,7 +277,7 @@ def _summary(name: str, kind: Kind, found: Any) -> _Summary:
         most = sorted(counts, key=lambda value: (-counts[value], value))[:TOP_CATEGORIES]
         return _Summary(Bins(name, kind, [], most), None, None)
     quantiles, (mean, deviation) = found
-    return _Summary(Bins(name, kind, _edges(quantiles or []), []), _rounded(mean), _rounded(deviation))
+    return _Summary(Bins(name, kind, _edges(quantiles or []), []), rounded(mean), rounded(deviation))
 
 
 def _edges(quantiles: Sequence[float]) -> list[float]:
@@ -270,65 +290,72 @@ def _edges(quantiles: Sequence[float]) -> list[float]:
     return sorted(edges)
 
 
-def _profile(summary: _Summary, blocks: Sequence[Counted], weight: float, floor: float) -> FeatureProfile:
+def _profile(
+    summary: _Summary, blocks: Sequence[Counted], weight: float, floors: tuple[float, float]
+) -> FeatureProfile:
     bins = summary.bins
     counts = [sum(column) for column in zip(*(b.counts for b in blocks), strict=True)]
     rows, values = sum(b.rows for b in blocks), sum(counts)
     null_share = (rows - values) / rows
+    shares = [count / values if values else 0.0 for count in counts]
     calibrated = len(blocks) >= FEW_BLOCKS
-    largest = max(psi([n - m for n, m in zip(counts, b.counts, strict=True)], b.counts) for b in blocks)
+    least_psi, least_shift = (floor if calibrated else max(floor, UNCALIBRATED) for floor in floors)
+    farthest_psi, farthest_shift = _farthest(summary, blocks, counts, shares) if calibrated else (0.0, 0.0)
     deviation = max(abs(b.null_share - null_share) for b in blocks)
     return FeatureProfile(
         feature=bins.feature,
         kind=bins.kind,
         edges=bins.edges,
         categories=bins.categories,
-        shares=[count / values if values else 0.0 for count in counts],
+        shares=shares,
         null_share=null_share,
         rows=rows,
+        lowest=min((b.lowest for b in blocks if b.lowest is not None), default=None),
+        highest=max((b.highest for b in blocks if b.highest is not None), default=None),
         mean=summary.mean,
         deviation=summary.deviation,
         weight=weight,
-        threshold=max(floor, 1.5 * largest if calibrated else 0.2),
+        psi_threshold=max(least_psi, MARGIN * farthest_psi),
+        shift_threshold=max(least_shift, MARGIN * farthest_shift) if bins.kind == "numeric" else None,
         null_threshold=min(1.0, max(0.05, null_share + (3 * deviation if calibrated else 0.05))),
     )
 
 
-def _value(name: str, kind: Kind, sql_type: str) -> str:
-    """SQL of a feature's value: a finite double, or text. Booleans are spelt as in training frames."""
-    column = _quoted(name)
-    if kind == "numeric":
-        if not sql_type.startswith(NUMERIC_TYPES):
-            raise ProfileError(f"{name} is a {sql_type}, not a number. List it as categorical.")
-        return f"(CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END)"
-    if sql_type == "BOOLEAN":
-        return f"(CASE {column} WHEN true THEN 'True' WHEN false THEN 'False' END)"
-    return f"{column}::VARCHAR"
+def _farthest(
+    summary: _Summary, blocks: Sequence[Counted], counts: Sequence[int], shares: Sequence[float]
+) -> tuple[float, float]:
+    """The largest PSI and the largest shift of a block against all the others."""
+    groups = coarse_groups(shares) if summary.bins.kind == "numeric" else list(range(len(shares)))
+    largest_psi, largest_shift = 0.0, 0.0
+    for block in blocks:
+        rest = [n - m for n, m in zip(counts, block.counts, strict=True)]
+        largest_psi = max(largest_psi, psi(grouped(rest, groups), grouped(block.counts, groups)))
+        others = [b for b in blocks if b is not block and b.lowest is not None and b.highest is not None]
+        here = histogram_of(summary.bins.edges, block.counts, block.lowest, block.highest)
+        if here and others and summary.deviation:
+            lowest, highest = min(b.lowest or 0.0 for b in others), max(b.highest or 0.0 for b in others)
+            there = Histogram(summary.bins.edges, rest, lowest, highest)
+            largest_shift = max(largest_shift, wasserstein(there, here) / summary.deviation)
+    return largest_psi, largest_shift
 
 
-def _histogram(bins: Bins, value: str) -> str:
-    """SQL of a map from upper edge, or from position in the categories (0 for all others), to a count."""
-    if bins.kind == "numeric":
-        return f"histogram({value}, {_list(map(repr, [*bins.edges, math.inf]))}::DOUBLE[])"
-    position = f"coalesce(list_position({_list(bins.categories)}::VARCHAR[], {value}), 0)"
-    return f"histogram(CASE WHEN {value} IS NOT NULL THEN {position} END)"
-
-
-def _counted(bins: Bins, total: int, found: Mapping[float, int] | None, mean: float | None) -> Counted:
-    by_key = found or {}
-    keys = [*bins.edges, math.inf] if bins.kind == "numeric" else [*range(1, len(bins.categories) + 1), 0]
-    counts = [by_key.get(key, 0) for key in keys]
-    return Counted(counts, total - sum(counts), _rounded(mean))
-
-
-def _rounded(value: float | None) -> float | None:
-    """12 significant digits, so that the order in which doubles were added doesn't show."""
-    return None if value is None else float(f"{value:.12g}")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _list(values: Iterable[str]) -> str:
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+def _volume(rows: Sequence[int], psi_floor: float) -> FeatureProfile:
+    """The profile of the number of rows by block. It has no bins, so its PSI is 0."""
+    mean = sum(rows) / len(rows)
+    return FeatureProfile(
+        feature=VOLUME,
+        kind="volume",
+        edges=[],
+        categories=[],
+        shares=[],
+        null_share=0.0,
+        rows=sum(rows),
+        lowest=float(min(rows)),
+        highest=float(max(rows)),
+        mean=rounded(mean),
+        deviation=rounded(math.sqrt(sum((n - mean) ** 2 for n in rows) / len(rows))),
+        weight=0.0,
+        psi_threshold=psi_floor,
+        shift_threshold=None,
+        null_threshold=1.0,
+    )

@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 import duckdb
@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    Evidence,
     FeatureDrift,
     MonitoringPolicy,
-    find_evidence,
+    drifting,
     judge_day,
     measure,
 )
@@ -32,7 +31,7 @@ def profiles(con: duckdb.DuckDBPyConnection) -> list[FeatureProfile]:
 def measured(
     con: duckdb.DuckDBPyConnection, frame: pd.DataFrame, profiles: list[FeatureProfile]
 ) -> dict[str, FeatureDrift]:
-    return {drift.feature: drift for drift in measure(con, con.from_df(frame), profiles)}
+    return {drift.feature: drift for drift in measure(con, con.from_df(frame), profiles, POLICY)}
 
 
 def drift(feature: str = "spend", **changes: object) -> FeatureDrift:
@@ -40,11 +39,10 @@ def drift(feature: str = "spend", **changes: object) -> FeatureDrift:
         feature=feature,
         kind="numeric",
         psi=0.5,
+        psi_threshold=0.1,
         mean=1.0,
         mean_shift=0.9,
         null_share=0.0,
-        unseen_share=None,
-        threshold=0.1,
         null_threshold=0.05,
         breached=True,
         reason="PSI 0.50 is above the threshold of 0.10",
@@ -63,11 +61,6 @@ def days(pattern: str, last: date = MONDAY) -> list[tuple[date, DayVerdict]]:
         )
         for place, letter in enumerate(pattern)
     ]
-
-
-def evidence(pattern: str, policy: MonitoringPolicy = POLICY, **changes: object) -> Evidence | None:
-    given = {"model": "lapse", "champion_version": 3, "last_promotion": None} | changes
-    return find_evidence(days(pattern), [drift()], policy, **given)  # type: ignore[arg-type]
 
 
 class TestMeasure:
@@ -104,8 +97,63 @@ class TestMeasure:
         spend = measured(con, frame, profiles)["spend"]
         assert spend.null_share == pytest.approx(0.2)
         assert (spend.broken, spend.breached) == (True, True)
-        assert spend.psi < spend.threshold
+        assert spend.psi < spend.psi_threshold
         assert spend.reason == "20.0% of the rows are null, at most 5.0% were expected"
+
+    def test_a_small_shift_that_psi_does_not_see_is_found(self, con: duckdb.DuckDBPyConnection) -> None:
+        rows = con.from_df(day_rows(2000, days=6))
+        built = build_profile(con, rows, numeric=["spend"], categorical=[])
+        spend = measured(con, day_rows(2000, seed=1, shift=0.2), built)["spend"]
+        assert spend.psi < 0.06 < spend.psi_threshold
+        assert spend.shift == pytest.approx(0.2, abs=0.03)
+        assert spend.breached
+        assert spend.reason is not None
+        assert spend.reason.startswith("the values moved by 0.18 training deviations, above")
+
+    def test_an_implausible_mean_breaks_the_data(
+        self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
+    ) -> None:
+        cents, more = (measured(con, day_rows(500, seed=1, shift=by), profiles)["spend"] for by in (5.3, 4.7))
+        assert (cents.broken, more.broken, more.breached) == (True, False, True)
+        assert "more than 5 are implausible" in (cents.reason or "")
+
+    @pytest.mark.parametrize(("rows", "broken"), [(249, True), (250, False), (1000, False), (1001, True)])
+    def test_the_volume_breaks_outside_its_limits(
+        self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile], rows: int, broken: bool
+    ) -> None:
+        volume = measured(con, day_rows(rows, seed=1), profiles)["rows"]
+        assert (volume.kind, volume.mean, volume.weight) == ("volume", rows, 0)
+        assert (volume.broken, volume.breached) == (broken, broken)
+        said = f"{rows:,} rows; between 250 and 1,000 were expected" if broken else None
+        assert volume.reason == said
+
+    def test_p_values_are_shown_and_decide_nothing(self, con: duckdb.DuckDBPyConnection) -> None:
+        rows = con.from_df(day_rows(3000, days=6))
+        built = build_profile(con, rows, numeric=["spend"], categorical=["department"])
+        frame = day_rows(20_000, seed=1, shift=0.07)
+        frame.loc[:300, "department"] = "DRUG"
+        found = measured(con, frame, built)
+        assert found["spend"].ks_p is not None
+        assert found["spend"].ks_p < 1e-4
+        assert found["department"].chi_square_p is not None
+        assert found["department"].chi_square_p < 1e-4
+        assert found["department"].chi_square_freedom == 2
+        assert not found["spend"].breached
+        assert not found["department"].breached
+
+    def test_what_a_feature_has_not_is_none(
+        self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
+    ) -> None:
+        found = measured(con, day_rows(500, seed=1), profiles)
+        spend, department, nothing = found["spend"], found["department"], found["nothing"]
+        assert (spend.chi_square, spend.unseen_share) == (None, None)
+        assert (department.shift, department.shift_threshold, department.ks, department.low) == (None,) * 4
+        assert (nothing.shift, nothing.ks, nothing.jensen_shannon, nothing.mean) == (None,) * 4
+        assert found["constant"].shift is None
+        assert (spend.low, spend.high) == (
+            day_rows(500, seed=1)["spend"].min(),
+            day_rows(500, seed=1)["spend"].max(),
+        )
 
     def test_an_unseen_category_breaks_the_data(
         self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
@@ -166,15 +214,16 @@ class TestMeasure:
         self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
     ) -> None:
         few, many = (measured(con, day_rows(n, seed=4), profiles)["spend"] for n in (40, 4000))
-        assert few.threshold > 0.5
-        assert many.threshold == 0.1
+        assert few.psi_threshold > 0.5
+        assert many.psi_threshold == 0.1
 
     def test_no_rows_are_no_drift(
         self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
     ) -> None:
         rows = con.from_df(day_rows(10)).filter("false")
-        found = measure(con, rows, profiles)
+        *found, volume = measure(con, rows, profiles, POLICY)
         assert {(d.psi, d.rows, d.breached, d.null_share) for d in found} == {(0.0, 0, False, 0.0)}
+        assert (volume.feature, volume.broken) == ("rows", True)
 
     def test_the_order_of_rows_changes_nothing(
         self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
@@ -204,96 +253,42 @@ class TestJudgeDay:
     def test_the_score_alone_breaches_nothing(self) -> None:
         assert not judge_day([drift("score", weight=0.0)], POLICY).breached
 
-    @pytest.mark.parametrize("change", [{"null_share": 0.06}, {"unseen_share": 0.21}])
-    def test_broken_data_is_named(self, change: dict[str, object]) -> None:
-        verdict = judge_day([drift(**change), drift("trips", weight=0.1)], POLICY)
+    def test_broken_data_is_named(self) -> None:
+        verdict = judge_day([drift(broken=True), drift("trips", weight=0.1)], POLICY)
         assert verdict.broken
         assert "broken" in verdict.reason
         assert "spend: PSI 0.50" in verdict.reason
+        assert not judge_day([drift()], POLICY).broken
 
-    @pytest.mark.parametrize("change", [{"null_share": 0.05}, {"unseen_share": 0.2}])
-    def test_at_the_limit_nothing_is_broken(self, change: dict[str, object]) -> None:
-        assert not judge_day([drift(**change)], POLICY).broken
+    def test_the_volume_is_no_feature_but_breaks_a_day_however_small(self) -> None:
+        volume = drift("rows", kind="volume", weight=0.0, broken=True, reason="3 rows", rows=3)
+        verdict = judge_day([drift(rows=3, broken=True), volume], POLICY)
+        assert (verdict.enough_rows, verdict.breached, verdict.broken) == (False, False, True)
+        assert "rows: 3 rows" in verdict.reason
+        assert "spend" not in verdict.reason
+        assert judge_day([drift(), replace(volume, rows=500)], POLICY).reason.startswith("1 of 1 features")
 
     def test_too_few_rows_are_not_judged(self) -> None:
-        verdict = judge_day([drift(rows=199, null_share=1.0)], POLICY)
+        verdict = judge_day([drift(rows=199, broken=True)], POLICY)
         assert (verdict.enough_rows, verdict.breached, verdict.broken) == (False, False, False)
         assert verdict.reason == "Not judged: 199 rows, and at least 200 are needed."
         assert judge_day([drift(rows=200)], POLICY).breached
         assert not judge_day([], POLICY).enough_rows
 
 
-class TestFindEvidence:
+class TestDrifting:
     @pytest.mark.parametrize("pattern", ["bb", "b.b", ".bb", "bbb", "..bb", "bxb"])
     def test_two_of_three_days_up_to_a_breached_newest(self, pattern: str) -> None:
-        assert evidence(pattern) is not None
+        assert drifting([verdict for _, verdict in days(pattern)], POLICY)
 
-    @pytest.mark.parametrize("pattern", ["", "b", "..b", "bb.", "b..b", "bbx", "xxb", "xb", "bb.b"[:3]])
-    def test_anything_less_is_none(self, pattern: str) -> None:
-        assert evidence(pattern) is None
+    @pytest.mark.parametrize("pattern", ["", "b", "..b", "bb.", "b..b", "bbx", "xxb", "xb"])
+    def test_anything_less_is_not(self, pattern: str) -> None:
+        assert not drifting([verdict for _, verdict in days(pattern)], POLICY)
 
     def test_the_policy_sets_how_many_of_how_many(self) -> None:
         strict = MonitoringPolicy(breaches=3, of_last=4)
-        assert evidence("b.bb", strict) is not None
-        assert evidence("b..b", strict) is None
-        assert evidence("b", MonitoringPolicy(breaches=1, of_last=1)) is not None
-
-    @pytest.mark.parametrize(("since", "found"), [(0, False), (13, False), (14, True), (100, True)])
-    def test_the_cool_down_passes_first(self, since: int, found: bool) -> None:
-        assert (evidence("bb", last_promotion=MONDAY - timedelta(days=since)) is not None) is found
-
-    def test_days_in_any_order_mean_the_same(self) -> None:
-        options = {"model": "lapse", "champion_version": 3, "last_promotion": None}
-        shuffled = [days("bb.b")[place] for place in (2, 0, 3, 1)]
-        assert find_evidence(shuffled, [drift()], POLICY, **options) == find_evidence(  # type: ignore[arg-type]
-            days("bb.b"),
-            [drift()],
-            POLICY,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def test_it_says_what_drifted_against_what_by_how_much(self) -> None:
-        moved = [
-            drift(),
-            drift("trips", weight=0.7, mean_shift=None),
-            drift("quiet", breached=False),
-            *[drift(f"small_{n}", weight=0.01) for n in range(3)],
-        ]
-        found = find_evidence(
-            days("bb"), moved, POLICY, model="lapse", champion_version=3, last_promotion=None
-        )
-        assert found is not None
-        assert [f.feature for f in found.features] == ["trips", "spend", "small_0", "small_1", "small_2"]
-        assert found.reason == (
-            "On 2017-09-04, trips (PSI 0.50, threshold 0.10), spend (PSI 0.50, threshold 0.10, mean +0.90 training "
-            "deviations), small_0 (PSI 0.50, threshold 0.10, mean +0.90 training deviations) and 2 more moved away "
-            "from the training profile of lapse version 3, 60% of the model's weight (limit 20%), on 2 of the last "
-            "2 days."
-        )
-        assert asdict(found)["as_of"] == MONDAY
-
-    def test_the_id_is_stable_and_tells_findings_apart(self) -> None:
-        first = evidence("bb")
-        assert first is not None
-        assert first.evidence_id == "d28dcefb6419c5c6"
-        assert evidence("bbb") == replace(first, reason=evidence("bbb").reason)  # type: ignore[union-attr]
-        others = [evidence("bb", model="churn"), evidence("bb", champion_version=4)]
-        others.append(
-            find_evidence(
-                days("bb"), [drift("trips")], POLICY, model="lapse", champion_version=3, last_promotion=None
-            )
-        )
-        others.append(
-            find_evidence(
-                days("bb", MONDAY + timedelta(days=1)),
-                [drift()],
-                POLICY,
-                model="lapse",
-                champion_version=3,
-                last_promotion=None,
-            )
-        )
-        assert len({first.evidence_id, *(other.evidence_id for other in others if other)}) == 5
+        assert drifting([verdict for _, verdict in days("b.bb")], strict)
+        assert not drifting([verdict for _, verdict in days("b..b")], strict)
 
 
 def test_the_policy_refuses_what_can_never_fire() -> None:

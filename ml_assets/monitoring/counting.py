@@ -1,0 +1,136 @@
+"""Counting the values of many features by bin, in one scan of the rows."""
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import duckdb
+
+Kind = Literal["numeric", "categorical", "volume"]
+"""Numbers, categories, or the number of rows itself."""
+
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+NUMERIC_TYPES = (*INTEGERS, *(f"U{name}" for name in INTEGERS), "FLOAT", "DOUBLE", "DECIMAL", '"NULL"')
+
+
+class ProfileError(Exception):
+    """Rows that can't be profiled or measured; the message names the column and what to do."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How the values of one feature are counted: numbers between edges, or named categories and all others.
+
+    A bin includes its upper edge; the outer ones are open.
+    """
+
+    feature: str
+    kind: Kind
+    edges: list[float]
+    categories: list[str]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One feature in some rows: non-null values by bin, nulls; mean, least and greatest (None without numbers)."""
+
+    counts: list[int]
+    nulls: int
+    mean: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(self.counts) + self.nulls
+
+    @property
+    def null_share(self) -> float:
+        """Nulls among all rows; 0 without rows."""
+        return self.nulls / self.rows if self.rows else 0.0
+
+
+def count_bins(
+    con: duckdb.DuckDBPyConnection,
+    rows: duckdb.DuckDBPyRelation,
+    bins: Sequence[Bins],
+    block: str | None = None,
+) -> dict[Hashable, list[Counted]]:
+    """Count the rows by bin, for every feature at once and for every value of ``block``, in one scan.
+
+    The lists follow ``bins``. Without ``block`` there is one entry, None, even if there are no rows.
+    Raises ProfileError where a column is missing or not of its kind.
+    """
+    types = types_of(rows, [b.feature for b in bins] + ([block] if block else []))
+    picked = ["count(*)"]
+    for b in bins:
+        value = value_of(b.feature, b.kind, types[b.feature])
+        picked.append(_histogram(b, value))
+        picked.append(
+            f"[favg({value}), min({value}), max({value})]" if b.kind == "numeric" else "NULL::DOUBLE[]"
+        )
+    key, grouped = (quoted(block), " GROUP BY 1 ORDER BY 1") if block else ("NULL", "")
+    sql = f"SELECT {key}, {', '.join(picked)} FROM counted_rows{grouped}"
+    rows.create_view("counted_rows", replace=True)
+    return {
+        key: [_counted(b, total, found[2 * i], found[2 * i + 1]) for i, b in enumerate(bins)]
+        for key, total, *found in con.execute(sql).fetchall()
+    }
+
+
+def types_of(rows: duckdb.DuckDBPyRelation, wanted: Sequence[str]) -> dict[str, str]:
+    """The DuckDB type of every column. Raises ProfileError where a wanted one is missing."""
+    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    missing = [name for name in wanted if name not in types]
+    if missing:
+        raise ProfileError(
+            f"The rows have no column {', '.join(missing)}; they have {', '.join(types)}. Materialize the "
+            "snapshot of these days again if the feature was declared since; train again if it was renamed."
+        )
+    return types
+
+
+def value_of(name: str, kind: Kind, sql_type: str) -> str:
+    """SQL of a feature's value: a finite double, or text. Booleans are spelt as in training frames."""
+    column = quoted(name)
+    if kind == "numeric":
+        if not sql_type.startswith(NUMERIC_TYPES):
+            raise ProfileError(f"{name} is a {sql_type}, not a number. List it as categorical.")
+        return f"(CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END)"
+    if sql_type == "BOOLEAN":
+        return f"(CASE {column} WHEN true THEN 'True' WHEN false THEN 'False' END)"
+    return f"{column}::VARCHAR"
+
+
+def rounded(value: float | None) -> float | None:
+    """12 significant digits, so that the order in which doubles were added doesn't show."""
+    return None if value is None else float(f"{value:.12g}")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _histogram(bins: Bins, value: str) -> str:
+    """SQL of a map from upper edge, or from position in the categories (0 for all others), to a count."""
+    if bins.kind == "numeric":
+        return f"histogram({value}, {_list(map(repr, [*bins.edges, math.inf]))}::DOUBLE[])"
+    position = f"coalesce(list_position({_list(bins.categories)}::VARCHAR[], {value}), 0)"
+    return f"histogram(CASE WHEN {value} IS NOT NULL THEN {position} END)"
+
+
+def _counted(
+    bins: Bins, total: int, found: Mapping[float, int] | None, numbers: Sequence[Any] | None
+) -> Counted:
+    by_key = found or {}
+    keys = [*bins.edges, math.inf] if bins.kind == "numeric" else [*range(1, len(bins.categories) + 1), 0]
+    counts = [by_key.get(key, 0) for key in keys]
+    mean, lowest, highest = numbers or (None, None, None)
+    return Counted(counts, total - sum(counts), rounded(mean), lowest, highest)
+
+
+def _list(values: Iterable[str]) -> str:
+    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
