@@ -75,8 +75,8 @@ def estimate(
     error = math.hypot(deviation, reference.expected_deviation or 0.0, calibrated)
     growth = Growth(loss - reference.loss, policy.worse_by, error)
     words = (
-        f"By its scores, version {reference.model_version} is estimated to have a normalised loss of {loss:.3f}. Against its holdout "
-        f"({reference.loss:.3f}): {growth}."
+        f"By its scores, version {reference.model_version} is estimated to have a normalised loss of {loss:.3f}. "
+        f"Against its holdout ({reference.loss:.3f}): {growth}."
     )
     doubts = tuple(_doubts(target, reference, said, policy, last))
     return Estimate(

@@ -82,8 +82,8 @@ def judge_cohort(
     surprise = Growth(loss.value - expected, policy.worse_by, math.hypot(drawn, calibrated))
     worse, unexpected = growth.is_real, surprise.is_real
     reason = (
-        f"Version {reference.model_version} has a normalised loss of {loss.value:.3f} on {loss.rows} rows. Against its holdout "
-        f"({before:.3f}): {growth}. Against what its scores let expect ({expected:.3f}): {surprise}."
+        f"Version {reference.model_version} has a normalised loss of {loss.value:.3f} on {loss.rows} rows. Against its "
+        f"holdout ({before:.3f}): {growth}. Against what its scores let expect ({expected:.3f}): {surprise}."
     )
     if unexpected:
         reason += " The scores no longer mean what they did."

@@ -20,20 +20,18 @@ SMALL = 60_000
 RED = (220, 38, 38)
 
 
-def drifts(count: int, *, breached: bool = False) -> list[FeatureDrift]:
+def drifts(count: int, *, breached: bool = False, shift: float | None = 0.05) -> list[FeatureDrift]:
     return [
         FeatureDrift(
             feature=f"feature_{n}",
             kind="numeric",
             psi=n / 100,
-            mean=0.0,
-            mean_shift=0.1,
+            psi_threshold=0.1,
+            shift=shift,
+            shift_threshold=0.1 if shift is not None else None,
             null_share=0.0,
-            unseen_share=None,
-            threshold=0.1,
             null_threshold=0.05,
             breached=breached,
-            reason=None,
             weight=1 / count,
             rows=500,
         )
@@ -63,6 +61,12 @@ def test_features_become_a_small_picture(count: int) -> None:
     png = feature_shift_plot(drifts(count))
     assert Image.open(io.BytesIO(png)).width == 800
     assert len(png) < SMALL
+
+
+def test_a_bar_is_as_long_as_the_farther_of_psi_and_shift() -> None:
+    psi_alone = feature_shift_plot(drifts(5, shift=None))
+    assert feature_shift_plot(drifts(5, shift=0.0)) == psi_alone
+    assert feature_shift_plot(drifts(5, shift=0.3)) != psi_alone
 
 
 def test_breaches_are_red_and_nothing_else_is() -> None:
