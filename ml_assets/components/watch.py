@@ -182,7 +182,7 @@ def write_report(
     reference = _training_frame(con, model, lake, champion.cutoff)
     types = model.group.feature_types
     numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
-    html = evidently_report(
+    report = evidently_report(
         reference,
         current[list(types)],
         numeric=numeric,
@@ -190,7 +190,7 @@ def write_report(
         seed=model.spec.train.seed,
     )
     name = f"drift/{as_of}.html"
-    registry.log_result(champion.run_id, {}, {name: html})
+    registry.log_result(champion.run_id, {}, {name: report.html})
     return mlflow.run_url(model.name, champion.run_id, name)
 
 

@@ -1,9 +1,10 @@
-"""The drift report a person reads: Evidently's, on a sample, as one self-contained page."""
+"""The drift report a person reads: Evidently's, on a sample, as one self-contained page and a short table."""
 
 import html
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +14,20 @@ NOTE = (
     "{sentences}</div>"
 )
 PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"></head><body>{note}</body></html>'
+VALUE_DRIFT = "ValueDrift"
+"""Evidently's name, at the end of a metric's type, for what it says of one column."""
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Evidently's page, and what it says of each column: rows of column, method, score, threshold, drifted.
+
+    A score that is a p-value has drifted below its threshold, a distance from its threshold on. The table follows
+    the columns as they were named; those left out are not in it.
+    """
+
+    html: str
+    table: tuple[dict[str, Any], ...]
 
 
 def evidently_report(
@@ -23,8 +38,8 @@ def evidently_report(
     categorical: Sequence[str],
     seed: int,
     sample: int = 2000,
-) -> str:
-    """Evidently's drift report of up to ``sample`` rows of each frame: HTML of 4 to 7 MB.
+) -> DriftReport:
+    """Evidently's drift report of up to ``sample`` rows of each frame: HTML of 4 to 7 MB, and its verdicts.
 
     The page embeds its scripts and fetches nothing. It begins with what was compared and names the columns
     left out because one side has no value in its sample. Evidently's telemetry is switched off for the
@@ -44,14 +59,14 @@ def evidently_report(
         sentences.append(f"Left out, because one side has no value: {', '.join(without)}.")
     note = NOTE.format(sentences="".join(f"<div>{html.escape(sentence)}</div>" for sentence in sentences))
     if len(without) == len(names):
-        return PAGE.format(note=note)
-    page = _render(
+        return DriftReport(PAGE.format(note=note), ())
+    page, table = _render(
         before.drop(columns=without),
         after.drop(columns=without),
         [name for name in numeric if name not in without],
         [name for name in categorical if name not in without],
     )
-    return _with_note(page, note)
+    return DriftReport(_with_note(page, note), tuple(table))
 
 
 def _sampled(
@@ -66,7 +81,7 @@ def _sampled(
 
 def _render(
     reference: "pd.DataFrame", current: "pd.DataFrame", numeric: list[str], categorical: list[str]
-) -> str:
+) -> tuple[str, list[dict[str, Any]]]:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -75,7 +90,33 @@ def _render(
     snapshot = Report([DataDriftPreset()]).run(
         Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
     )
-    return str(snapshot.get_html_str(as_iframe=False))
+    return str(snapshot.get_html_str(as_iframe=False)), _verdicts(snapshot.dict()["metrics"])
+
+
+def _verdicts(metrics: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What Evidently says of each column. Raises ValueError if it says nothing where it should."""
+    found = []
+    for metric in metrics:
+        config = metric["config"]
+        if not config["type"].endswith(VALUE_DRIFT):
+            continue
+        method, score, threshold = config["method"], float(metric["value"]), float(config["threshold"])
+        drifted = score < threshold if "p_value" in method else score >= threshold
+        found.append(
+            {
+                "column": config["column"],
+                "method": method,
+                "score": score,
+                "threshold": threshold,
+                "drifted": drifted,
+            }
+        )
+    if not found:
+        raise ValueError(
+            f"Evidently's result has no {VALUE_DRIFT} metric, so there is no table to show. "
+            "Check the version of evidently against pyproject.toml."
+        )
+    return found
 
 
 def _with_note(page: str, note: str) -> str:
