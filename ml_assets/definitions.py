@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components import maintenance
-from ml_assets.components.alerts import run_failures
+from ml_assets.components.alerts import run_failures, tick_failures
 from ml_assets.components.resources import LakeResource, MlflowResource, TrainingResource
 from ml_assets.home import CHECKOUT, data
 
@@ -31,12 +31,14 @@ def resources() -> dict[str, object]:
 
 
 def build(module: str = "ml_assets.defs") -> dg.Definitions:
-    """All definitions declared by the YAML below a module's folder, with resources and the failure sensor."""
+    """All definitions declared by the YAML below a module's folder, with resources and the sensors of failures."""
     tree = dg.ComponentTree.from_module(import_module(module), CHECKOUT)
     return dg.Definitions.merge(
         tree.build_defs(),
         maintenance.definitions(),
-        dg.Definitions(resources=resources(), sensors=[run_failures], executor=dg.in_process_executor),
+        dg.Definitions(
+            resources=resources(), sensors=[run_failures, tick_failures], executor=dg.in_process_executor
+        ),
     )
 
 

@@ -32,12 +32,19 @@ for model in MODELS:
         f"{model}/predictions": {f"{model}/champion", "household_features/snapshot"},
         f"{model}/performance": {f"{model}/predictions", f"{model}/labels"},
         f"{model}/drift": {f"{model}/predictions", "household_features/snapshot"},
+        f"{model}/drift_report": {f"{model}/predictions", f"{model}/drift", "household_features/snapshot"},
+        f"{model}/actions": {f"{model}/drift", f"{model}/performance", f"{model}/champion"},
     }
 AUTOMATION = {
     "transactions_landing",
     "household_features_refresh",
     "run_failures",
-    *(f"{model}_{sensor}" for model in MODELS for sensor in ("labels", "scoring", "drift_retrain")),
+    "tick_failures",
+    *(
+        f"{model}_{sensor}"
+        for model in MODELS
+        for sensor in ("labels", "scoring", "performance", "drift_report", "retrain_on_evidence")
+    ),
 }
 DOMAIN = (
     *("contracts", "evaluation", "features", "lake", "landing"),
@@ -63,7 +70,7 @@ def test_the_graph(defs: dg.Definitions) -> None:
     assert found == GRAPH
     assert {sensor.name for sensor in defs.sensors or ()} == AUTOMATION
     assert [schedule.name for schedule in defs.schedules or ()] == [
-        *(f"{model}_weekly_retrain" for model in MODELS),
+        *(f"{model}_retrain_by_age" for model in MODELS),
         "lake_weekly_maintenance",
     ]
 

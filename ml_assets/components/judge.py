@@ -19,6 +19,7 @@ from ml_assets.evaluation import Decision, HoldoutFacts, Served, judge
 from ml_assets.evaluation.metrics import COUNTS, METRICS, measure
 from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.monitoring.reference import REFERENCE_COLUMNS, build_reference
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     parts = _parts(scored, model, metric)
     history = _earlier_metrics(place, cutoff)
     metric_rows[0]["seconds"] = time.perf_counter() - started
+    _write_reference(place, cutoff, candidate, scored)
     _write(place, cutoff, candidate, champion, metric_rows, gate_rows, parts, facts.digest_candidate)
     report = evaluation_report(
         model=model.name,
@@ -326,6 +328,21 @@ def _served(
         latency_ms=trial.latency_ms,
         latency_p99_ms=trial.latency_p99_ms,
         error=trial.error,
+    )
+
+
+def _write_reference(place: Workplace, cutoff: date, candidate: "Version", scored: "pd.DataFrame") -> None:
+    """Keep what the candidate did on its own holdout: what it is held against once it is in use."""
+    from ml_assets.evaluation.arrays import labels_of, predicted
+
+    tables, target = place.tables, place.model.spec.label.target
+    labels, said = labels_of(target, scored), predicted(target, scored, "candidate")
+    reference = build_reference(target, labels, said, cutoff=cutoff, model_version=candidate.number)
+    tables.references.replace(
+        records(place.con, [reference.row()], REFERENCE_COLUMNS),
+        between=(cutoff, cutoff),
+        also=f"model_version = {candidate.number}",
+        metadata=made_by(place.context, **{tables.labels.name: tables.labels.version}),
     )
 
 

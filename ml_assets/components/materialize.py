@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model import Bound
-from ml_assets.components.model_sensors import WEEK, stale_labels
+from ml_assets.components.model_sensors import WEEK, stale_labels, stale_performance
 from ml_assets.components.partitions import as_ranges, range_tags
 from ml_assets.components.project import Project
 from ml_assets.components.requests import days_to_score
@@ -35,8 +35,8 @@ class Phase:
     checks: tuple[dg.AssetCheckKey, ...] | None = None
     """Run these checks alone, without materializing."""
     if_refused: Literal["stop", "go on", "accept"] = "stop"
-    """Withheld days are a fault, but what comes after can ``go on`` with the other days; that a gate fails is an
-    answer to ``accept``."""
+    """Withheld and broken days are a fault, but what comes after can ``go on`` with the other days; that a gate fails
+    is an answer to ``accept``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def phases(
                 yield Phase(f"{folder}: {asset}", tuple(edge.assets), between)
     yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
-        yield from _model_phases(model, lake, registry, cutoffs)
+        yield from _model_phases(model, instance, lake, registry, cutoffs)
 
 
 def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.DagsterInstance) -> Iterator[Phase]:
@@ -98,7 +98,7 @@ def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     tables, partitions = source.tables(lake), source.partitions
     listed = landing.listed()
     with connect() as con:
-        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed))
+        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed), source.contract)
         wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
     wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
     keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
@@ -106,7 +106,9 @@ def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
         yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")
 
 
-def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) -> Iterator[Phase]:
+def _model_phases(
+    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry, cutoffs: int
+) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
         landed = landed_through(con, model.source.tables(lake).files)
@@ -122,10 +124,12 @@ def _model_phases(model: Bound, lake: Lake, registry: Registry, cutoffs: int) ->
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
-    yield from _use_phases(model, lake, registry, newest)
+    yield from _use_phases(model, instance, lake, registry)
 
 
-def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> Iterator[Phase]:
+def _use_phases(
+    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry
+) -> Iterator[Phase]:
     tables = model.tables(lake)
     champion = registry.champion(model.name)
     if champion is None:
@@ -134,18 +138,20 @@ def _use_phases(model: Bound, lake: Lake, registry: Registry, newest: date) -> I
     wanted = days_to_score(
         snapshot,
         tables.predictions,
-        tables.evidence,
+        tables.drift_days,
         champion.number,
         champion.cutoff,
         model.group.as_ofs,
     )
+    watching = tuple(model.key(asset) for asset in ("predictions", "drift"))
     for between in as_ranges(wanted):
-        yield Phase(
-            f"{model.name}: predictions, drift", (model.key("predictions"), model.key("drift")), between
-        )
-    followed = set(model.cutoffs_between(champion.cutoff, newest))
-    for between in as_ranges(followed - _written(tables.performance.history(), sorted(followed)), WEEK):
+        yield Phase(f"{model.name}: predictions, drift", watching, between, if_refused="go on")
+    for between in as_ranges(stale_performance(model, lake), WEEK):
         yield Phase(f"{model.name}: performance", (model.key("performance"),), between)
+    scored = max((c.between[1] for c in tables.predictions.history() if c.between), default=None)
+    report = model.key("drift_report")
+    if scored and str(scored) not in instance.get_materialized_partitions(report):
+        yield Phase(f"{model.name}: drift_report", (report,), (scored, scored), if_refused="go on")
 
 
 def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:

@@ -44,12 +44,14 @@ class ModelTables:
     evaluation: Table
     decisions: Table
     slices: Table
+    references: Table
     promotions: Table
     predictions: Table
     performance: Table
     drift: Table
     drift_days: Table
     evidence: Table
+    actions: Table
 
     @classmethod
     def of(cls, lake: Lake, model: str) -> "ModelTables":
@@ -62,12 +64,14 @@ class ModelTables:
             "evaluation": ("cutoff",),
             "decisions": ("cutoff",),
             "slices": ("cutoff", "model_version"),
+            "references": ("cutoff", "model_version"),
             "promotions": ("month",),
             "predictions": ("as_of", "model_version"),
             "performance": ("as_of",),
             "drift": ("as_of",),
             "drift_days": ("as_of",),
-            "evidence": ("as_of",),
+            "evidence": ("as_of", "found_by"),
+            "actions": ("month",),
         }
         return cls(**{name: lake.table(f"{model}/{name}", *by) for name, by in partitions.items()})
 
@@ -255,10 +259,13 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
         from ml_assets.components import (
             model_checks,
-            model_monitoring,
+            model_drift,
+            model_performance,
+            model_predictions,
             model_sensors,
             model_training,
             promotions,
+            retrain,
         )
 
         folder: Path = context.path
@@ -267,15 +274,28 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
         )
         with located(folder):
             model = self.bind(folder.name, group)
-        retrain = model_sensors.retrain_job(model)
+        job = retrain.job(model)
         return dg.Definitions(
-            assets=[*model_training.assets(model), *model_monitoring.assets(model), promotions.spec(model)],
-            asset_checks=model_checks.checks(model),
-            jobs=[retrain],
+            assets=[
+                *model_training.assets(model),
+                model_predictions.asset(model),
+                *model_drift.assets(model),
+                model_performance.asset(model),
+                promotions.spec(model),
+                retrain.spec(model),
+            ],
+            asset_checks=[
+                *model_checks.checks(model),
+                *model_drift.checks(model),
+                *model_performance.checks(model),
+            ],
+            jobs=[job],
             sensors=[
                 model_sensors.labels_sensor(model),
                 model_sensors.scoring_sensor(model),
-                model_sensors.drift_sensor(model, retrain),
+                model_sensors.performance_sensor(model),
+                model_sensors.report_sensor(model),
+                retrain.sensor(model, job),
             ],
-            schedules=[model_sensors.weekly_schedule(model, retrain)],
+            schedules=[retrain.schedule(model, job)],
         )

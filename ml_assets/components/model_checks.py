@@ -1,4 +1,4 @@
-"""The checks of a model: frames hold, gates passed, predictions whole, drift within bounds."""
+"""The checks of a model: frames hold, gates passed, predictions whole."""
 
 from collections.abc import Iterator
 
@@ -9,26 +9,13 @@ from ml_assets.components.model import Bound
 from ml_assets.components.partitions import between_of_run
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
-from ml_assets.lake import Between, Table
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
     """All checks of a model."""
-    return [_frame_check(model), _gate_checks(model), _prediction_check(model), _drift_checks(model)]
-
-
-def _newest(table: Table, asked: Between | None) -> Between | None:
-    """The newest partition within what is asked for, or None if nothing is there."""
-    written = [c.between for c in table.history() if c.between]
-    inside = [
-        b[1] if asked is None else min(b[1], asked[1]) for b in written if asked is None or b[0] <= asked[1]
-    ]
-    newest = max(inside, default=None)
-    if newest is None or (asked is not None and newest < asked[0]):
-        return None
-    return newest, newest
+    return [_frame_check(model), _gate_checks(model), _prediction_check(model)]
 
 
 def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
@@ -159,54 +146,3 @@ def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
         )
 
     return every_member_scored
-
-
-def _drift_checks(model: Bound) -> dg.AssetChecksDefinition:
-    key = model.key("drift")
-
-    @dg.multi_asset_check(
-        name=f"{model.name}__drift_checks",
-        specs=[
-            dg.AssetCheckSpec(
-                "inputs_whole",
-                asset=key,
-                description="The newest day has the nulls and categories the champion was trained on: broken data is "
-                "mended, never trained on.",
-            ),
-            dg.AssetCheckSpec(
-                "no_drift",
-                asset=key,
-                description="The newest day's features, weighted by what the champion uses, have not moved. Warns; "
-                "a retrain needs several days in a row.",
-            ),
-        ],
-        can_subset=True,
-    )
-    def drift_checks(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        table = model.tables(lake.lake).drift_days
-        at = _newest(table, between_of_run(context.run.tags))
-        with connection(duckdb) as con:
-            rows = (
-                table.read(con, between=at).order("model_version DESC").to_arrow_table().to_pylist()
-                if at
-                else []
-            )
-        day = rows[0] if rows else None
-        for selected in context.selected_asset_check_keys:
-            if day is None:
-                passed, said = selected.name == "no_drift", "no day has been watched"
-            else:
-                passed = not day["broken" if selected.name == "inputs_whole" else "breached"]
-                said = f"{day['as_of']}: {day['reason']}"
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=selected.name,
-                passed=passed,
-                severity=ERROR if selected.name == "inputs_whole" else WARN,
-                description=said,
-                metadata={"share of breached features": day["share"], "rows": day["rows"]} if day else {},
-            )
-
-    return drift_checks

@@ -1,37 +1,21 @@
-"""What keeps a model going: scoring new days, retraining on evidence, and retraining at least every week."""
+"""What keeps a model watched: labels that mature, scores and drift of new days, performance of past ones."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import as_ranges
-from ml_assets.components.requests import UNFINISHED, answer, ask, days_to_score, request_key, stale_days
+from ml_assets.components.requests import answer, ask, days_to_score, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Lake
 from ml_assets.landing.raw import landed_through
 from ml_assets.registry.promotion_log import read_log
-from ml_assets.registry.verdicts import read_verdicts
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 TAG = "ml_assets"
 WEEK = timedelta(weeks=1)
-
-
-def retrain_job(model: Bound) -> "UnresolvedAssetJobDefinition":
-    """Labels, training set, candidate, evaluation and champion of one cutoff, with their checks."""
-    names = ("labels", "training_set", "candidate", "evaluation", "champion")
-    return dg.define_asset_job(
-        f"{model.name}_retrain",
-        selection=dg.AssetSelection.assets(*(model.key(name) for name in names)),
-        description=f"Train, judge and, if every gate passes, promote a new {model.name} for one cutoff. The scoring "
-        "sensor then scores the newest day with it.",
-    )
 
 
 def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tuple[int, date] | None:
@@ -63,7 +47,7 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
             return dg.SkipReason(f"{model.name} has no champion yet")
         snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
         wanted = days_to_score(
-            snapshot, tables.predictions, tables.evidence, champion[0], None, model.group.as_ofs
+            snapshot, tables.predictions, tables.drift_days, champion[0], None, model.group.as_ofs
         )
         outcomes = [
             ask(
@@ -77,119 +61,6 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
         return answer(outcomes, f"version {champion[0]} has scored every snapshot as it is")
 
     return scoring
-
-
-def drift_sensor(model: Bound, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
-    """Evidence of drift against the present champion -> the retrain job, once, with the evidence in its tags."""
-
-    @dg.sensor(
-        name=f"{model.name}_drift_retrain",
-        description="Asks for a retrain when there is evidence that the champion's inputs have drifted.",
-        jobs=[job],
-        minimum_interval_seconds=60,
-        default_status=RUNNING,
-    )
-    def drift_retrain(
-        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> dg.SensorResult | dg.SkipReason:
-        champion = champion_on_record(lake.lake, model, duckdb)
-        evidence_table = model.tables(lake.lake).evidence
-        if champion is None or not evidence_table.exists:
-            return dg.SkipReason("there is no champion, or no evidence of drift")
-        with connection(duckdb) as con:
-            rows = (
-                evidence_table.read(con)
-                .filter(f"champion_version = {champion[0]}")
-                .order("as_of DESC")
-                .limit(1)
-                .to_arrow_table()
-                .to_pylist()
-            )
-        if not rows:
-            return dg.SkipReason(f"there is no evidence of drift against version {champion[0]}")
-        evidence = rows[0]
-        tags = {
-            f"{TAG}/evidence": evidence["evidence_id"],
-            f"{TAG}/evidence_as_of": str(evidence["as_of"]),
-            f"{TAG}/evidence_reason": evidence["reason"][:250],
-        }
-        return retrain(
-            context.instance, model, lake, duckdb, champion, f"drift:{evidence['evidence_id']}", tags
-        )
-
-    return drift_retrain
-
-
-def weekly_schedule(model: Bound, job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
-    """Every Monday, a retrain at the newest mature cutoff, drift or not."""
-
-    @dg.schedule(
-        name=f"{model.name}_weekly_retrain",
-        description="Retrains at the newest mature cutoff, whether or not anything has drifted.",
-        job=job,
-        cron_schedule="0 6 * * 1",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-    def weekly_retrain(
-        context: dg.ScheduleEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        champion = champion_on_record(lake.lake, model, duckdb)
-        outcome = retrain(
-            context.instance, model, lake, duckdb, champion, "weekly", {f"{TAG}/trigger": "schedule"}
-        )
-        return list(outcome.run_requests or []) if isinstance(outcome, dg.SensorResult) else outcome
-
-    return weekly_retrain
-
-
-def retrain(
-    instance: dg.DagsterInstance,
-    model: Bound,
-    lake: LakeResource,
-    duckdb: DuckDBResource,
-    champion: tuple[int, date] | None,
-    why: str,
-    tags: dict[str, str],
-) -> dg.SensorResult | dg.SkipReason:
-    """The request to retrain at the newest mature cutoff, or why there is none.
-
-    Labels of earlier cutoffs that are missing are asked for first, in a run of their own; the retrain
-    follows at a later tick.
-    """
-    with connection(duckdb) as con:
-        landed = landed_through(con, model.source.tables(lake.lake).files)
-    cutoff = model.newest_mature(landed) if landed else None
-    if cutoff is None:
-        return dg.SkipReason("no cutoff has mature labels yet")
-    if champion is not None and cutoff <= champion[1]:
-        return dg.SkipReason(
-            f"the champion, version {champion[0]}, is of cutoff {champion[1]}; no later cutoff has mature labels yet"
-        )
-    with connection(duckdb) as con:
-        verdicts = read_verdicts(con, model.tables(lake.lake).decisions)
-    judged = [v for v in verdicts if v.cutoff == cutoff and v.champion_version == (champion and champion[0])]
-    if judged:
-        return dg.SkipReason(
-            f"version {judged[0].version} of cutoff {cutoff}, the newest with mature labels, has been judged already: "
-            f"{'it passed; materialize the champion' if judged[0].passed else judged[0].reason}"
-        )
-    in_flight = instance.get_runs(
-        dg.RunsFilter(job_name=f"{model.name}_retrain", statuses=UNFINISHED), limit=1
-    )
-    if in_flight:
-        return dg.SkipReason(f"retrain run {in_flight[0].run_id} is in flight")
-    needed = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
-    missing = stale_labels(model, lake.lake, landed) & set(needed)
-    if missing:
-        key = request_key(f"{model.name}/labels", sorted(missing))
-        outcomes = [
-            ask(instance, f"{key}:{first}", between=(first, last), assets=[model.key("labels")], tags=tags)
-            for first, last in as_ranges(missing, WEEK)
-        ]
-        return answer(outcomes, "")
-    key = request_key(f"{model.name}/retrain", [champion[0] if champion else None, why, cutoff])
-    return answer([ask(instance, key, between=(cutoff, cutoff), tags=tags)], "")
 
 
 def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
@@ -241,3 +112,79 @@ def labels_sensor(model: Bound) -> dg.SensorDefinition:
         return answer(outcomes, "every mature cutoff has labels as new as its events")
 
     return labels
+
+
+def performance_sensor(model: Bound) -> dg.SensorDefinition:
+    """Labels that have matured, or changed, of days that were scored -> performance of those cutoffs."""
+    assets = [model.key("performance")]
+
+    @dg.sensor(
+        name=f"{model.name}_performance",
+        description="Asks for the performance of cutoffs whose labels have matured, or whose labels or scores changed.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=60,
+        default_status=RUNNING,
+    )
+    def performance(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        tables = model.tables(lake.lake)
+        outcomes = [
+            ask(
+                context.instance,
+                request_key(
+                    f"{model.name}/performance",
+                    [first, last, tables.labels.version, tables.performance.version],
+                ),
+                between=(first, last),
+                assets=assets,
+            )
+            for first, last in as_ranges(stale_performance(model, lake.lake), WEEK)
+        ]
+        return answer(outcomes, "every scored cutoff with mature labels has its performance")
+
+    return performance
+
+
+def stale_performance(model: Bound, lake: Lake) -> set[date]:
+    """The cutoffs that were scored and have mature labels, without a performance as new as both."""
+    tables = model.tables(lake)
+    labels, scores = tables.labels.history(), tables.predictions.history()
+    if not labels or not scores:
+        return set()
+    done = tables.performance.history()
+    labelled = stale_days(labels, [], tables.labels.name, (0, 0), model.cutoffs)
+    scored = stale_days(scores, [], tables.predictions.name, (0, 0), model.cutoffs)
+    stale = stale_days(labels, done, tables.labels.name, (0, 0), model.cutoffs)
+    stale |= stale_days(scores, done, tables.predictions.name, (0, 0), model.cutoffs)
+    return stale & labelled & scored
+
+
+def report_sensor(model: Bound) -> dg.SensorDefinition:
+    """A newest watched day that is breached or broken -> Evidently's report of that day."""
+    assets = [model.key("drift_report")]
+
+    @dg.sensor(
+        name=f"{model.name}_drift_report",
+        description="Asks for Evidently's report of the newest day if it is breached or broken.",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=60,
+        default_status=RUNNING,
+    )
+    def report(
+        context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        table = model.tables(lake.lake).drift_days
+        if not table.exists:
+            return dg.SkipReason("no day has been watched")
+        with connection(duckdb) as con:
+            columns = ["as_of", "model_version", "breached", "broken"]
+            rows = table.read(con, columns=columns).order("as_of DESC, model_version DESC").limit(1)
+            newest = rows.fetchall()
+        if not any(breached or broken for _, _, breached, broken in newest):
+            return dg.SkipReason("the newest day is neither breached nor broken")
+        day, version = newest[0][:2]
+        key = request_key(f"{model.name}/drift_report", [version, day])
+        return answer([ask(context.instance, key, between=(day, day), assets=assets)], "")
+
+    return report

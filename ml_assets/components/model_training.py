@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -222,9 +222,24 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
                 "fit, s": float(newest.row["fit_seconds"]),
             }
             | _search_metadata(newest)
+            | _called_for_by(model, context.run.tags)
         )
 
     return candidate
+
+
+def _called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
+    """What the run was started for, with a link to the asset that has the evidence; nothing for a run by hand."""
+    why, evidence = tags.get("ml_assets/why"), tags.get("ml_assets/evidence")
+    if why is None:
+        return {}
+    found = "performance" if tags.get("ml_assets/trigger") == "performance" else "drift"
+    linked = {
+        f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}": dg.MetadataValue.asset(
+            model.key(found)
+        )
+    }
+    return {"why it was trained": why, **(linked if evidence else {})}
 
 
 SHOWN_OF_CANDIDATES = (
@@ -364,7 +379,11 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
                 ),
                 "overrides": "; ".join(move.in_words() for move in overridden) or "none",
                 **(
-                    {"MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, now.run_id))}
+                    {
+                        "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, now.run_id)),
+                        "trained by run": dg.MetadataValue.dagster_run(now.tags["dagster_run"]),
+                        "why it was trained": now.tags.get("ml_assets/why", "materialized by hand"),
+                    }
                     if now
                     else {}
                 ),

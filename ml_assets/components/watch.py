@@ -1,6 +1,7 @@
-"""Watch a range of days for drift: measure every day, judge it, and put evidence on record."""
+"""Watch a range of days: measure every day against the champion's profile, estimate its loss, put evidence on record."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,19 @@ import duckdb
 
 from ml_assets.components.metadata import made_by
 from ml_assets.components.model import Bound, ModelTables
-from ml_assets.components.resources import MlflowResource
+from ml_assets.components.model_performance import references_of
 from ml_assets.lake import Between, Lake, records
-from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, find_evidence, judge_day, measure
+from ml_assets.monitoring.counting import Counted
+from ml_assets.monitoring.diagnosis import diagnose
+from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, compare, count, judge_day
+from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Loss, drift_evidence
 from ml_assets.monitoring.profile import FeatureProfile, profiles_from_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ml_assets.monitoring.estimate import Estimate
+    from ml_assets.monitoring.reference import Reference
 
 DRIFT_COLUMNS = {
     "as_of": "DATE",
@@ -54,26 +61,51 @@ DAYS_COLUMNS = {
     "enough_rows": "BOOLEAN",
     "rows": "BIGINT",
     "reason": "VARCHAR",
+    "estimated_loss": "DOUBLE",
+    "estimated_deviation": "DOUBLE",
+    "reference_loss": "DOUBLE",
+    "estimate_trusted": "BOOLEAN",
+    "estimate": "VARCHAR",
+    "losing": "BOOLEAN",
+    "diagnosis": "VARCHAR",
 }
-EVIDENCE_COLUMNS = {
-    "as_of": "DATE",
-    "evidence_id": "VARCHAR",
-    "model": "VARCHAR",
-    "champion_version": "BIGINT",
-    "share": "DOUBLE",
-    "reason": "VARCHAR",
-}
+BROKEN = "broken data"
+
+
+@dataclass(frozen=True)
+class Day:
+    """What watching one day found. ``loss`` is what the model is known to lose more, None if nothing."""
+
+    as_of: date
+    verdict: DayVerdict
+    drifts: list[FeatureDrift]
+    counted: Mapping[str, Counted]
+    estimate: "Estimate | None"
+    loss: Loss | None
+
+    @property
+    def diagnosis(self) -> str:
+        """Data drift, concept drift, both, neither; or broken data."""
+        return BROKEN if self.verdict.broken else diagnose(self.verdict.breached, self.loss is not None)
+
+    def in_words(self) -> str:
+        """The day, its verdict, and what is known of the loss."""
+        estimated = f" {self.estimate.reason}" if self.estimate else ""
+        doubted = (
+            f" In doubt: {'; '.join(self.estimate.doubts)}." if self.estimate and self.estimate.doubts else ""
+        )
+        return f"{self.as_of}: {self.diagnosis}. {self.verdict.reason}{estimated}{doubted}"
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching a range of days found."""
+    """What watching a range of days found. ``newest`` is None if nobody was scored."""
 
     rows: int
-    newest_drifts: list[FeatureDrift]
-    newest_reason: str
+    newest: Day | None
     evidence: str
-    day_rows: list[dict[str, Any]]
+    profiles: list[FeatureProfile]
+    reference: "Reference | None"
 
 
 def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> list[FeatureProfile]:
@@ -88,55 +120,135 @@ def watch_days(
     model: Bound,
     lake: Lake,
     between: Between,
-    lookback: timedelta,
     version: int,
 ) -> Watched:
-    """Measure and judge every day of the range, and write drift, day verdicts and evidence."""
+    """Measure and judge every day of the range, and write drift, evidence and day verdicts."""
     tables, policy = model.tables(lake), model.spec.monitoring
     profiles = profiles_of(con, tables, version)
-    _scored_population(con, model, lake, between, version).create("watched")
-    as_ofs = [row[0] for row in con.sql("SELECT DISTINCT as_of FROM watched ORDER BY as_of").fetchall()]
-    verdicts = _earlier_verdicts(
-        con, tables, (between[0] - lookback, between[0] - timedelta(days=1)), version
-    )
-    promoted = _promoted_cutoff(con, tables, version)
-    drift_rows, day_rows, evidence_rows = [], [], []
-    drifts: list[FeatureDrift] = []
-    for as_of in as_ofs:
-        drifts = measure(con, con.sql(f"FROM watched WHERE as_of = DATE '{as_of}'"), profiles, policy)
-        verdict = judge_day(drifts, policy)
-        verdicts.append((as_of, verdict))
-        drift_rows += [{"as_of": as_of, "model_version": version} | asdict(d) for d in drifts]
-        day_rows.append({"as_of": as_of, "model_version": version} | asdict(verdict))
-        evidence = find_evidence(
-            verdicts, drifts, policy, model=model.name, champion_version=version, last_promotion=promoted
+    reference = references_of(con, tables, version).get(version)
+    days = _measured(con, model, lake, between, version, profiles, reference)
+    lookback = between[0] - timedelta(days=policy.of_last - 1), between[0] - timedelta(days=1)
+    verdicts = _earlier_verdicts(con, tables, lookback, version)
+    drift_rows: list[dict[str, Any]] = []
+    evidence_rows: list[dict[str, Any]] = []
+    for day in days:
+        about = {"as_of": day.as_of, "model_version": version}
+        drift_rows += [about | asdict(drift) for drift in day.drifts]
+        verdicts.append((day.as_of, day.verdict))
+        evidence = drift_evidence(
+            verdicts, day.drifts, policy, model=model.name, champion_version=version, loss=day.loss
         )
         if evidence is not None:
             evidence_rows.append(asdict(evidence))
+    day_rows = [_day_row(day, version, reference) for day in days]
     made = made_by(context, **{tables.predictions.name: tables.predictions.version})
-    for table, rows, columns in (
-        (tables.drift, drift_rows, DRIFT_COLUMNS),
-        (tables.drift_days, day_rows, DAYS_COLUMNS),
-        (tables.evidence, evidence_rows, EVIDENCE_COLUMNS),
-    ):
-        table.replace(records(con, rows, columns), between=between, metadata=made)
-    newest = verdicts[-1][1].reason if as_ofs else "nobody was scored"
+    tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, metadata=made)
+    found = records(con, evidence_rows, EVIDENCE_COLUMNS)
+    tables.evidence.replace(found, between=between, also="found_by = 'drift'", metadata=made)
+    tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, metadata=made)
     return Watched(
-        len(drift_rows), drifts, newest, evidence_rows[-1]["reason"] if evidence_rows else "", day_rows
+        rows=len(drift_rows),
+        newest=days[-1] if days else None,
+        evidence=evidence_rows[-1]["reason"] if evidence_rows else "",
+        profiles=profiles,
+        reference=reference,
     )
 
 
-def _scored_population(
+def _measured(
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    lake: Lake,
+    between: Between,
+    version: int,
+    profiles: Sequence[FeatureProfile],
+    reference: "Reference | None",
+) -> list[Day]:
+    """Every day of the range on which somebody was scored, in order."""
+    policy = model.spec.monitoring
+    scored_population(con, model, lake, between, version).create("watched")
+    counted = count(con, con.table("watched"), profiles, "as_of")
+    scores = _scores(con, model) if counted else {}
+    cohorts = _cohorts(con, model.tables(lake), version)
+    days = []
+    for as_of in sorted(counted):
+        drifts = compare(profiles, counted[as_of], policy)
+        last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
+        estimated = _estimate(model, reference, scores[as_of], last)
+        loss = _loss(estimated, reference, last)
+        days.append(Day(as_of, judge_day(drifts, policy), drifts, counted[as_of], estimated, loss))
+    return days
+
+
+def scored_population(
     con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, between: Between, version: int
 ) -> duckdb.DuckDBPyRelation:
+    """The members of the population that a version has scored, with their features and scores."""
     predictions = (
         model.tables(lake).predictions.read(con, between=between).filter(f"model_version = {version}")
     )
     predictions.create_view("scored", replace=True)
     model.group.snapshot(lake).read(con, between=between).create_view("scored_snapshot", replace=True)
+    said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
     return con.sql(
-        f"SELECT scored_snapshot.*, score FROM scored JOIN scored_snapshot USING ({model.entity}, as_of)"
+        f"SELECT scored_snapshot.*, {said} FROM scored JOIN scored_snapshot USING ({model.entity}, as_of)"
     )
+
+
+def _scores(con: duckdb.DuckDBPyConnection, model: Bound) -> "dict[date, pd.DataFrame]":
+    said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
+    frame = con.sql(f"SELECT as_of, {said} FROM watched ORDER BY as_of, {model.entity}").df()
+    return {as_of.date(): rows for as_of, rows in frame.groupby("as_of")}  # type: ignore[attr-defined]
+
+
+def _cohorts(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> list[dict[str, Any]]:
+    """The matured cohorts of a version that have a verdict, the newest first."""
+    if not tables.performance.exists:
+        return []
+    rows = tables.performance.read(con).filter(f"model_version = {version}").order("as_of DESC")
+    return [dict(row) for row in rows.to_arrow_table().to_pylist() if row.get("worse") is not None]
+
+
+def _estimate(
+    model: Bound, reference: "Reference | None", scores: "pd.DataFrame", last: Mapping[str, Any] | None
+) -> "Estimate | None":
+    from ml_assets.monitoring.estimate import estimate
+    from ml_assets.monitoring.performance import said_of
+
+    if reference is None:
+        return None
+    target = model.spec.label.target
+    return estimate(target, reference, said_of(target, scores), model.spec.monitoring, last)
+
+
+def _loss(
+    estimated: "Estimate | None", reference: "Reference | None", last: Mapping[str, Any] | None
+) -> Loss | None:
+    """What the model is known to lose more: by an estimate that is trusted, or else by the last matured cohort."""
+    if estimated is not None and estimated.worse and estimated.trusted:
+        assert reference is not None
+        assert reference.loss is not None
+        assert estimated.loss is not None
+        return Loss(estimated.loss - reference.loss, estimated.reason)
+    if last is not None and last["worse"]:
+        return Loss(last["loss"] - last["reference_loss"], f"Of {last['as_of']}: {last['reason']}")
+    return None
+
+
+def _day_row(day: Day, version: int, reference: "Reference | None") -> dict[str, Any]:
+    estimated = day.estimate
+    return {
+        "as_of": day.as_of,
+        "model_version": version,
+        **asdict(day.verdict),
+        "estimated_loss": estimated.loss if estimated else None,
+        "estimated_deviation": estimated.deviation if estimated else None,
+        "reference_loss": reference.loss if reference else None,
+        "estimate_trusted": estimated.trusted if estimated else None,
+        "estimate": " ".join([estimated.reason, *estimated.doubts]) if estimated else None,
+        "losing": day.loss is not None,
+        "diagnosis": day.diagnosis,
+    }
 
 
 def _earlier_verdicts(
@@ -144,58 +256,7 @@ def _earlier_verdicts(
 ) -> list[tuple[date, DayVerdict]]:
     if not tables.drift_days.exists:
         return []
-    rows = tables.drift_days.read(con, columns=list(DAYS_COLUMNS), between=between)
+    names = [field.name for field in fields(DayVerdict)]
+    rows = tables.drift_days.read(con, columns=["as_of", "model_version", *names], between=between)
     found = rows.filter(f"model_version = {version}").order("as_of").to_arrow_table().to_pylist()
-    return [
-        (row["as_of"], DayVerdict(**{k: v for k, v in row.items() if k not in ("as_of", "model_version")}))
-        for row in found
-    ]
-
-
-def _promoted_cutoff(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> date | None:
-    if not tables.promotions.exists:
-        return None
-    rows = tables.promotions.read(con, columns=["to_version", "cutoff"]).filter(f"to_version = {version}")
-    ((cutoff,),) = rows.aggregate("max(cutoff)").fetchall()
-    return cutoff  # type: ignore[no-any-return]
-
-
-def write_report(
-    con: duckdb.DuckDBPyConnection,
-    model: Bound,
-    lake: Lake,
-    mlflow: MlflowResource,
-    version: int,
-    as_of: date,
-) -> str:
-    """Render Evidently's report of one day against the training set, file it with the version; return its URL.
-
-    Empty if nobody was scored on that day.
-    """
-    from ml_assets.monitoring.report import evidently_report
-
-    current = con.sql(f"FROM watched WHERE as_of = DATE '{as_of}' ORDER BY {model.entity}").df()
-    if current.empty:
-        return ""
-    registry = mlflow.registry
-    champion = registry.version(model.name, version)
-    reference = _training_frame(con, model, lake, champion.cutoff)
-    types = model.group.feature_types
-    numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
-    report = evidently_report(
-        reference,
-        current[list(types)],
-        numeric=numeric,
-        categorical=[name for name in types if name not in numeric],
-        seed=model.spec.train.seed,
-    )
-    name = f"drift/{as_of}.html"
-    registry.log_result(champion.run_id, {}, {name: report.html})
-    return mlflow.run_url(model.name, champion.run_id, name)
-
-
-def _training_frame(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
-    rows = model.tables(lake).training_set.read(
-        con, columns=["as_of", *model.entity, *model.group.feature_types], between=(cutoff, cutoff)
-    )
-    return rows.order(f"as_of, {model.entity}").df()[list(model.group.feature_types)]
+    return [(row["as_of"], DayVerdict(**{name: row[name] for name in names})) for row in found]

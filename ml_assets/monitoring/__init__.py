@@ -3,10 +3,8 @@
 from ml_assets.monitoring.counting import ProfileError
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    Evidence,
     FeatureDrift,
     drifting,
-    find_evidence,
     judge_day,
     measure,
 )
@@ -20,14 +18,12 @@ from ml_assets.monitoring.profile import (
 
 __all__ = [
     "DayVerdict",
-    "Evidence",
     "FeatureDrift",
     "FeatureProfile",
     "MonitoringPolicy",
     "ProfileError",
     "build_profile",
     "drifting",
-    "find_evidence",
     "judge_day",
     "measure",
     "profile_rows",

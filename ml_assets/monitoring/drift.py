@@ -1,12 +1,9 @@
-"""Drift: measure a day's rows against the training profile, judge the day, and find evidence for a retrain."""
+"""Drift: measure a day's rows against the training profile, judge the day, and tell a drift from a breach."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 
@@ -84,28 +81,6 @@ class DayVerdict:
     reason: str
 
 
-class Moved(NamedTuple):
-    """A feature in evidence; ``mean_shift`` in training deviations, None where that has no meaning."""
-
-    feature: str
-    psi: float
-    threshold: float
-    mean_shift: float | None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What drifted, against which champion, by how much. The same finding has the same ``evidence_id``."""
-
-    evidence_id: str
-    model: str
-    champion_version: int
-    as_of: date
-    features: tuple[Moved, ...]
-    share: float
-    reason: str
-
-
 def measure(
     con: duckdb.DuckDBPyConnection,
     rows: duckdb.DuckDBPyRelation,
@@ -117,9 +92,21 @@ def measure(
     ``rows`` belongs to ``con`` and has a column for every profile but the volume's. The order of rows changes
     nothing. Raises ProfileError where a column is missing or not of the kind it had in training.
     """
+    (counted,) = count(con, rows, profiles).values()
+    return compare(profiles, counted, policy)
+
+
+def count(
+    con: duckdb.DuckDBPyConnection,
+    rows: duckdb.DuckDBPyRelation,
+    profiles: Sequence[FeatureProfile],
+    block: str | None = None,
+) -> dict[Any, dict[str, Counted]]:
+    """The rows by bin of every profile, by feature, for every value of ``block``, in one scan; None without one."""
     features = [profile for profile in profiles if profile.kind != "volume"]
-    (found,) = count_bins(con, rows, [profile.bins for profile in features]).values()
-    return compare(profiles, dict(zip([p.feature for p in features], found, strict=True)), policy)
+    found = count_bins(con, rows, [profile.bins for profile in features], block)
+    names = [profile.feature for profile in features]
+    return {key: dict(zip(names, counted, strict=True)) for key, counted in found.items()}
 
 
 def compare(
@@ -165,52 +152,8 @@ def drifting(days: Sequence[DayVerdict], policy: MonitoringPolicy) -> bool:
 
     It is breached, and so are ``policy.breaches`` of the last ``policy.of_last`` days with it. Broken days don't count.
     """
-    last = days[-policy.of_last :]
-    return bool(last) and _counts(last[-1]) and sum(map(_counts, last)) >= policy.breaches
-
-
-def find_evidence(
-    days: Sequence[tuple[date, DayVerdict]],
-    drifts: Sequence[FeatureDrift],
-    policy: MonitoringPolicy,
-    *,
-    model: str,
-    champion_version: int,
-    last_promotion: date | None,
-) -> Evidence | None:
-    """Evidence for a retrain as of the newest of ``days``, or None.
-
-    It takes a newest day that is breached, ``policy.breaches`` breached days among the last
-    ``policy.of_last`` days on record up to it, and ``policy.cool_down_days`` since ``last_promotion``, the
-    champion's cutoff. A broken day never counts. ``drifts`` are those of the newest day.
-    """
-    last = sorted(days, key=lambda day: day[0])[-policy.of_last :]
-    if not last or not _counts(last[-1][1]):
-        return None
-    as_of, newest = last[-1]
-    breaches = sum(_counts(verdict) for _, verdict in last)
-    cooling = last_promotion is not None and (as_of - last_promotion).days < policy.cool_down_days
-    if breaches < policy.breaches or cooling:
-        return None
-    moved = sorted(
-        (drift for drift in drifts if drift.breached), key=lambda d: (-d.weight, -d.psi, d.feature)
-    )
-    features = tuple(Moved(d.feature, d.psi, d.psi_threshold, d.mean_shift) for d in moved)
-    named = ", ".join(_words(feature) for feature in features[:3])
-    more = f" and {len(features) - 3} more" if len(features) > 3 else ""
-    return Evidence(
-        evidence_id=_identity(model, champion_version, as_of, [f.feature for f in features]),
-        model=model,
-        champion_version=champion_version,
-        as_of=as_of,
-        features=features,
-        share=newest.share,
-        reason=(
-            f"On {as_of}, {named}{more} moved away from the training profile of {model} version "
-            f"{champion_version}, {newest.share:.0%} of the model's weight (limit {policy.share:.0%}), "
-            f"on {breaches} of the last {len(last)} days."
-        ),
-    )
+    last = [day.breached and not day.broken for day in days[-policy.of_last :]]
+    return bool(last) and last[-1] and sum(last) >= policy.breaches
 
 
 def _feature(profile: FeatureProfile, counted: Counted, policy: MonitoringPolicy) -> FeatureDrift:
@@ -324,17 +267,3 @@ def _volume(profile: FeatureProfile, rows: int, policy: MonitoringPolicy) -> Fea
         weight=profile.weight,
         rows=rows,
     )
-
-
-def _counts(verdict: DayVerdict) -> bool:
-    return verdict.breached and not verdict.broken
-
-
-def _words(moved: Moved) -> str:
-    shift = f", mean {moved.mean_shift:+.2f} training deviations" if moved.mean_shift is not None else ""
-    return f"{moved.feature} (PSI {moved.psi:.2f}, threshold {moved.threshold:.2f}{shift})"
-
-
-def _identity(model: str, version: int, as_of: date, features: Sequence[str]) -> str:
-    facts = json.dumps([model, version, as_of.isoformat(), sorted(features)])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]

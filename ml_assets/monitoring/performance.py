@@ -2,61 +2,102 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ml_assets.evaluation.arrays import Floats, as_floats
+from ml_assets.monitoring.policy import MonitoringPolicy
+from ml_assets.monitoring.reference import Reference
+from ml_assets.monitoring.verdict import Cohort, DayWatched, Verdict, judge_cohort
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-COLUMNS = ("as_of", "model_version", "label", "score")
+COLUMNS = ("as_of", "model_version", "known_until", "label", "score")
 
 
 class PerformanceError(Exception):
     """Predictions and labels that can't be compared; the message names column and rows."""
 
 
-def performance(frame: "pd.DataFrame", target: Target) -> list[dict[str, Any]]:
+def performance(
+    frame: "pd.DataFrame",
+    target: Target,
+    *,
+    model: str,
+    references: Mapping[int, Reference],
+    watched: Mapping[Cohort, DayWatched],
+    policy: MonitoringPolicy,
+) -> list[dict[str, Any]]:
     """One cohort per as_of and model version, in that order, from predictions joined with mature labels.
 
-    ``frame`` has the columns as_of, model_version, label and score, and of several classes ``probabilities``; no rows
-    give no cohorts. A cohort has as_of, model_version and the metrics of the target, None where the data doesn't
-    define one. Raises PerformanceError where a column is missing, a label is none of the target's, or a score is not
-    a number.
+    ``frame`` has the columns as_of, model_version, known_until, label and score, and of several classes
+    ``probabilities``; no rows give no cohorts. ``references`` are by model version. A cohort has as_of,
+    model_version, the metrics of the target, None where the data doesn't define one, and the fields of Verdict.
+    Raises PerformanceError where a column is missing, a label is none of the target's, or a score is not a number.
     """
-    import numpy as np
     import pandas as pd
-
-    from ml_assets.evaluation.metrics import measure
 
     _check(frame, target)
     cohorts = []
     for _, rows in frame.groupby(["as_of", "model_version"], sort=True):
-        scores = {"label": rows["label"].to_numpy(), "score_champion": rows["score"].to_numpy()}
-        if target.kind == "multiclass":
-            classes = np.stack(list(rows["probabilities"]))
-            scores |= {f"score_champion_{k}": each for k, each in enumerate(classes.T)}
-        metrics = measure(target, pd.DataFrame(scores), "champion")
+        as_of, cutoff = (pd.Timestamp(rows[name].iloc[0]).date() for name in ("as_of", "known_until"))
+        version = int(rows["model_version"].iloc[0])
+        labels, said = as_floats(rows["label"]), said_of(target, rows)
+        verdict = judge_cohort(
+            target,
+            labels,
+            said,
+            references.get(version)
+            or f"version {version} was judged before references were kept; materialize {model}/evaluation of cutoff "
+            f"{cutoff} to have one",
+            watched.get((as_of, version)),
+            policy,
+        )
         cohorts.append(
-            {
-                "as_of": pd.Timestamp(rows["as_of"].iloc[0]).date(),
-                "model_version": int(rows["model_version"].iloc[0]),
-            }
-            | {name: _defined(value) for name, value in metrics.items()}
+            {"as_of": as_of, "model_version": version} | _metrics(target, labels, said) | asdict(verdict)
         )
     return cohorts
 
 
 def performance_rows(cohorts: Sequence[Mapping[str, Any]], target: Target) -> "pa.Table":
-    """The cohorts as rows of a table: as_of DATE, model_version and counts BIGINT, metrics DOUBLE."""
+    """The cohorts as rows of a table: as_of DATE, model_version and counts BIGINT, metrics and losses DOUBLE."""
     import pyarrow as pa
 
     from ml_assets.evaluation.metrics import COUNTS, METRICS
 
     kinds = {name: pa.int64() if name in COUNTS else pa.float64() for name in METRICS[target.kind]}
+    types = {"worse": pa.bool_(), "unexpected": pa.bool_(), "diagnosis": pa.string(), "reason": pa.string()}
+    kinds |= {name: types.get(name, pa.float64()) for name in Verdict.__dataclass_fields__}
     schema = pa.schema({"as_of": pa.date32(), "model_version": pa.int64(), **kinds})
     return pa.Table.from_pylist(list(cohorts), schema=schema)
+
+
+def said_of(target: Target, predictions: "pd.DataFrame") -> Floats:
+    """What rows of the table ``predictions`` say: scores of shape (n,), of several classes probabilities, (n, classes)."""
+    if target.kind != "multiclass":
+        return as_floats(predictions["score"])
+    found = [as_floats(row) for row in predictions["probabilities"]]
+    return np.reshape(found, (len(found), len(target.classes)))
+
+
+def _metrics(target: Target, labels: Floats, said: Floats) -> dict[str, float | None]:
+    from ml_assets.evaluation.metrics import (
+        binary_metrics,
+        multiclass_metrics,
+        regression_metrics,
+    )
+
+    measured = {
+        "binary": binary_metrics,
+        "regression": regression_metrics,
+        "multiclass": multiclass_metrics,
+    }[target.kind](labels, said)
+    return {name: value if math.isfinite(value) else None for name, value in measured.items()}
 
 
 def _check(frame: "pd.DataFrame", target: Target) -> None:
@@ -87,7 +128,3 @@ def _possible(label: "pd.Series[Any]", target: Target) -> "pd.Series[bool]":
     if target.is_classes:
         return label.isin(range(len(target.classes)))
     return label.astype("float64").abs().lt(math.inf)
-
-
-def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None

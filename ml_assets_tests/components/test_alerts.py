@@ -1,37 +1,26 @@
-import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any
+import time
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._utils.error import SerializableErrorInfo
 
-from ml_assets.components.alerts import alerts_file, run_failures
+from ml_assets.alerts import alerts_file
+from ml_assets.components.alerts import run_failures
 from ml_assets.definitions import resources
 from ml_assets_tests.components.house import SOURCE, House, alerts_in
-
-
-@pytest.fixture
-def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The URL of a server on this machine, and what was posted to it."""
-    posted: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.append({"type": self.headers["Content-Type"], "alert": json.loads(body)})
-            self.send_response(500 if self.path == "/broken" else 200)
-            self.end_headers()
-
-        def log_message(self, format: str, *arguments: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", posted
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -60,7 +49,7 @@ def report(house: House, result: dg.ExecuteInProcessResult) -> None:
         run_failures(context)
 
 
-def test_without_a_webhook_the_alert_is_a_line_of_the_log_file(
+def test_a_failed_run_is_told(
     failed: tuple[House, dg.ExecuteInProcessResult],
 ) -> None:
     house, result = failed
@@ -79,47 +68,51 @@ def test_without_a_webhook_the_alert_is_a_line_of_the_log_file(
     assert alert["next"].startswith(f"open /runs/{result.run_id} in the UI")
 
 
-def test_a_second_alert_is_a_second_line(failed: tuple[House, dg.ExecuteInProcessResult]) -> None:
-    report(*failed)
-    report(*failed)
-    assert len(alerts_in(alerts_file())) == 2
-
-
-def test_the_webhook_gets_the_alert(
-    failed: tuple[House, dg.ExecuteInProcessResult],
-    webhook: tuple[str, list[dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    url, posted = webhook
-    monkeypatch.setenv("ML_ASSETS_WEBHOOK", f"{url}/alerts")
-    report(*failed)
-    ((sent),) = posted
-    assert sent["type"] == "application/json"
-    assert sent["alert"]["run"] == failed[1].run_id
-    assert "land files there" in sent["alert"]["message"]
-    assert not alerts_file().exists()
-
-
-@pytest.mark.parametrize("where", ["broken", "down"])
-def test_an_alert_the_webhook_does_not_take_is_kept_with_the_reason(
-    failed: tuple[House, dg.ExecuteInProcessResult],
-    webhook: tuple[str, list[dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-    where: str,
-) -> None:
-    broken = f"{webhook[0]}/broken"
-    monkeypatch.setenv("ML_ASSETS_WEBHOOK", broken if where == "broken" else "http://127.0.0.1:9/alerts")
-    report(*failed)
+def test_a_failed_check_is_told_with_what_it_says(house: House) -> None:
+    (house.landing).mkdir(parents=True, exist_ok=True)
+    house.land(0, 3)
+    house.path(1).write_bytes(b"no Parquet")
+    result = house.run(SOURCE, 0, 3)
+    assert not result.success
+    report(house, result)
     (alert,) = alerts_in(alerts_file())
-    assert alert["run"] == failed[1].run_id
-    assert ("HTTP Error 500" if where == "broken" else "refused") in alert["webhook_error"]
+    assert "check visits/raw files_accepted: " in alert["message"]
+    assert "DagsterAssetCheckFailedError" not in alert["message"]
 
 
-@pytest.mark.parametrize("url", ["not a url", "ftp://nowhere.invalid/x"])
-def test_a_wrong_webhook_loses_no_alert(
-    failed: tuple[House, dg.ExecuteInProcessResult], monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    monkeypatch.setenv("ML_ASSETS_WEBHOOK", url)
-    report(*failed)
+def test_a_tick_that_fails_is_told_once(house: House) -> None:
+    fail_tick(house, "visits_landing", "the disk is gone")
+    tick = house.tick("tick_failures")
+    assert tick.skip.startswith("visits_landing: log ")
     (alert,) = alerts_in(alerts_file())
-    assert alert["webhook_error"]
+    assert alert["title"] == "the sensor visits_landing fails"
+    assert alert["message"] == "the disk is gone"
+    assert alert["next"].startswith("open /automation in the UI, then visits_landing;")
+    assert house.tick("tick_failures", tick.cursor).skip == "no tick has failed"
+    fail_tick(house, "visits_landing", "the disk is gone")
+    assert "told already at" in house.tick("tick_failures", tick.cursor).skip
+    fail_tick(house, "visits_landing", "the disk is slow")
+    house.tick("tick_failures")
+    assert [a["message"] for a in alerts_in(alerts_file())] == ["the disk is gone", "the disk is slow"]
+
+
+def fail_tick(house: House, sensor: str, message: str) -> None:
+    """A failed tick on the instance, as the daemon writes it."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("ml_assets"), "__repository__")
+    origin = RemoteInstigatorOrigin(repository, sensor)
+    state = InstigatorState(
+        origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, SensorInstigatorData()
+    )
+    if house.instance.get_instigator_state(state.instigator_origin_id, state.selector_id) is None:
+        house.instance.add_instigator_state(state)
+    house.instance.create_tick(
+        TickData(
+            instigator_origin_id=state.instigator_origin_id,
+            instigator_name=sensor,
+            instigator_type=InstigatorType.SENSOR,
+            status=TickStatus.FAILURE,
+            timestamp=time.time(),
+            error=SerializableErrorInfo(f"{message}\n", [], "OSError"),
+            selector_id=state.selector_id,
+        )
+    )

@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 import duckdb
@@ -9,11 +9,9 @@ from pydantic import ValidationError
 
 from ml_assets.monitoring.drift import (
     DayVerdict,
-    Evidence,
     FeatureDrift,
     MonitoringPolicy,
     drifting,
-    find_evidence,
     judge_day,
     measure,
 )
@@ -63,11 +61,6 @@ def days(pattern: str, last: date = MONDAY) -> list[tuple[date, DayVerdict]]:
         )
         for place, letter in enumerate(pattern)
     ]
-
-
-def evidence(pattern: str, policy: MonitoringPolicy = POLICY, **changes: object) -> Evidence | None:
-    given = {"model": "lapse", "champion_version": 3, "last_promotion": None} | changes
-    return find_evidence(days(pattern), [drift()], policy, **given)  # type: ignore[arg-type]
 
 
 class TestMeasure:
@@ -296,79 +289,6 @@ class TestDrifting:
         strict = MonitoringPolicy(breaches=3, of_last=4)
         assert drifting([verdict for _, verdict in days("b.bb")], strict)
         assert not drifting([verdict for _, verdict in days("b..b")], strict)
-
-
-class TestFindEvidence:
-    @pytest.mark.parametrize("pattern", ["bb", "b.b", ".bb", "bbb", "..bb", "bxb"])
-    def test_two_of_three_days_up_to_a_breached_newest(self, pattern: str) -> None:
-        assert evidence(pattern) is not None
-
-    @pytest.mark.parametrize("pattern", ["", "b", "..b", "bb.", "b..b", "bbx", "xxb", "xb", "bb.b"[:3]])
-    def test_anything_less_is_none(self, pattern: str) -> None:
-        assert evidence(pattern) is None
-
-    def test_the_policy_sets_how_many_of_how_many(self) -> None:
-        strict = MonitoringPolicy(breaches=3, of_last=4)
-        assert evidence("b.bb", strict) is not None
-        assert evidence("b..b", strict) is None
-        assert evidence("b", MonitoringPolicy(breaches=1, of_last=1)) is not None
-
-    @pytest.mark.parametrize(("since", "found"), [(0, False), (13, False), (14, True), (100, True)])
-    def test_the_cool_down_passes_first(self, since: int, found: bool) -> None:
-        assert (evidence("bb", last_promotion=MONDAY - timedelta(days=since)) is not None) is found
-
-    def test_days_in_any_order_mean_the_same(self) -> None:
-        options = {"model": "lapse", "champion_version": 3, "last_promotion": None}
-        shuffled = [days("bb.b")[place] for place in (2, 0, 3, 1)]
-        assert find_evidence(shuffled, [drift()], POLICY, **options) == find_evidence(  # type: ignore[arg-type]
-            days("bb.b"),
-            [drift()],
-            POLICY,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def test_it_says_what_drifted_against_what_by_how_much(self) -> None:
-        moved = [
-            drift(),
-            drift("trips", weight=0.7, mean_shift=None),
-            drift("quiet", breached=False),
-            *[drift(f"small_{n}", weight=0.01) for n in range(3)],
-        ]
-        found = find_evidence(
-            days("bb"), moved, POLICY, model="lapse", champion_version=3, last_promotion=None
-        )
-        assert found is not None
-        assert [f.feature for f in found.features] == ["trips", "spend", "small_0", "small_1", "small_2"]
-        assert found.reason == (
-            "On 2017-09-04, trips (PSI 0.50, threshold 0.10), spend (PSI 0.50, threshold 0.10, mean +0.90 training "
-            "deviations), small_0 (PSI 0.50, threshold 0.10, mean +0.90 training deviations) and 2 more moved away "
-            "from the training profile of lapse version 3, 60% of the model's weight (limit 20%), on 2 of the last "
-            "2 days."
-        )
-        assert asdict(found)["as_of"] == MONDAY
-
-    def test_the_id_is_stable_and_tells_findings_apart(self) -> None:
-        first = evidence("bb")
-        assert first is not None
-        assert first.evidence_id == "d28dcefb6419c5c6"
-        assert evidence("bbb") == replace(first, reason=evidence("bbb").reason)  # type: ignore[union-attr]
-        others = [evidence("bb", model="churn"), evidence("bb", champion_version=4)]
-        others.append(
-            find_evidence(
-                days("bb"), [drift("trips")], POLICY, model="lapse", champion_version=3, last_promotion=None
-            )
-        )
-        others.append(
-            find_evidence(
-                days("bb", MONDAY + timedelta(days=1)),
-                [drift()],
-                POLICY,
-                model="lapse",
-                champion_version=3,
-                last_promotion=None,
-            )
-        )
-        assert len({first.evidence_id, *(other.evidence_id for other in others if other)}) == 5
 
 
 def test_the_policy_refuses_what_can_never_fire() -> None:
