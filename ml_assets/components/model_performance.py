@@ -176,9 +176,10 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
     from ml_assets.registry.promotion_log import read_log
 
     tables = model.tables(lake)
-    cohorts = _of_log(con, tables.performance, "as_of, model_version")
-    days = _of_log(con, tables.drift_days, "as_of, model_version")
-    if not any(row.get("loss") is not None for row in cohorts) and not any(d["estimated_loss"] for d in days):
+    cohorts = [row for row in _rows(con, tables.performance) if row.get("loss") is not None]
+    days = _rows(con, tables.drift_days)
+    estimated = [day for day in days if day.get("estimated_loss") is not None]
+    if not cohorts and not estimated:
         return {}
     log = read_log(con, tables.promotions, model.name)
     drawn = loss_over_time(
@@ -186,7 +187,7 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
         worse_by=model.spec.monitoring.worse_by,
         estimates=[
             {"as_of": day["as_of"], "loss": day["estimated_loss"], "trusted": day["estimate_trusted"]}
-            for day in days
+            for day in estimated
         ],
         promotions=[(move.cutoff + model.spec.label.horizon, move.to_version) for move in log.moves],
         broken=[day["as_of"] for day in days if day["broken"]],
@@ -194,12 +195,11 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
     return {"loss over time": picture(drawn, "normalised loss over time")}
 
 
-def _of_log(con: duckdb.DuckDBPyConnection, table: Table, order: str) -> list[dict[str, Any]]:
-    return (
-        [dict(row) for row in table.read(con).order(order).to_arrow_table().to_pylist()]
-        if table.exists
-        else []
-    )
+def _rows(con: duckdb.DuckDBPyConnection, table: Table) -> list[dict[str, Any]]:
+    """The rows of a table by day and version; what was written by an earlier release may lack columns."""
+    if not table.exists:
+        return []
+    return [dict(row) for row in table.read(con).order("as_of, model_version").to_arrow_table().to_pylist()]
 
 
 def _holds_up(model: Bound) -> dg.AssetChecksDefinition:

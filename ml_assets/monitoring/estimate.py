@@ -54,9 +54,9 @@ def estimate(
 ) -> Estimate:
     """Estimate the loss of rows from what a version said of them, as for ``loss_of``, and its reference.
 
-    The confidence-based estimation of NannyML (CBPE; https://nannyml.readthedocs.io, "Estimation of performance of
-    the monitored model"): the scores are calibrated on the holdout, and the loss is what the calibrated
-    probabilities expect of it. Of amounts, as its direct loss estimation (DLE): the expected squared error by score.
+    The confidence-based estimation of NannyML (CBPE; nannyml.readthedocs.io/en/stable/how_it_works,
+    "Performance Estimation"): the scores are calibrated on the holdout, and the loss is what the calibrated
+    probabilities let expect. Of amounts, as its direct loss estimation (DLE): the expected squared error by score.
     It sees what a changed population does to the loss, and holds as long as the same scores still mean the same:
     concept drift it can't see. ``last`` is the newest matured cohort of the version, a row of the table
     ``performance``, which tells whether they do.
