@@ -83,7 +83,7 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
 
 
 def contract_checks(source: Source) -> dg.AssetChecksDefinition:
-    """One check per rule of the contract, from one pass over events; errors block what comes after."""
+    """One check per rule of the contract, all judged together; errors block what comes after."""
     contract = source.contract
     rules: list[Rule] = [*contract.row_rules, *contract.day_rules, *contract.trend_rules]
 
