@@ -1,14 +1,15 @@
 """The component ``EventSource``: landing files become raw, events and quarantine, guarded by a contract."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, model_validator
 
-from ml_assets.components.fields import Day
+from ml_assets.components.fields import Day, spec
 from ml_assets.components.metadata import column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, daily, days, window
 from ml_assets.components.resources import LakeResource, connection
@@ -17,7 +18,8 @@ from ml_assets.components.source import Source, name_days
 from ml_assets.components.source_checks import contract_checks, landing_checks
 from ml_assets.contracts import Column, Contract
 from ml_assets.contracts.pseudonym import PseudonymError, fingerprint, key_from_environment
-from ml_assets.home import root
+from ml_assets.drills.roles import Roles
+from ml_assets.home import STAGED, root
 from ml_assets.lake import Between
 from ml_assets.landing import Landing, LandingFolder, NoLandingFiles
 from ml_assets.landing.database import LandingQuery
@@ -64,9 +66,14 @@ class LandingSpec(dg.Model, dg.Resolvable):
                 raise ValueError(f"landing.{name} goes with landing.database: give both, or neither")
         return self
 
-    @property
-    def place(self) -> Landing:
-        """The landing declared here; a relative path is below the project's root."""
+    def of(self, source: str) -> Landing:
+        """The landing of a source; a relative path is below the project's root.
+
+        Where ML_ASSETS_LANDING names a folder, it is that folder's subfolder of the source's name instead.
+        """
+        if staged := os.environ.get(STAGED):
+            pattern = "{date}.jsonl" if self.database else self.pattern
+            return LandingFolder(Path(staged) / source, pattern, self.delimiter)
         if self.path:
             return LandingFolder(root() / self.path, self.pattern, self.delimiter)
         if self.url:
@@ -86,6 +93,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
     end: Day | None = Field(
         None, description="The last day of a stream that has ended; leave it out otherwise."
     )
+    drills: Annotated[Any, spec(Roles)] = Roles()
     owners: list[str] = Field(["team:data"], description="Who answers for the source.")
 
     def bind(self, folder: Path) -> Source:
@@ -95,6 +103,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             contract=Contract.load(folder / self.contract),
             partitions=daily(self.start, self.end),
             late_days=self.landing.late_days,
+            roles=self.drills,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -103,11 +112,11 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[self._raw(source), self._events(source)],
             asset_checks=[landing_checks(source), contract_checks(source)],
-            sensors=[landing_sensor(source, self.landing.place)],
+            sensors=[landing_sensor(source, self.landing.of(source.name))],
         )
 
     def _raw(self, source: Source) -> dg.AssetsDefinition:
-        landing = self.landing.place
+        landing = self.landing.of(source.name)
 
         @dg.asset(
             key=source.key("raw"),
