@@ -66,9 +66,10 @@ def estimate(
     problem = _problem(target, said)
     if problem or reference.loss is None or reference.expected is None:
         words = problem or f"its holdout at {reference.cutoff} defines no loss: {reference.undefined}"
-        said_so = f"No loss is estimated for version {reference.model_version}: {words}."
-        return Estimate(None, None, {}, len(said), None, said_so, (words,))
+        return _none(reference, said, words)
     found = expect(target, reference.curves, said)
+    if not found.known.any():
+        return _none(reference, said, "by its scores, all labels are expected to be the same amount")
     value, deviation = normalised(found.losses, found.known)
     loss = value + reference.loss - reference.expected
     _, calibrated = errors_given(target, reference, said, found)
@@ -108,6 +109,11 @@ def supporting(target: Target, reference: Reference, said: Floats) -> float:
     """How many rows of the holdout there are, in effect, to calibrate these scores by; the fewest of all curves."""
     pairs = zip(reference.curves, scores_of(target, said), strict=True)
     return min(curve.supporting(scores) for curve, scores in pairs)
+
+
+def _none(reference: Reference, said: Floats, why: str) -> Estimate:
+    words = f"No loss is estimated for version {reference.model_version}: {why}."
+    return Estimate(None, None, {}, len(said), None, words, (why,))
 
 
 def _problem(target: Target, said: Floats) -> str | None:

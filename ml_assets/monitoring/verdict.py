@@ -70,21 +70,19 @@ def judge_cohort(
     why_not = _why_not(loss, reference, policy)
     if loss.value is None or isinstance(reference, str) or before is None or why_not:
         return Verdict(loss.value, loss.deviation, None, before, None, None, None, f"Not judged: {why_not}.")
-    expected = estimate(target, reference, said, policy).loss or 0.0
-    drawn, calibrated = errors_given(target, reference, said, expect(target, reference.curves, said))
-    if not target.is_classes:
-        drawn = max(drawn, loss.deviation or 0.0)
-    growth = Growth(
-        loss.value - before,
-        policy.worse_by,
-        math.hypot(loss.deviation or 0.0, reference.loss_deviation or 0.0),
-    )
-    surprise = Growth(loss.value - expected, policy.worse_by, math.hypot(drawn, calibrated))
-    worse, unexpected = growth.is_real, surprise.is_real
+    errors = loss.deviation or 0.0, reference.loss_deviation or 0.0
+    growth = Growth(loss.value - before, policy.worse_by, math.hypot(*errors))
     reason = (
         f"Version {reference.model_version} has a normalised loss of {loss.value:.3f} on {loss.rows} rows. Against its "
-        f"holdout ({before:.3f}): {growth}. Against what its scores let expect ({expected:.3f}): {surprise}."
+        f"holdout ({before:.3f}): {growth}."
     )
+    worse, unexpected = growth.is_real, None
+    expected = estimate(target, reference, said, policy).loss
+    if expected is not None:
+        error = _error_given(target, said, reference, loss)
+        surprise = Growth(loss.value - expected, policy.worse_by, error)
+        unexpected = surprise.is_real
+        reason += f" Against what its scores let expect ({expected:.3f}): {surprise}."
     if unexpected:
         reason += " The scores no longer mean what they did."
     diagnosis = None
@@ -108,3 +106,10 @@ def _why_not(loss: Loss, reference: Reference | str, policy: MonitoringPolicy) -
             f"{reference.undefined}"
         )
     return None
+
+
+def _error_given(target: Target, said: Floats, reference: Reference, loss: Loss) -> float:
+    """The standard error of the growth over the expected loss."""
+    found = expect(target, reference.curves, said)
+    drawn, calibrated = errors_given(target, reference, said, found)
+    return math.hypot(drawn if target.is_classes else max(drawn, loss.deviation or 0.0), calibrated)

@@ -8,7 +8,7 @@ from ml_assets.monitoring.estimate import estimate
 from ml_assets.monitoring.loss import loss_of
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.reference import build_reference
-from ml_assets.training.target import BINARY
+from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 
 POLICY = MonitoringPolicy()  # type: ignore[call-arg]
@@ -111,3 +111,11 @@ def test_without_a_loss_of_the_holdout_there_is_no_estimate() -> None:
     found = estimate(BINARY, one_class, np.full(300, 0.1), POLICY)
     assert (found.loss, found.worse, found.trusted) == (None, None, False)
     assert "all 300 labels are 0" in found.reason
+
+
+def test_amounts_that_are_all_expected_to_be_one_have_no_estimate() -> None:
+    amounts = np.repeat([10.0, 20.0], 200)
+    made = build_reference(REGRESSION, amounts, amounts, cutoff=CUTOFF, model_version=7)
+    found = estimate(REGRESSION, made, np.full(300, 10.0), POLICY)
+    assert (found.loss, found.worse, found.trusted) == (None, None, False)
+    assert "expected to be the same amount" in found.reason

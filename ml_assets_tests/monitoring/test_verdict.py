@@ -4,7 +4,7 @@ import pytest
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.reference import build_reference
 from ml_assets.monitoring.verdict import DayWatched, judge_cohort
-from ml_assets.training.target import BINARY
+from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 
 POLICY = MonitoringPolicy()  # type: ignore[call-arg]
@@ -77,3 +77,11 @@ def test_what_can_not_be_judged_is_neither_good_nor_worse(rows, label, held_agai
     )
     assert (found.worse, found.unexpected, found.expected_loss, found.diagnosis) == (None, None, None, None)
     assert found.reason.startswith(f"Not judged: {words}")
+
+
+def test_without_an_expected_loss_it_is_held_against_the_holdout_alone() -> None:
+    amounts = np.repeat([10.0, 20.0], 200)
+    made = build_reference(REGRESSION, amounts, amounts, cutoff=CUTOFF, model_version=7)
+    found = judge_cohort(REGRESSION, amounts, np.full(400, 10.0), made, None, POLICY)
+    assert (found.worse, found.unexpected, found.expected_loss) == (True, None, None)
+    assert "let expect" not in found.reason
