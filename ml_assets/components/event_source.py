@@ -205,7 +205,8 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             asked = between(context)
             with connection(duckdb) as con:
                 tables = source.tables(lake.lake)
-                read = {table.name: table.version for table in (tables.raw, tables.files)}
+                others = source.referred(lake.lake).values()
+                read = {table.name: table.version for table in (tables.raw, tables.files, *others)}
                 made = made_by(context, **read) | {"contract": contract.sha256}
                 key = pseudonym_key(contract)
                 if key is not None:

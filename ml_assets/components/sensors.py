@@ -37,7 +37,8 @@ def landing_sensor(source: Source, landing: Landing) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{source.name}_landing",
         description=f"Asks for the days that new, changed or deleted landing files of {source.name} touch, for those "
-        "of files refused under another contract, and for days that a waiver lets through.",
+        "of files refused under another contract, for days that a waiver lets through, and for days that refer to "
+        "events of another source that have come since.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -55,6 +56,7 @@ def landing_sensor(source: Source, landing: Landing) -> dg.SensorDefinition:
         with connection(duckdb) as con:
             seen = seen_files(con, tables.files)
             waived = waiting(con, tables)
+            orphaned = orphaned_days(con, source, lake.lake)
         read = {day for day, record in seen.items() if record.last}
         looked_at = {day for day in listed if day not in read or known.get(str(day)) != prints[str(day)]}
         facts = new_files(landing, listed, seen, looked_at, source.contract)
@@ -69,10 +71,10 @@ def landing_sensor(source: Source, landing: Landing) -> dg.SensorDefinition:
             for touched in touched_by(day, late_days, partitions)
         }
         if not _in_flight(context.instance, assets[1]):
-            for day in unread_days(tables, late_days, partitions) | waived:
-                wanted.setdefault(
-                    day, [day, tables.files.version, tables.events.version, tables.waivers.version]
-                )
+            versions = [tables.files.version, tables.events.version, tables.waivers.version]
+            versions += [table.version for table in source.referred(lake.lake).values()]
+            for day in unread_days(tables, late_days, partitions) | waived | orphaned:
+                wanted.setdefault(day, [day, *versions])
         outcomes = [
             ask(
                 context.instance,
@@ -151,6 +153,42 @@ def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartit
     with connect() as con:
         broken = {breach.day for breach in breaches(con, tables)}
     return unread | (broken & unread_by(tables.withheld) if broken else set())
+
+
+def orphaned_days(con: duckdb.DuckDBPyConnection, source: Source, lake: Lake) -> set[date]:
+    """The days with rows refused, or withheld, for what another source lacks, if its events have changed since.
+
+    Whether what was lacking has come shows when they are built again: a key that never comes costs its day a
+    build for every change of the other source.
+    """
+    tables, referred = source.tables(lake), source.referred(lake)
+    if not referred or not tables.events.exists:
+        return set()
+    rules = {rule.name: rule.to for rule in source.contract.day_rules if rule.kind == "reference"}
+    lacking = {(breach.day, rules[breach.rule]) for breach in breaches(con, tables) if breach.rule in rules}
+    if tables.quarantine.exists:
+        tables.quarantine.read(con, columns=["event_date", "reasons"]).create_view("refused", replace=True)
+        reasons = con.sql(
+            "SELECT DISTINCT event_date, split_part(unnest(reasons), ':', 1) AS rule FROM refused"
+        )
+        lacking |= {(day, rules[rule]) for day, rule in reasons.fetchall() if rule in rules}
+    newest = {name: _changed_last(table) for name, table in referred.items()}
+    built = [commit for commit in tables.events.history() if commit.between]
+    found = set()
+    for day, name in lacking:
+        made = next((c for c in built if c.between and c.between[0] <= day <= c.between[1]), None)
+        read = made.inputs.get(referred[name].name, -1) if made else -1
+        if newest[name] > read:
+            found.add(day)
+    return found
+
+
+def _changed_last(table: Table) -> int:
+    """The newest version of a table that changed a day, or -1."""
+    for commit in table.history():
+        if commit.between and set(days(*commit.between)) - commit.left:
+            return commit.version
+    return -1
 
 
 def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:

@@ -93,6 +93,7 @@ class Contract:
         *,
         late_days: int = 0,
         key: bytes | None = None,
+        references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """Type raw rows and say of each why it is refused, in one pass; lazy, ``con`` must stay open.
 
@@ -113,12 +114,13 @@ class Contract:
         Personal values are replaced by their HMAC-SHA256 under ``key``, as hex, in the columns, in
         ``original`` and in ``reasons``. Of rows of one ``event_date`` that repeat each other the first (by
         landing_date, file, row_number) is kept, looking at the given rows only; a refused row makes no other
-        row a repeat. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
+        row a repeat. ``references`` are the events of sources that the contract refers to: rows that refer to
+        nothing there are refused. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
         ContractError if a column of ``rows`` is missing, or if there are personal columns and no key.
         """
         from ml_assets.contracts.classify import classify
 
-        return classify(self, con, rows, late_days, key)
+        return classify(self, con, rows, late_days, key, references or {})
 
     def validate(
         self,

@@ -43,7 +43,7 @@ NOT_ENFORCED = {
         "schedule": "rules are judged whenever events are built",
         "scheduler": "rules are judged whenever events are built",
     },
-    "relationship": {"customProperties": "say it in the description of the property"},
+    "relationship": {},
     "slaProperties": {
         "valueExt": "write one value",
         "schedule": "say it in the description",
@@ -129,7 +129,7 @@ def build_rules(
     """Compile every rule; ContractError if one can't be enforced, or if two have one name."""
     qualities = entries(document, columns, scratch)
     rows = list(row_rules(document, columns, primary_key, qualities, scratch))
-    days = list(day_rules(document, columns, primary_key, qualities))
+    days = list(day_rules(document, columns, primary_key, qualities, scratch))
     trends = list(trend_rules(qualities, primary_key))
     check_names(document, [*rows, *days, *trends, *level.rules.items()])
     return Rules(
