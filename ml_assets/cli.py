@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import cli_features, cli_lineage, cli_models, cli_monitor, cli_sources, home
+from ml_assets import cli_drill, cli_features, cli_lineage, cli_models, cli_monitor, cli_sources, home
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_lineage.add_to(commands)
     cli_sources.add_to(commands)
     cli_features.add_to(commands)
+    cli_drill.add_to(commands)
     cli_monitor.add_to(commands)
     return parser
 

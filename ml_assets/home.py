@@ -6,6 +6,9 @@ The root is the environment variable ``ML_ASSETS_HOME``, or else the folder that
 import os
 from pathlib import Path
 
+STAGED = "ML_ASSETS_LANDING"
+"""The variable that names a folder of landing files, by source, to read instead of those the sources declare."""
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 

@@ -48,7 +48,7 @@ AUTOMATION = {
 }
 DOMAIN = (
     *("contracts", "evaluation", "features", "lake", "landing"),
-    *("monitoring", "registry", "serving", "training"),
+    *("drills", "monitoring", "registry", "serving", "training"),
 )
 HEAVY = {
     *("evidently", "matplotlib", "mlflow", "optuna", "pandas", "pandera", "scipy", "skops", "sklearn"),

@@ -1,14 +1,15 @@
 """The component ``EventSource``: landing files become raw, events and quarantine, guarded by a contract."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, model_validator
 
-from ml_assets.components.fields import Day
+from ml_assets.components.fields import Day, spec
 from ml_assets.components.metadata import column_schema, made_by, stored
 from ml_assets.components.partitions import AS_ONE_RUN, between, daily, days, window
 from ml_assets.components.resources import LakeResource, connection
@@ -17,7 +18,8 @@ from ml_assets.components.source import Source, name_days
 from ml_assets.components.source_checks import contract_checks, landing_checks
 from ml_assets.contracts import Column, Contract
 from ml_assets.contracts.pseudonym import PseudonymError, fingerprint, key_from_environment
-from ml_assets.home import root
+from ml_assets.drills.roles import Roles
+from ml_assets.home import STAGED, root
 from ml_assets.lake import Between
 from ml_assets.landing import Landing, LandingFolder, NoLandingFiles
 from ml_assets.landing.database import LandingQuery
@@ -64,9 +66,14 @@ class LandingSpec(dg.Model, dg.Resolvable):
                 raise ValueError(f"landing.{name} goes with landing.database: give both, or neither")
         return self
 
-    @property
-    def place(self) -> Landing:
-        """The landing declared here; a relative path is below the project's root."""
+    def of(self, source: str) -> Landing:
+        """The landing of a source; a relative path is below the project's root.
+
+        Where ML_ASSETS_LANDING names a folder, it is that folder's subfolder of the source's name instead.
+        """
+        if staged := os.environ.get(STAGED):
+            pattern = "{date}.jsonl" if self.database else self.pattern
+            return LandingFolder(Path(staged) / source, pattern, self.delimiter)
         if self.path:
             return LandingFolder(root() / self.path, self.pattern, self.delimiter)
         if self.url:
@@ -86,6 +93,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
     end: Day | None = Field(
         None, description="The last day of a stream that has ended; leave it out otherwise."
     )
+    drills: Annotated[Any, spec(Roles)] = Roles()
     owners: list[str] = Field(["team:data"], description="Who answers for the source.")
 
     def bind(self, folder: Path) -> Source:
@@ -95,6 +103,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             contract=Contract.load(folder / self.contract),
             partitions=daily(self.start, self.end),
             late_days=self.landing.late_days,
+            roles=self.drills,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -103,11 +112,11 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[self._raw(source), self._events(source)],
             asset_checks=[landing_checks(source), contract_checks(source)],
-            sensors=[landing_sensor(source.name, self.landing.place, source.partitions, source.late_days)],
+            sensors=[landing_sensor(source, self.landing.of(source.name))],
         )
 
     def _raw(self, source: Source) -> dg.AssetsDefinition:
-        landing = self.landing.place
+        landing = self.landing.of(source.name)
 
         @dg.asset(
             key=source.key("raw"),
@@ -125,6 +134,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         def raw(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> dg.MaterializeResult:
+            pseudonym_key(source.contract)
             tables = source.tables(lake.lake)
             with connection(duckdb) as con:
                 try:
@@ -179,7 +189,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 dg.AssetSpec(
                     source.key("events"),
                     description=f"{contract.description} Typed, deduplicated and valid by the contract.",
-                    metadata={"dagster/column_schema": column_schema(schema)},
+                    metadata={"dagster/column_schema": column_schema(schema, _constraints(contract))},
                     **common,
                 ),
                 dg.AssetSpec(
@@ -227,7 +237,10 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
 
 def pseudonym_key(contract: Contract) -> bytes | None:
-    """The key for a contract with personal columns, from the environment; None for any other contract."""
+    """The key for a contract with personal columns, from the environment; None for any other contract.
+
+    A run that has none fails before it reads or writes anything: ``raw`` needs no key, what follows it does.
+    """
     if not contract.personal:
         return None
     try:
@@ -280,6 +293,27 @@ def publish_rest(
         metadata={"withheld": dg.MetadataValue.json({str(d): why for d, why in written.withheld.items()})},
         allow_retries=False,
     )
+
+
+def _constraints(contract: Contract) -> dict[str, dg.TableColumnConstraints]:
+    """What the rules that refuse rows promise of each column; unique is within a day."""
+    rules = [rule for rule in contract.row_rules if rule.severity == "error"]
+    alone = {rule.keys[0] for rule in rules if rule.kind == "unique" and len(rule.keys) == 1}
+    found = {
+        column.name: dg.TableColumnConstraints(
+            nullable=not column.required,
+            unique=column.name in alone,
+            other=[rule.description for rule in rules if rule.column == column.name and rule.kind == "value"]
+            + [
+                rule.description
+                for rule in rules
+                if rule.kind == "unique" and len(rule.keys) > 1 and column.name in rule.keys
+            ],
+        )
+        for column in contract.columns
+    }
+    present = dg.TableColumnConstraints(nullable=False)
+    return {"available_at": present, "event_date": present} | found
 
 
 def _described(column: Column) -> str:

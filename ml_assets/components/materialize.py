@@ -98,7 +98,7 @@ def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     tables, partitions = source.tables(lake), source.partitions
     listed = landing.listed()
     with connect() as con:
-        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed))
+        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed), source.contract)
         wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
     wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
     keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))

@@ -40,7 +40,7 @@ class Project:
     def sources(self) -> dict[str, tuple[Source, Landing]]:
         """Every source with its landing."""
         return {
-            name: (component.bind(self.folder / name), component.landing.place)
+            name: (component.bind(self.folder / name), component.landing.of(name))
             for name, component in self._components.items()
             if isinstance(component, EventSource)
         }

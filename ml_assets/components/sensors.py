@@ -18,6 +18,8 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.partitions import as_ranges, days
 from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
+from ml_assets.components.source import Source
+from ml_assets.contracts import Contract
 from ml_assets.lake import Between, Lake, Table, connect
 from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
@@ -27,16 +29,15 @@ BRIDGED = timedelta(days=7)
 """Ranges with at most this much between them become one run: a closed day is no reason for two."""
 
 
-def landing_sensor(
-    source: str, landing: Landing, partitions: dg.DailyPartitionsDefinition, late_days: int
-) -> dg.SensorDefinition:
+def landing_sensor(source: Source, landing: Landing) -> dg.SensorDefinition:
     """New, changed or deleted landing files, and waivers -> raw, events and quarantine of the days they touch."""
-    assets = [dg.AssetKey([source, name]) for name in ("raw", "events", "quarantine")]
+    assets = [source.key(name) for name in ("raw", "events", "quarantine")]
+    partitions, late_days = source.partitions, source.late_days
 
     @dg.sensor(
-        name=f"{source}_landing",
-        description=f"Asks for the days that new, changed or deleted landing files of {source} touch, and for days "
-        "that a waiver lets through.",
+        name=f"{source.name}_landing",
+        description=f"Asks for the days that new, changed or deleted landing files of {source.name} touch, for those "
+        "of files refused under another contract, and for days that a waiver lets through.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -50,13 +51,13 @@ def landing_sensor(
             return dg.SkipReason(str(error))
         known = json.loads(context.cursor) if context.cursor else {}
         prints = {str(day): item.fingerprint for day, item in listed.items()}
-        tables = SourceTables.of(lake.lake, source)
+        tables = source.tables(lake.lake)
         with connection(duckdb) as con:
             seen = seen_files(con, tables.files)
             waived = waiting(con, tables)
         read = {day for day, record in seen.items() if record.last}
         looked_at = {day for day in listed if day not in read or known.get(str(day)) != prints[str(day)]}
-        facts = new_files(landing, listed, seen, looked_at)
+        facts = new_files(landing, listed, seen, looked_at, source.contract)
         outside = {day for day in facts if not partitions.has_partition_key(day.isoformat())}
         context.update_cursor(
             json.dumps({day: p for day, p in prints.items() if date.fromisoformat(day) not in facts})
@@ -75,7 +76,9 @@ def landing_sensor(
         outcomes = [
             ask(
                 context.instance,
-                request_key(f"{source}/landing", [wanted[d] for d in sorted(wanted) if first <= d <= last]),
+                request_key(
+                    f"{source.name}/landing", [wanted[d] for d in sorted(wanted) if first <= d <= last]
+                ),
                 between=(first, last),
                 assets=assets,
             )
@@ -90,9 +93,13 @@ def landing_sensor(
 
 
 def new_files(
-    landing: Landing, listed: Mapping[date, Listed], seen: Mapping[date, Seen], looked_at: Collection[date]
+    landing: Landing,
+    listed: Mapping[date, Listed],
+    seen: Mapping[date, Seen],
+    looked_at: Collection[date],
+    contract: Contract,
 ) -> dict[date, list[object]]:
-    """The days whose file is new, changed or gone, each with the facts it follows from.
+    """The days whose file is new, changed or gone, or was refused under another contract, each with the facts.
 
     Of what is listed, only the files of the days ``looked_at`` are read.
     """
@@ -102,6 +109,8 @@ def new_files(
         if record is None or record.status == "deleted" or record.last != digest:
             facts[day] = [day, digest, record.versions if record else 0]
     for day, record in seen.items():
+        if day in listed and record.waits(contract):
+            facts.setdefault(day, [day, record.last, record.versions, contract.sha256])
         if day not in listed and record.status != "deleted":
             facts[day] = [day, "deleted", record.versions]
     return facts

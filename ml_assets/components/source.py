@@ -1,7 +1,7 @@
 """A source as the other components see it, and which of their days it keeps from being built."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 
 from ml_assets.contracts import Contract
+from ml_assets.drills.roles import Roles
 from ml_assets.lake import Between, Lake
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.landing.withholding import withheld
@@ -23,6 +24,8 @@ class Source:
     contract: Contract
     partitions: dg.DailyPartitionsDefinition
     late_days: int
+    roles: Roles = field(default_factory=Roles)
+    """Which columns drills work on."""
 
     @property
     def reach(self) -> int:

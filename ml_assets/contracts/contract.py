@@ -128,7 +128,11 @@ class Contract:
         days: Sequence[date],
         references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
     ) -> list[RuleResult]:
-        """Hold events against every row rule and day rule: one aggregate pass over all of them.
+        """Hold events against every row rule and day rule.
+
+        One aggregate pass serves every rule that counts rows by a condition. Beside it every set of columns that
+        are unique together, and every reference, reads its columns once more; an ``sql`` rule reads its columns
+        once and runs its query for each day.
 
         ``events`` has the stored columns and ``event_date``; ``quarantine`` has ``event_date`` and
         ``reasons``; both may be empty. Row rules look at all events given. Day rules are judged for each of

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets.components.fast_forward import FastForward, Tick
 from ml_assets.components.materialize import QUIET, Done, materialize
 from ml_assets.components.model import Bound
 from ml_assets.components.partitions import range_tags
@@ -37,20 +38,6 @@ TABLES: dict[str, tuple[str, list[str]]] = {
     "churn/training_set": ("cutoff", ["cutoff", "as_of", "visitor_id"]),
 }
 """Table -> its partition column and a key of its rows."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What one evaluation of a sensor gave."""
-
-    requests: list[dg.RunRequest]
-    skip: str
-    cursor: str | None
-
-    @property
-    def only(self) -> dg.RunRequest:
-        assert len(self.requests) == 1, (self.requests, self.skip)
-        return self.requests[0]
 
 
 @dataclass(frozen=True)
@@ -130,34 +117,18 @@ class House:
             raise_on_error=False,
         )
 
+    @property
+    def forward(self) -> FastForward:
+        """The project's sensors and schedules, that have not been evaluated yet."""
+        return FastForward(self.defs.get_repository_def(), self.instance, resources)
+
     def launch(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         """Do what the daemon would: execute the request on the instance, with its tags."""
-        named = request.job_name
-        job = (
-            self.defs.resolve_job_def(named)
-            if named and not request.asset_selection
-            else self.defs.resolve_implicit_global_asset_job_def()
-        )
-        return job.execute_in_process(
-            instance=self.instance,
-            asset_selection=list(request.asset_selection) if request.asset_selection else None,
-            run_config=QUIET,
-            tags={**request.tags, "dagster/run_key": str(request.run_key)},
-            raise_on_error=False,
-        )
+        return self.forward.launch(request)
 
     def tick(self, sensor: str, cursor: str | None = None) -> Tick:
         """Evaluate a sensor once, as the daemon does."""
-        repository = self.defs.get_repository_def()
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=cursor,
-            repository_def=repository,
-            resources=resources(),
-            sensor_name=sensor,
-        ) as context:
-            found = repository.get_sensor_def(sensor).evaluate_tick(context)
-        return Tick(list(found.run_requests or []), found.skip_message or "", found.cursor)
+        return self.forward.tick(sensor, cursor)
 
     def put_run(
         self, tags: Mapping[str, str], status: dg.DagsterRunStatus, job: str = "churn_retrain"

@@ -124,7 +124,7 @@ def test_it_fires_once_per_cool_down() -> None:
 
 @pytest.mark.parametrize(("rows", "days"), [(1_000, 60), pytest.param(1_000, 365, marks=pytest.mark.proof)])
 def test_nothing_fires_without_drift_and_a_small_drift_is_found(rows: int, days: int) -> None:
-    """55 columns, several rows of an entity, effects of entities and days; judged on other days than training."""
+    """55 columns, many rows of an entity, one a day, effects of entities and days; judged on other days than training."""
     seeds = range(8) if days == 365 else range(1)
     found = [alarms_and_delay(rows, days, seed) for seed in seeds]
     print(table(rows, days, found))
@@ -144,7 +144,11 @@ def alarms_and_delay(rows: int, days: int, seed: int) -> tuple[int, int, int | N
     with connect() as con:
         trained = con.from_df(world.frame(0, 13))
         profiles = build_profile(
-            con, trained, numeric=WORLD_NUMERIC, categorical=WORLD_CATEGORICAL, weights=WORLD_WEIGHTS
+            con,
+            trained,
+            numeric=WORLD_NUMERIC,
+            categorical=WORLD_CATEGORICAL,
+            weights=WORLD_WEIGHTS,
         )
     later = crowd_of(world.frame(30, 71), profiles, entity=["entity"])
     still = draw_days(later, POLICY, days=days, seed=seed)

@@ -1,0 +1,72 @@
+"""Dagster and its daemon alone with an incident: files land, and nobody lays a hand on anything."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from ml_assets.drills import INCIDENTS
+from ml_assets.drills.incidents import Day
+from ml_assets.registry import Registry
+from ml_assets_tests.components import visits
+from ml_assets_tests.components.house import MINI
+from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(1200)]
+
+LANDED, LAST = 70, 84
+COLUMNS = {"entity": "visitor_id", "visit": "visit_id", "amount": "amount", "category": "channel"}
+FAILED = "{ runsOrError(filter: {statuses: [FAILURE]}) { ... on Runs { results { runId jobName tags { key value } } } } }"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The mini use case with a champion of 2024-03-04."""
+    root = tmp_path_factory.mktemp("daemon") / "home"
+    made = make_home(root, ML_ASSETS_DEFS=MINI, ML_ASSETS_MINI_LANDING=str(root / "landing"))
+    visits.land(root / "landing", visits.START, visits.day(LANDED))
+    done = made.run("materialize", "--cutoffs", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(home: Home) -> Iterator[str]:
+    """Dagster's GraphQL endpoint, with the daemon behind it and every sensor running."""
+    ports = [str(port) for port in _free_ports(2)]
+    served = Home(
+        home.root, {**home.environment, "ML_ASSETS_PORT": ports[0], "ML_ASSETS_MLFLOW_PORT": ports[1]}
+    )
+    started = served.run("serve", "--background")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield f"http://127.0.0.1:{ports[0]}/graphql"
+    finally:
+        served.run("down")
+
+
+def ask(url: str, query: str) -> dict[str, dict[str, list[dict[str, object]]]]:
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        said = json.load(answer)
+    assert "errors" not in said, said["errors"]
+    return dict(said["data"])
+
+
+def test_a_shift_ends_in_a_new_champion_with_no_hand_on_it(home: Home, url: str) -> None:
+    registry = Registry.below(home.root / "data")
+    first = registry.champion("churn")
+    assert first is not None
+    incident, before = INCIDENTS["population_shift"], visits.visits_of(visits.day(LANDED))
+    for number in range(LANDED + 1, LAST + 1):
+        day = Day(visits.visits_of(visits.day(number)), number - LANDED - 1, before, COLUMNS, 7)
+        visits.write(home.root / "landing" / f"{visits.day(number)}.parquet", incident.change(day))
+    end = time.monotonic() + 900
+    while (champion := registry.champion("churn")) is None or champion.number == first.number:
+        assert time.monotonic() < end, ask(url, FAILED)
+        time.sleep(5)
+    assert champion.cutoff > first.cutoff
+    assert champion.tags["ml_assets/evidence"]
