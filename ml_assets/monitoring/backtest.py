@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ml_assets.monitoring.decide import Attempt, Champion, Situation, Trigger, decide
+from ml_assets.monitoring.diagnosis import diagnose
 from ml_assets.monitoring.drift import DayVerdict, FeatureDrift
 from ml_assets.monitoring.evidence import Evidence, Loss, drift_evidence, loss_evidence
 from ml_assets.monitoring.policy import MonitoringPolicy
@@ -246,7 +247,7 @@ class _Watch:
             champion_version=self.champion.version,
             cohort=cohort,
             known_on=day,
-            diagnosis="data drift with loss" if moved else "concept drift",
+            diagnosis=diagnose(moved, worse=True),
         )
 
     def situation(self, day: date) -> Situation:
