@@ -89,13 +89,12 @@ def _trainings(history: History, result: Result) -> list[str]:
             f"{training.replaced}, {'promoted' if training.promoted else 'rejected'}, {gain:+.4f} of loss gained. "
             f"{training.why}"
         )
-    if not replayed.trainings:
-        lines.append("- no retrain")
-    return [*lines, *_noted(replayed)]
+    return [*lines, *(_noted(replayed) if replayed.strategy == "drift" else [])]
 
 
 def _noted(replayed: Replayed) -> list[str]:
-    lines = []
+    by = Counter(training.trigger for training in replayed.trainings)
+    lines = [f"- retrains asked for by: {', '.join(f'{what} {n}' for what, n in by.items()) or 'nothing'}."]
     if replayed.recorded:
         kinds = Counter((e.diagnosis, e.calls_for) for e in replayed.recorded)
         said = "; ".join(f"{kind} {n} times, calls for {what}" for (kind, what), n in sorted(kinds.items()))

@@ -312,6 +312,7 @@ def test_the_page_and_the_picture() -> None:
     assert len({line.count("|") for line in table}) == 1
     assert table[3].split("|")[1:4] == [" weekly   ", "         7 ", "          7 "]
     assert "idle: trainings whose version doesn't lose at least 0.005 less" in text
+    assert "retrains asked for by: drift 2." in text
     assert "asked on" not in text
     png = backtest_plot(aging, results)
     assert png.startswith(b"\x89PNG")
