@@ -35,8 +35,9 @@ class FeatureDrift:
     p-values, of rows that count as independent, are for a person to read and decide nothing.
 
     The thresholds are those of the profile, or what chance alone reaches once in 1,000 times in this number of rows,
-    if that is more; for nulls, which stop a pipeline, that is added. ``breached`` is moved or broken; ``broken`` says that the data rather than the world seems to
-    have changed; ``reason`` says which and by how much, and is None if neither.
+    if that is more; to that of nulls, which stop a pipeline, chance is added. ``breached`` is moved or broken;
+    ``broken`` says that the data rather than the world seems to have changed; ``reason`` says which and by how much,
+    and is None if neither.
     """
 
     feature: str
