@@ -34,10 +34,10 @@ class FeatureDrift:
     not is None: numbers of categories, a shift of what was constant, a distance where one side has no value. The
     p-values, of rows that count as independent, are for a person to read and decide nothing.
 
-    The thresholds are those of the profile, or what chance alone reaches once in 1,000 times in this number of
-    rows, if that is more; for nulls, which stop a pipeline, that is added. ``breached`` is moved or broken;
-    ``broken`` says that the data rather than the world seems to have changed; ``reason`` says which and by how
-    much, and is None if neither.
+    The thresholds are those of the profile, or what chance alone reaches once in 1,000 times in this number of rows,
+    if that is more; to that of nulls, which stop a pipeline, chance is added. ``breached`` is moved or broken;
+    ``broken`` says that the data rather than the world seems to have changed; ``reason`` says which and by how much,
+    and is None if neither.
     """
 
     feature: str
