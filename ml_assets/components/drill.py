@@ -114,7 +114,7 @@ class Drill:
         with self.scratch.opened() as (defs, instance):
             forward = FastForward(defs.get_repository_def(), instance, resources)
             forward.listen()
-            watch = Watch(on, self.scratch, forward, on.start)
+            watch = Watch(on, self.scratch, forward)
             for batch in self.incident.batches(on.model.spec.label.days):
                 days = [on.start + timedelta(days=n) for n in batch]
                 if days[0] > on.last:
@@ -163,7 +163,6 @@ class Watch:
     stage: Stage
     scratch: Scratch
     forward: FastForward
-    since: date
     told: set[tuple[Any, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -194,13 +193,12 @@ class Watch:
         yield f"{'done  ' if ran.result.success else 'FAILED'}  {ran.in_words}", fact
         for check in ran.result.get_asset_check_evaluations():
             name = f"{check.asset_key.to_user_string()} {check.check_name}"
-            if check.passed or (number, name) in self.told:
+            if check.passed or not self._is_new("check", number, name):
                 continue
-            self.told.add((number, name))
-            error = check.severity is dg.AssetCheckSeverity.ERROR
+            blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
             said = _said(check)
             counts = self._is_ours(check.asset_key) and not trained and name not in self.failing
-            kind: Kind = "block" if error else "record"
+            kind: Kind = "block" if blocks else "record"
             yield (
                 f"{check.severity.value:<6}  {name}: {said}",
                 Fact(number, kind, name, said) if counts else None,

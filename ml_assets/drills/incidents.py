@@ -178,6 +178,8 @@ def _twins(day: Day, comes: Callable[[Any, Any], bool]) -> Rows:
 
 _BLOCKED_AT_ONCE = (Reaction("block", 1),)
 _NOTHING = (Reaction("nothing"),)
+_DRIFT = (Reaction("record", by=("drift",)), Reaction("retrain", by=("drift", "performance")))
+"""Recorded, and learnt where the model loses by it."""
 
 INCIDENTS: Mapping[str, Incident] = {
     incident.name: incident
@@ -187,7 +189,7 @@ INCIDENTS: Mapping[str, Incident] = {
             "Prices rise by 5% of the old ones a day, to 60% more after twelve days.",
             ("amount",),
             _price_inflation,
-            (Reaction("record"), Reaction("retrain")),
+            _DRIFT,
             days=28,
             stride=4,
         ),
@@ -243,7 +245,7 @@ INCIDENTS: Mapping[str, Incident] = {
             "Newcomers who come seldom join, two for three old ones.",
             ("entity", "visit"),
             _population_shift,
-            (Reaction("retrain"),),
+            _DRIFT,
             days=28,
             stride=4,
         ),
@@ -252,7 +254,7 @@ INCIDENTS: Mapping[str, Incident] = {
             "Three in ten stay away from now on, whatever they were like.",
             ("entity",),
             _label_shift,
-            (Reaction("retrain"),),
+            (Reaction("retrain", by=("drift", "performance")),),
             days=14,
             matures=True,
             stride=7,

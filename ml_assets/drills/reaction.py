@@ -11,9 +11,9 @@ Kind = Literal["retrain", "block", "record", "nothing"]
 class Fact:
     """Something the project did, on a day of the drill counted from 0.
 
-    ``retrain``: a training run for a reason of its own, not because time had passed. ``block``: a check of
-    severity error failed, or a day was withheld. ``record``: a check warned, or the table of actions says so.
-    ``by`` is the check, or what triggered the retrain.
+    ``retrain``: a training run for a reason of its own, not because time had passed. ``block``: a blocking check
+    failed, or a day was withheld. ``record``: another check failed or warned, or there is evidence. ``by`` is the
+    check, what found the evidence, or what triggered the retrain.
     """
 
     day: int
