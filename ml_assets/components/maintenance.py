@@ -117,6 +117,8 @@ def _expire(lake: Lake) -> dict[str, int]:
             newest = landed_through(con, tables.files)
         if retention is None or newest is None:
             continue
+        before, why = newest - retention, f"retention of {source.name}"
         for table in (tables.raw, tables.events, tables.quarantine):
-            deleted[table.name] = expire(table, newest - retention, f"retention of {source.name}")
+            deleted[table.name] = expire(table, before, why)
+        deleted[tables.refused.name] = expire(tables.refused, before.replace(day=1), why)
     return deleted

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets.components.maintenance import _expire
 from ml_assets.lake import connect
 from ml_assets.landing.raw import seen_files
 from ml_assets.landing.withholding import breaches
@@ -113,3 +114,23 @@ def test_plain_values_are_in_raw_and_nowhere_else(shop: House) -> None:
     raw = [path.read_bytes() for path in Path(shop.source.raw.uri).rglob("*") if path.is_file()]
     landed = [path.read_bytes() for path in shop.landing.iterdir()]
     assert [file for file in written if b"ann.frank" in file and file not in (*raw, *landed)] == []
+
+
+def test_plain_values_of_refused_files_go_with_their_retention(shop: House, tmp_path: Path) -> None:
+    with (tmp_path / shop.module / "visits" / "contract.yaml").open("a") as contract:
+        contract.write("slaProperties:\n  - {property: retention, value: 1, unit: d}\n")
+    for day in (0, 31):
+        land(shop, day, row(day, 1), "no row\n")
+    land(shop, 32, row(32, 1))
+    shop.run(SOURCE, 0, 32)
+    assert len(kept(shop)) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_DEFS", shop.module)
+        deleted = _expire(shop.lake)
+    assert deleted["visits/refused_files"] == 1
+    assert kept(shop) == [f"{visits.day(31)}.csv"]
+
+
+def kept(house: House) -> list[str]:
+    with connect() as con:
+        return [name for (name,) in house.source.refused.read(con).select("file").order("file").fetchall()]
