@@ -31,7 +31,7 @@ from ml_assets.monitoring.backtest import (
 )
 from ml_assets.monitoring.drift import judge_day, measure
 from ml_assets.monitoring.estimate import estimate
-from ml_assets.monitoring.evidence import Loss
+from ml_assets.monitoring.evidence import Loss, estimated_loss, realised_loss
 from ml_assets.monitoring.profile import FeatureProfile
 from ml_assets.monitoring.reference import Reference, build_reference
 from ml_assets.monitoring.verdict import Verdict, judge_cohort
@@ -136,11 +136,7 @@ def _try_on(tried: _Tried, model: Bound, holdout: "pd.DataFrame", cutoff: date) 
             continue
         columns = scores.columns("candidate")
         metrics = metrics_of(target, holdout[["label"]].assign(**columns), "candidate")
-        worse = None
-        if verdict.worse and verdict.reference_loss is not None:
-            worse = Loss(
-                verdict.loss - verdict.reference_loss, f"Of the cohort of {cutoff}: {verdict.reason}"
-            )
+        worse = realised_loss(asdict(verdict) | {"as_of": cutoff})
         tried.verdicts[version, cutoff] = verdict
         tried.outcomes[version, cutoff] = Outcome(
             verdict.loss, float(metrics[spec.gates.metric_of(target)]), worse
@@ -195,15 +191,13 @@ class _Days:
 
     def _estimated(self, version: int, scores: "Scores", cohort: date | None) -> Loss | None:
         reference = self.tried.references.get(version)
-        if reference is None or reference.loss is None:
+        if reference is None:
             return None
         verdict = self.tried.verdicts.get((version, cohort)) if cohort else None
         last = asdict(verdict) | {"as_of": cohort} if verdict else None
         spec = self.model.spec
         found = estimate(spec.label.target, reference, _said(scores), spec.monitoring, last)
-        if not found.worse or not found.trusted or found.loss is None:
-            return None
-        return Loss(found.loss - reference.loss, found.reason)
+        return estimated_loss(found, reference)
 
 
 @dataclass(frozen=True)

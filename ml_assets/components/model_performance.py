@@ -13,7 +13,7 @@ from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Between, Lake, Table, records
-from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Loss, loss_evidence
+from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, loss_evidence, realised_loss
 
 if TYPE_CHECKING:
     from ml_assets.monitoring.reference import Reference
@@ -107,10 +107,7 @@ def _write_evidence(
     horizon = model.spec.label.horizon
     found = [
         loss_evidence(
-            Loss(
-                cohort["loss"] - cohort["reference_loss"],
-                f"Of the cohort of {cohort['as_of']}: {cohort['reason']}",
-            ),
+            loss,
             model=model.name,
             champion_version=cohort["model_version"],
             cohort=cohort["as_of"],
@@ -118,7 +115,7 @@ def _write_evidence(
             diagnosis=cohort["diagnosis"] or "not watched",
         )
         for cohort in cohorts
-        if cohort["worse"]
+        if (loss := realised_loss(cohort))
     ]
     tables.evidence.replace(
         records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),

@@ -222,8 +222,8 @@ def test_rejections_back_off_and_end_with_a_person() -> None:
         (day(21), False),
         (day(35), False),
     ]
-    assert min(found.asked) == day(42), "when there is a further version"
-    assert "3 candidates in a row were rejected" in found.asked[day(42)]
+    assert min(found.asked) == day(36)
+    assert "3 candidates in a row were rejected" in found.asked[day(36)]
     assert assess(hopeless, found, YARDSTICK).promotions == 0
 
 
