@@ -11,7 +11,16 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets import cli_drill, cli_features, cli_lineage, cli_models, cli_monitor, cli_sources, home
+from ml_assets import (
+    cli_backtest,
+    cli_drill,
+    cli_features,
+    cli_lineage,
+    cli_models,
+    cli_monitor,
+    cli_sources,
+    home,
+)
 from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -90,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_features.add_to(commands)
     cli_drill.add_to(commands)
     cli_monitor.add_to(commands)
+    cli_backtest.add_to(commands)
     return parser
 
 

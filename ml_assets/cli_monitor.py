@@ -1,4 +1,4 @@
-"""Commands about monitoring: what a model's thresholds promise."""
+"""Commands about monitoring: what a model's thresholds promise, and what was done about it."""
 
 import argparse
 import time
@@ -22,6 +22,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     calibrate.add_argument("--days", type=_positive, default=365, help="days to simulate (default 365)")
     calibrate.add_argument("--seeds", type=_positive, default=4, help="how many times (default 4)")
     calibrate.add_argument("--rows", type=_positive, help="rows a day (default: as in training)")
+    text = "Print what was done about a model and why, the newest last; also when nothing was done."
+    log = actions.add_parser("log", help=text, description=text)
+    log.set_defaults(run=log_command)
+    log.add_argument("model")
+    log.add_argument("--last", type=_positive, default=20, help="how many lines (default 20)")
 
 
 def _positive(text: str) -> int:
@@ -63,6 +68,21 @@ def calibrate_command(options: argparse.Namespace) -> int:
     print(f"{model.name} version {log.champion}, trained at {log.cutoff}")
     _tell(found)
     print(f"{time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def log_command(options: argparse.Namespace) -> int:
+    """Print the log of actions."""
+    from ml_assets.cli_models import opened
+    from ml_assets.monitoring.actions import ActionLog
+
+    with opened(options.model) as shown:
+        log = ActionLog(shown.model.tables(shown.lake).actions, shown.model.name)
+        rows = log.newest(shown.book.con, options.last)
+    for row in reversed(rows):
+        print(f"{row['as_of']}  {row['action']:8} {row['decided_by']}: {row['why']}")
+    if not rows:
+        print(f"Nothing has been decided about {options.model} yet: its sensors write here when they tick.")
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml_assets.refusal import Refusal
 
@@ -25,7 +25,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     show.add_argument("--rule", help="only rows that this rule refuses")
     show.add_argument("--limit", type=int, default=10, help="how many rows to print (default 10)")
-    replay = _action(actions, "replay", replay_command, "Build the days with refused rows again from raw.")
+    replay = _action(actions, "replay", replay_command, "Build the days with refused rows or files again.")
     for sub in (show, replay):
         sub.add_argument("source")
         sub.add_argument("--from", dest="start", type=date.fromisoformat, help="first day, YYYY-MM-DD")
@@ -122,46 +122,63 @@ def show_command(options: argparse.Namespace) -> int:
 
 
 def replay_command(options: argparse.Namespace) -> int:
-    """Build the days with refused rows or withheld again, under the contract as it is now."""
-    import dagster as dg
-
+    """Build the days with refused rows or files, or withheld, again under the contract as it is now."""
     from ml_assets.cli import instance
     from ml_assets.components.materialize import Phase, run_phase
-    from ml_assets.components.partitions import as_ranges
+    from ml_assets.components.partitions import as_ranges, days
     from ml_assets.definitions import defs
-    from ml_assets.lake import connect
-    from ml_assets.landing.withholding import withheld
 
     _, source, lake = _source(options.source)
-    tables, span = source.tables(lake), _span(options)
-
-    def refused() -> Mapping[date, int]:
-        with connect() as con:
-            held = withheld(con, tables, span)
-            rows = (
-                tables.quarantine.read(con, columns=["event_date"], between=span)
-                if tables.quarantine.exists
-                else None
-            )
-            found = (
-                rows.aggregate("event_date, count(*)", "event_date").fetchall() if rows is not None else []
-            )
-        return dict.fromkeys(held, 0) | dict(found)
-
-    before = refused()
-    keys: tuple[dg.AssetKey, ...] = (source.key("events"), source.key("quarantine"))
+    span = _span(options)
+    before = _refused(source, lake, span)
+    built: set[date] = set()
     success = True
     with instance() as running:
-        for between in as_ranges(set(before)):
-            done = run_phase(defs, running, Phase(f"{source.name}: replay", keys, between))
-            success = success and done.success
-            for message in done.messages:
-                print(message)
-    after = refused()
+        for reading in (True, False):
+            keys = tuple(source.key(name) for name in ("raw", "events", "quarantine")[0 if reading else 1 :])
+            wanted = before.files if reading else {*before.rows, *before.withheld} - before.files
+            for between in as_ranges(wanted):
+                version = source.tables(lake).events.version
+                done = run_phase(defs, running, Phase(f"{source.name}: replay", keys, between))
+                success = success and done.success
+                for message in done.messages:
+                    print(message)
+                if source.tables(lake).events.version != version:
+                    built.update(days(*between))
+    after = _refused(source, lake, span)
+    asked = {*before.rows, *before.withheld, *before.files}
     print(
-        f"{len(before)} days built again; {sum(before.values())} rows were in quarantine, {sum(after.values())} are now"
+        f"{len(built)} of {len(asked)} days built again, {len(asked & after.withheld)} are withheld; "
+        f"{sum(before.rows.values())} rows were in quarantine, {sum(after.rows.values())} are now"
     )
     return 0 if success else 1
+
+
+class _Refused(NamedTuple):
+    """What a source holds back: rows in quarantine by day, days withheld, days that refused files can hold rows of."""
+
+    rows: Mapping[date, int]
+    withheld: set[date]
+    files: set[date]
+
+
+def _refused(source: "Source", lake: "Lake", span: "Between | None") -> _Refused:
+    from ml_assets.components.sensors import touched_by
+    from ml_assets.lake import connect
+    from ml_assets.landing.raw import seen_files
+    from ml_assets.landing.withholding import withheld
+
+    tables, (first, last) = source.tables(lake), span or (date.min, date.max)
+    with connect() as con:
+        rows: dict[date, int] = {}
+        if tables.quarantine.exists:
+            found = tables.quarantine.read(con, columns=["event_date"], between=span)
+            rows = dict(found.aggregate("event_date, count(*)", "event_date").fetchall())
+        held = set(withheld(con, tables, span))
+        seen = seen_files(con, tables.files)
+    files = {day for day, file in seen.items() if first <= day <= last and file.status == "refused"}
+    touched = {day for landed in files for day in touched_by(landed, source.late_days, source.partitions)}
+    return _Refused(rows, held, touched)
 
 
 def waive_command(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Features for notebooks and scripts: ``features("household_features").at(spine)``."""
+"""For notebooks and scripts: ``features("household_features").at(spine)``, ``frame_schema("transactions")``."""
 
 import os
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pandera.pandas
     import polars as pl
     import pyarrow as pa
 
@@ -111,3 +112,17 @@ def features(group: str, *, lake: str | None = None) -> GroupFeatures:
         raise Refusal(f"there is no feature group {group}; there are {', '.join(groups) or 'none'}")
     found = Lake(lake) if lake else resources()["lake"].lake  # type: ignore[attr-defined]
     return GroupFeatures(groups[group], found)
+
+
+def frame_schema(source: str) -> "pandera.pandas.DataFrameSchema":
+    """The contract of a source as a pandera schema of its events, as pandas has them: one check per rule for rows.
+
+    The project is the one ``ML_ASSETS_DEFS`` names. Raises Refusal for an unknown source.
+    """
+    from ml_assets.components.project import Project
+    from ml_assets.contracts.frames import frame_schema as schema_of
+
+    sources = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).sources
+    if source not in sources:
+        raise Refusal(f"there is no source {source}; there are {', '.join(sources) or 'none'}")
+    return schema_of(sources[source][0].contract)

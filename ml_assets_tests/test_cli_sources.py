@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from shutil import copytree
 
+import pyarrow as pa
 import pytest
 
 from ml_assets.cli import main
@@ -89,7 +90,10 @@ def test_a_withheld_day_is_shown_waived_and_replayed(run: Run, tmp_path: Path) -
 
     replayed = run("quarantine", "replay", "visits")
     assert replayed.returncode == 1
-    assert f"1 days built again; {half} rows were in quarantine, {half} are now" in replayed.stdout
+    assert (
+        f"1 of 1 days built again, 1 are withheld; {half} rows were in quarantine, {half} are now"
+        in replayed.stdout
+    )
     waived = run("waive", "visits", "2024-01-03", "--why", "the tills were down", "--until", UNTIL)
     assert waived.returncode == 0, waived.stderr
     assert waived.stdout.startswith("refused_share waived for visits from 2024-01-03 to 2024-01-03 until")
@@ -103,15 +107,20 @@ def test_a_corrected_contract_takes_its_rows_back(tmp_path: Path, run: Run) -> N
     visits.write(
         tmp_path / "landing" / f"{visits.day(1)}.parquet", [rows[0] | {"channel": "phone"}, *rows[1:]]
     )
-    assert run("materialize").returncode == 0
+    schema = visits.SCHEMA.append(pa.field("coupon", pa.string()))
+    with_coupons = [row | {"coupon": "X1"} for row in visits.visits_of(visits.day(2))]
+    visits.write(tmp_path / "landing" / f"{visits.day(2)}.parquet", with_coupons, schema)
+    assert "column 'coupon' is new" in run("materialize").stdout
     assert "1 rows are in quarantine" in run("quarantine", "show", "visits").stdout
     defs = tmp_path / "corrected" / "defs"
     copytree(MINI_FOLDER, defs)
     contract = defs / "visits" / "contract.yaml"
-    contract.write_text(contract.read_text().replace("[shop, web]", "[shop, web, phone]"))
+    text = contract.read_text().replace("[shop, web]", "[shop, web, phone]")
+    coupon = "      - {name: coupon, logicalType: string}\n      - name: occurred_at\n"
+    contract.write_text(text.replace("      - name: occurred_at\n", coupon))
     replayed = run("quarantine", "replay", "visits", defs="corrected.defs")
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    assert "1 days built again; 1 rows were in quarantine, 0 are now" in replayed.stdout
+    assert "2 of 2 days built again, 0 are withheld; 1 rows were in quarantine, 0 are now" in replayed.stdout
 
 
 def test_an_unknown_source_is_named(run: Run) -> None:

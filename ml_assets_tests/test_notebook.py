@@ -9,11 +9,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pandera.errors import SchemaErrors
 
 from ml_assets.cli import main
 from ml_assets.features import FeatureError
 from ml_assets.lake import connect
-from ml_assets.notebook import GroupFeatures, features
+from ml_assets.notebook import GroupFeatures, features, frame_schema
 from ml_assets.refusal import Refusal
 from ml_assets_tests.components import visits
 from ml_assets_tests.components.house import FEATURES, MINI, SOURCE, House, opened
@@ -170,3 +171,16 @@ def test_a_request_is_answered_with_what_a_spine_gives(group: GroupFeatures) -> 
         assert requests.of({"visitor_id": row["visitor_id"]}, row["as_of"]) == {
             column: row[column] for column in group.group.features.columns
         }
+
+
+def test_events_in_a_frame_are_held_against_their_contract(group: GroupFeatures, house: House) -> None:
+    with connect() as con:
+        frame = house.source.events.read(con).to_arrow_table().to_pandas()
+    schema = frame_schema("visits")
+    schema.validate(frame, lazy=True)
+    frame.loc[3, "channel"] = "phone"
+    with pytest.raises(SchemaErrors) as caught:
+        schema.validate(frame, lazy=True)
+    assert set(caught.value.failure_cases["check"]) == {"channel_valid_values"}
+    with pytest.raises(Refusal, match="there is no source calls; there are visits"):
+        frame_schema("calls")

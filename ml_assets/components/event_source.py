@@ -112,9 +112,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[self._raw(source), self._events(source)],
             asset_checks=[landing_checks(source), contract_checks(source)],
-            sensors=[
-                landing_sensor(source.name, self.landing.of(source.name), source.partitions, source.late_days)
-            ],
+            sensors=[landing_sensor(source, self.landing.of(source.name))],
         )
 
     def _raw(self, source: Source) -> dg.AssetsDefinition:
@@ -136,6 +134,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         def raw(
             context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
         ) -> dg.MaterializeResult:
+            pseudonym_key(source.contract)
             tables = source.tables(lake.lake)
             with connection(duckdb) as con:
                 try:
@@ -190,7 +189,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 dg.AssetSpec(
                     source.key("events"),
                     description=f"{contract.description} Typed, deduplicated and valid by the contract.",
-                    metadata={"dagster/column_schema": column_schema(schema)},
+                    metadata={"dagster/column_schema": column_schema(schema, _constraints(contract))},
                     **common,
                 ),
                 dg.AssetSpec(
@@ -206,7 +205,8 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             asked = between(context)
             with connection(duckdb) as con:
                 tables = source.tables(lake.lake)
-                read = {table.name: table.version for table in (tables.raw, tables.files)}
+                others = source.referred(lake.lake).values()
+                read = {table.name: table.version for table in (tables.raw, tables.files, *others)}
                 made = made_by(context, **read) | {"contract": contract.sha256}
                 key = pseudonym_key(contract)
                 if key is not None:
@@ -238,7 +238,10 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
 
 def pseudonym_key(contract: Contract) -> bytes | None:
-    """The key for a contract with personal columns, from the environment; None for any other contract."""
+    """The key for a contract with personal columns, from the environment; None for any other contract.
+
+    A run that has none fails before it reads or writes anything: ``raw`` needs no key, what follows it does.
+    """
     if not contract.personal:
         return None
     try:
@@ -291,6 +294,27 @@ def publish_rest(
         metadata={"withheld": dg.MetadataValue.json({str(d): why for d, why in written.withheld.items()})},
         allow_retries=False,
     )
+
+
+def _constraints(contract: Contract) -> dict[str, dg.TableColumnConstraints]:
+    """What the rules that refuse rows promise of each column; unique is within a day."""
+    rules = [rule for rule in contract.row_rules if rule.severity == "error"]
+    alone = {rule.keys[0] for rule in rules if rule.kind == "unique" and len(rule.keys) == 1}
+    found = {
+        column.name: dg.TableColumnConstraints(
+            nullable=not column.required,
+            unique=column.name in alone,
+            other=[rule.description for rule in rules if rule.column == column.name and rule.kind == "value"]
+            + [
+                rule.description
+                for rule in rules
+                if rule.kind == "unique" and len(rule.keys) > 1 and column.name in rule.keys
+            ],
+        )
+        for column in contract.columns
+    }
+    present = dg.TableColumnConstraints(nullable=False)
+    return {"available_at": present, "event_date": present} | found
 
 
 def _described(column: Column) -> str:

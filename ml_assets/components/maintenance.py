@@ -76,18 +76,21 @@ def maintenance(
 )
 def kept_versions_readable(lake: LakeResource, mlflow: MlflowResource) -> dg.AssetCheckResult:
     """Look for versions that are needed and lost."""
-    from ml_assets.lake.maintenance import needed, readable
+    from ml_assets.lake.maintenance import lost, needed
     from ml_assets.lake.table import Table
 
-    wanted = [
-        (Table(lake.lake, name, ()), version)
-        for name, versions in needed(lake.lake, named_versions(mlflow.registry)).items()
-        for version in sorted(versions)
+    wanted = needed(lake.lake, named_versions(mlflow.registry))
+    gone = [
+        f"{name} version {version}"
+        for name, versions in wanted.items()
+        for version in lost(Table(lake.lake, name, ()), versions)
     ]
-    lost = [f"{table.name} version {version}" for table, version in wanted if not readable(table, version)]
     return dg.AssetCheckResult(
-        passed=not lost,
-        metadata={"versions looked at": len(wanted), "lost": ", ".join(lost[:50]) or "none"},
+        passed=not gone,
+        metadata={
+            "versions looked at": sum(map(len, wanted.values())),
+            "lost": ", ".join(gone[:50]) or "none",
+        },
     )
 
 
@@ -114,6 +117,8 @@ def _expire(lake: Lake) -> dict[str, int]:
             newest = landed_through(con, tables.files)
         if retention is None or newest is None:
             continue
+        before, why = newest - retention, f"retention of {source.name}"
         for table in (tables.raw, tables.events, tables.quarantine):
-            deleted[table.name] = expire(table, newest - retention, f"retention of {source.name}")
+            deleted[table.name] = expire(table, before, why)
+        deleted[tables.refused.name] = expire(tables.refused, before.replace(day=1), why)
     return deleted

@@ -14,7 +14,14 @@ from ml_assets.components.model_sensors import WEEK, stale_labels, stale_perform
 from ml_assets.components.partitions import as_ranges, range_tags
 from ml_assets.components.project import Project
 from ml_assets.components.requests import days_to_score
-from ml_assets.components.sensors import BRIDGED, buildable_days, new_files, touched_by, unread_days
+from ml_assets.components.sensors import (
+    BRIDGED,
+    buildable_days,
+    new_files,
+    orphaned_days,
+    touched_by,
+    unread_days,
+)
 from ml_assets.lake import Between, Commit, Lake, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
@@ -67,7 +74,7 @@ def phases(
     Models are only trained on tables whose blocking checks have passed: where one failed or never ran, it
     is run again first.
     """
-    for name in project.sources:
+    for name in _referred_first(project):
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():
         for edge in group.edges(lake):
@@ -93,13 +100,29 @@ def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.Dagste
         yield Phase("checks that have not passed yet", (), None, checks=waiting)
 
 
+def _referred_first(project: Project) -> list[str]:
+    """The sources, each after those that its contract refers to, as far as they don't refer to each other."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str, above: tuple[str, ...]) -> None:
+        for other in project.sources[name][0].contract.references:
+            if other in project.sources and other not in above:
+                add(other, (*above, name))
+        ordered.setdefault(name)
+
+    for name in project.sources:
+        add(name, (name,))
+    return list(ordered)
+
+
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     source, landing = project.sources[name]
     tables, partitions = source.tables(lake), source.partitions
     listed = landing.listed()
     with connect() as con:
-        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed))
+        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed), source.contract)
         wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
+        wanted |= orphaned_days(con, source, lake)
     wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
     keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
     for between in as_ranges(wanted, BRIDGED):

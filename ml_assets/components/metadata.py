@@ -10,11 +10,15 @@ import duckdb
 from ml_assets.lake import Table
 
 
-def column_schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
-    """A column schema from name -> (DuckDB type, description)."""
+def column_schema(
+    columns: Mapping[str, tuple[str, str]],
+    constraints: Mapping[str, dg.TableColumnConstraints] | None = None,
+) -> dg.TableSchema:
+    """A column schema from name -> (DuckDB type, description), and what is promised of some columns."""
+    promised = constraints or {}
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, type=sql_type, description=description or None)
+            dg.TableColumn(name, sql_type, description or None, constraints=promised.get(name))
             for name, (sql_type, description) in columns.items()
         ]
     )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ml_assets.registry import Version
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+SMALLEST = 1e-300
+"""An edge right below 0 is shown as 0."""
 SHOWN_DAYS = timedelta(days=90)
 """How far back the plots over time reach."""
 
@@ -149,9 +151,10 @@ def _grouped(
     if profile.kind == "categorical":
         return [*profile.categories, "other"], profile.shares, [n / values for n in counted.counts]
     runs = [list(places) for _, places in groupby(range(len(profile.groups)), lambda n: profile.groups[n])]
-    edges = [profile.edges[run[-1]] for run in runs[:-1]]
-    before = [sum(profile.shares[n] for n in run) for run in runs]
-    return edges, before, [sum(counted.counts[n] for n in run) / values for run in runs]
+    held = [run for run in runs if any(profile.shares[n] or counted.counts[n] for n in run)]
+    edges = [profile.edges[run[-1]] if abs(profile.edges[run[-1]]) > SMALLEST else 0.0 for run in held[:-1]]
+    before = [sum(profile.shares[n] for n in run) for run in held]
+    return edges, before, [sum(counted.counts[n] for n in run) / values for run in held]
 
 
 def _drift_report(model: Bound) -> dg.AssetsDefinition:

@@ -13,7 +13,7 @@ from ml_assets.components.model import Bound, ModelTables
 from ml_assets.components.partitions import AS_ONE_RUN, between, between_of_run, window
 from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Between, Lake, Table, records
-from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Loss, loss_evidence
+from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, loss_evidence, realised_loss
 
 if TYPE_CHECKING:
     from ml_assets.monitoring.reference import Reference
@@ -107,10 +107,7 @@ def _write_evidence(
     horizon = model.spec.label.horizon
     found = [
         loss_evidence(
-            Loss(
-                cohort["loss"] - cohort["reference_loss"],
-                f"Of the cohort of {cohort['as_of']}: {cohort['reason']}",
-            ),
+            loss,
             model=model.name,
             champion_version=cohort["model_version"],
             cohort=cohort["as_of"],
@@ -118,7 +115,7 @@ def _write_evidence(
             diagnosis=cohort["diagnosis"] or "not watched",
         )
         for cohort in cohorts
-        if cohort["worse"]
+        if (loss := realised_loss(cohort))
     ]
     tables.evidence.replace(
         records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),
@@ -151,13 +148,15 @@ def references_of(
 def _watched(
     con: duckdb.DuckDBPyConnection, tables: ModelTables, span: Between
 ) -> "dict[Cohort, DayWatched]":
-    """What watching the features of these days found; a day with too few rows was not watched. Broken data has moved."""
+    """What watching the features of these days found; one with too few rows was not watched, broken data has moved."""
     from ml_assets.monitoring.verdict import DayWatched
 
     if not tables.drift_days.exists:
         return {}
     columns = ["as_of", "model_version", "share", "breached", "broken", "enough_rows"]
-    rows = tables.drift_days.read(con, columns=columns, between=span).filter("enough_rows").fetchall()
+    rows = (
+        tables.drift_days.read(con, columns=columns, between=span).filter("enough_rows OR broken").fetchall()
+    )
     return {
         (as_of, version): DayWatched(share, moved=breached or broken)
         for as_of, version, share, breached, broken, _ in rows
@@ -174,9 +173,10 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
     from ml_assets.registry.promotion_log import read_log
 
     tables = model.tables(lake)
-    cohorts = _of_log(con, tables.performance, "as_of, model_version")
-    days = _of_log(con, tables.drift_days, "as_of, model_version")
-    if not any(row.get("loss") is not None for row in cohorts) and not any(d["estimated_loss"] for d in days):
+    cohorts = [row for row in _rows(con, tables.performance) if row.get("loss") is not None]
+    days = _rows(con, tables.drift_days)
+    estimated = [day for day in days if day.get("estimated_loss") is not None]
+    if not cohorts and not estimated:
         return {}
     log = read_log(con, tables.promotions, model.name)
     drawn = loss_over_time(
@@ -184,7 +184,7 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
         worse_by=model.spec.monitoring.worse_by,
         estimates=[
             {"as_of": day["as_of"], "loss": day["estimated_loss"], "trusted": day["estimate_trusted"]}
-            for day in days
+            for day in estimated
         ],
         promotions=[(move.cutoff + model.spec.label.horizon, move.to_version) for move in log.moves],
         broken=[day["as_of"] for day in days if day["broken"]],
@@ -192,12 +192,11 @@ def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> di
     return {"loss over time": picture(drawn, "normalised loss over time")}
 
 
-def _of_log(con: duckdb.DuckDBPyConnection, table: Table, order: str) -> list[dict[str, Any]]:
-    return (
-        [dict(row) for row in table.read(con).order(order).to_arrow_table().to_pylist()]
-        if table.exists
-        else []
-    )
+def _rows(con: duckdb.DuckDBPyConnection, table: Table) -> list[dict[str, Any]]:
+    """The rows of a table by day and version; what was written by an earlier release may lack columns."""
+    if not table.exists:
+        return []
+    return [dict(row) for row in table.read(con).order("as_of, model_version").to_arrow_table().to_pylist()]
 
 
 def _holds_up(model: Bound) -> dg.AssetChecksDefinition:

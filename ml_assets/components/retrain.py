@@ -18,7 +18,7 @@ from ml_assets.components.resources import LakeResource, connection
 from ml_assets.lake import Lake, Table
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.actions import ActionLog
-from ml_assets.monitoring.decide import Action, Attempt, Champion, Outcome, Situation, decide
+from ml_assets.monitoring.decide import STANDS, Action, Attempt, Champion, Outcome, Situation, decide
 from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Evidence
 from ml_assets.registry.promotion_log import PromotionLog, read_log
 from ml_assets.registry.verdicts import Verdict, read_verdicts
@@ -188,18 +188,17 @@ def look(con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance, model: Bo
 
 
 def newest_evidence(con: duckdb.DuckDBPyConnection, table: Table, version: int) -> Evidence | None:
-    """The newest evidence against a version; of the same day, what calls for a retrain first."""
+    """The newest evidence against a version that calls for a retrain and still stands, or else the newest."""
     if not table.exists:
         return None
-    rows = (
-        table.read(con, columns=list(EVIDENCE_COLUMNS))
-        .filter(f"champion_version = {version}")
-        .order("as_of DESC, calls_for = 'retrain' DESC, evidence_id")
-        .limit(1)
-        .to_arrow_table()
-        .to_pylist()
+    rows = table.read(con, columns=list(EVIDENCE_COLUMNS)).filter(f"champion_version = {version}")
+    rows.create_view("found_evidence", replace=True)
+    newest = con.sql(
+        f"SELECT * FROM found_evidence ORDER BY calls_for = 'retrain' AND as_of + {STANDS.days} >= "
+        "(SELECT max(as_of) FROM found_evidence) DESC, as_of DESC, evidence_id LIMIT 1"
     )
-    return Evidence(**rows[0]) if rows else None
+    found = newest.to_arrow_table().to_pylist()
+    return Evidence(**found[0]) if found else None
 
 
 def _broken(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, mature: date | None) -> dict[date, str]:

@@ -18,6 +18,8 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.partitions import as_ranges, days
 from ml_assets.components.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.resources import LakeResource, connection
+from ml_assets.components.source import Source
+from ml_assets.contracts import Contract
 from ml_assets.lake import Between, Lake, Table, connect
 from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
@@ -27,16 +29,16 @@ BRIDGED = timedelta(days=7)
 """Ranges with at most this much between them become one run: a closed day is no reason for two."""
 
 
-def landing_sensor(
-    source: str, landing: Landing, partitions: dg.DailyPartitionsDefinition, late_days: int
-) -> dg.SensorDefinition:
+def landing_sensor(source: Source, landing: Landing) -> dg.SensorDefinition:
     """New, changed or deleted landing files, and waivers -> raw, events and quarantine of the days they touch."""
-    assets = [dg.AssetKey([source, name]) for name in ("raw", "events", "quarantine")]
+    assets = [source.key(name) for name in ("raw", "events", "quarantine")]
+    partitions, late_days = source.partitions, source.late_days
 
     @dg.sensor(
-        name=f"{source}_landing",
-        description=f"Asks for the days that new, changed or deleted landing files of {source} touch, and for days "
-        "that a waiver lets through.",
+        name=f"{source.name}_landing",
+        description=f"Asks for the days that new, changed or deleted landing files of {source.name} touch, for those "
+        "of files refused under another contract, for days that a waiver lets through, and for days that refer to "
+        "events of another source that have come since.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -50,13 +52,14 @@ def landing_sensor(
             return dg.SkipReason(str(error))
         known = json.loads(context.cursor) if context.cursor else {}
         prints = {str(day): item.fingerprint for day, item in listed.items()}
-        tables = SourceTables.of(lake.lake, source)
+        tables = source.tables(lake.lake)
         with connection(duckdb) as con:
             seen = seen_files(con, tables.files)
             waived = waiting(con, tables)
+            orphaned = orphaned_days(con, source, lake.lake)
         read = {day for day, record in seen.items() if record.last}
         looked_at = {day for day in listed if day not in read or known.get(str(day)) != prints[str(day)]}
-        facts = new_files(landing, listed, seen, looked_at)
+        facts = new_files(landing, listed, seen, looked_at, source.contract)
         outside = {day for day in facts if not partitions.has_partition_key(day.isoformat())}
         context.update_cursor(
             json.dumps({day: p for day, p in prints.items() if date.fromisoformat(day) not in facts})
@@ -68,14 +71,16 @@ def landing_sensor(
             for touched in touched_by(day, late_days, partitions)
         }
         if not _in_flight(context.instance, assets[1]):
-            for day in unread_days(tables, late_days, partitions) | waived:
-                wanted.setdefault(
-                    day, [day, tables.files.version, tables.events.version, tables.waivers.version]
-                )
+            versions = [tables.files.version, tables.events.version, tables.waivers.version]
+            versions += [table.version for table in source.referred(lake.lake).values()]
+            for day in unread_days(tables, late_days, partitions) | waived | orphaned:
+                wanted.setdefault(day, [day, *versions])
         outcomes = [
             ask(
                 context.instance,
-                request_key(f"{source}/landing", [wanted[d] for d in sorted(wanted) if first <= d <= last]),
+                request_key(
+                    f"{source.name}/landing", [wanted[d] for d in sorted(wanted) if first <= d <= last]
+                ),
                 between=(first, last),
                 assets=assets,
             )
@@ -90,9 +95,13 @@ def landing_sensor(
 
 
 def new_files(
-    landing: Landing, listed: Mapping[date, Listed], seen: Mapping[date, Seen], looked_at: Collection[date]
+    landing: Landing,
+    listed: Mapping[date, Listed],
+    seen: Mapping[date, Seen],
+    looked_at: Collection[date],
+    contract: Contract,
 ) -> dict[date, list[object]]:
-    """The days whose file is new, changed or gone, each with the facts it follows from.
+    """The days whose file is new, changed or gone, or was refused under another contract, each with the facts.
 
     Of what is listed, only the files of the days ``looked_at`` are read.
     """
@@ -102,6 +111,8 @@ def new_files(
         if record is None or record.status == "deleted" or record.last != digest:
             facts[day] = [day, digest, record.versions if record else 0]
     for day, record in seen.items():
+        if day in listed and record.waits(contract):
+            facts.setdefault(day, [day, record.last, record.versions, contract.sha256])
         if day not in listed and record.status != "deleted":
             facts[day] = [day, "deleted", record.versions]
     return facts
@@ -142,6 +153,42 @@ def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartit
     with connect() as con:
         broken = {breach.day for breach in breaches(con, tables)}
     return unread | (broken & unread_by(tables.withheld) if broken else set())
+
+
+def orphaned_days(con: duckdb.DuckDBPyConnection, source: Source, lake: Lake) -> set[date]:
+    """The days with rows refused, or withheld, for what another source lacks, if its events have changed since.
+
+    Whether what was lacking has come shows when they are built again: a key that never comes costs its day a
+    build for every change of the other source.
+    """
+    tables, referred = source.tables(lake), source.referred(lake)
+    if not referred or not tables.events.exists:
+        return set()
+    rules = {rule.name: rule.to for rule in source.contract.day_rules if rule.kind == "reference"}
+    lacking = {(breach.day, rules[breach.rule]) for breach in breaches(con, tables) if breach.rule in rules}
+    if tables.quarantine.exists:
+        tables.quarantine.read(con, columns=["event_date", "reasons"]).create_view("refused", replace=True)
+        reasons = con.sql(
+            "SELECT DISTINCT event_date, split_part(unnest(reasons), ':', 1) AS rule FROM refused"
+        )
+        lacking |= {(day, rules[rule]) for day, rule in reasons.fetchall() if rule in rules}
+    newest = {name: _changed_last(table) for name, table in referred.items()}
+    built = [commit for commit in tables.events.history() if commit.between]
+    found = set()
+    for day, name in lacking:
+        made = next((c for c in built if c.between and c.between[0] <= day <= c.between[1]), None)
+        read = made.inputs.get(referred[name].name, -1) if made else -1
+        if newest[name] > read:
+            found.add(day)
+    return found
+
+
+def _changed_last(table: Table) -> int:
+    """The newest version of a table that changed a day, or -1."""
+    for commit in table.history():
+        if commit.between and set(days(*commit.between)) - commit.left:
+            return commit.version
+    return -1
 
 
 def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:

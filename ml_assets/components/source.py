@@ -11,7 +11,7 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.drills.roles import Roles
-from ml_assets.lake import Between, Lake
+from ml_assets.lake import Between, Lake, Table
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.landing.withholding import withheld
 
@@ -41,10 +41,13 @@ class Source:
         """The tables of the source."""
         return SourceTables.of(lake, self.name)
 
+    def referred(self, lake: Lake) -> dict[str, Table]:
+        """The tables of events of the sources the contract refers to, by their names."""
+        return {name: SourceTables.of(lake, name).events for name in self.contract.references}
+
     def references(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, duckdb.DuckDBPyRelation]:
         """The events of the sources the contract refers to, as far as there are any."""
-        tables = {name: SourceTables.of(lake, name).events for name in self.contract.references}
-        return {name: table.read(con) for name, table in tables.items() if table.exists}
+        return {name: table.read(con) for name, table in self.referred(lake).items() if table.exists}
 
     @cached_property
     def columns(self) -> dict[str, str]:

@@ -83,7 +83,7 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
 
 
 def contract_checks(source: Source) -> dg.AssetChecksDefinition:
-    """One check per rule of the contract, from one pass over events; errors block what comes after."""
+    """One check per rule of the contract, all judged together; errors block what comes after."""
     contract = source.contract
     rules: list[Rule] = [*contract.row_rules, *contract.day_rules, *contract.trend_rules]
 
@@ -120,11 +120,13 @@ def judge_events(
         for day, seen in seen_files(con, tables.files).items()
         if seen.accepted and day not in unpublished and (asked is None or asked[0] <= day <= asked[1])
     ]
-    events, quarantine = (table.read(con, between=asked) for table in (tables.events, tables.quarantine))
+    events = tables.events.read(con, between=asked, lacking=source.columns)
+    quarantine = tables.quarantine.read(con, between=asked)
     results = contract.validate(con, events, quarantine, landed, source.references(con, lake))
     if contract.trend_rules:
         before = (asked[0] - contract.look_back, asked[1]) if asked else None
-        results += contract.compare(con, tables.events.read(con, between=before), landed)
+        earlier = tables.events.read(con, between=before, lacking=source.columns)
+        results += contract.compare(con, earlier, landed)
     return results
 
 

@@ -15,7 +15,13 @@ from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.counting import Counted
 from ml_assets.monitoring.diagnosis import diagnose
 from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, compare, count, judge_day
-from ml_assets.monitoring.evidence import EVIDENCE_COLUMNS, Loss, drift_evidence
+from ml_assets.monitoring.evidence import (
+    EVIDENCE_COLUMNS,
+    Loss,
+    drift_evidence,
+    estimated_loss,
+    realised_loss,
+)
 from ml_assets.monitoring.profile import FeatureProfile, profiles_from_rows
 
 if TYPE_CHECKING:
@@ -175,7 +181,7 @@ def _measured(
         drifts = compare(profiles, counted[as_of], policy)
         last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
         estimated = _estimate(model, reference, scores[as_of], last)
-        loss = _loss(estimated, reference, last)
+        loss = estimated_loss(estimated, reference) or (realised_loss(last) if last else None)
         days.append(Day(as_of, judge_day(drifts, policy), drifts, counted[as_of], estimated, loss))
     return days
 
@@ -219,20 +225,6 @@ def _estimate(
         return None
     target = model.spec.label.target
     return estimate(target, reference, said_of(target, scores), model.spec.monitoring, last)
-
-
-def _loss(
-    estimated: "Estimate | None", reference: "Reference | None", last: Mapping[str, Any] | None
-) -> Loss | None:
-    """What the model is known to lose more: by an estimate that is trusted, or else by the last matured cohort."""
-    if estimated is not None and estimated.worse and estimated.trusted:
-        assert reference is not None
-        assert reference.loss is not None
-        assert estimated.loss is not None
-        return Loss(estimated.loss - reference.loss, estimated.reason)
-    if last is not None and last["worse"]:
-        return Loss(last["loss"] - last["reference_loss"], f"Of {last['as_of']}: {last['reason']}")
-    return None
 
 
 def _day_row(day: Day, version: int, reference: "Reference | None") -> dict[str, Any]:

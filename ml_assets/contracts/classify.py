@@ -1,12 +1,15 @@
 """Raw rows into typed rows with the reasons to refuse them: one SQL query."""
 
+from collections.abc import Mapping, Sequence
+
 import duckdb
 
 from ml_assets.contracts import sql
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Contract
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import Column, RowRule
+from ml_assets.contracts.model import Column, DayRule, RowRule
 from ml_assets.contracts.pseudonym import KEY_VARIABLE, hand_over, pseudonym
+from ml_assets.contracts.references import check_columns
 
 UNBOUNDED = ("FLOAT", "DOUBLE", "DATE", "TIMESTAMPTZ")
 ORDER = "landing_date, file, row_number, content_hash"
@@ -20,6 +23,7 @@ def classify(
     rows: duckdb.DuckDBPyRelation,
     late_days: int,
     key: bytes | None,
+    references: Mapping[str, duckdb.DuckDBPyRelation],
 ) -> duckdb.DuckDBPyRelation:
     """See ``Contract.classify``."""
     if late_days < 0:
@@ -29,8 +33,13 @@ def classify(
         raise ContractError(contract.path, f"{message}; set {KEY_VARIABLE}")
     types = source_types(contract, rows)
     kept_key = hand_over(con, key) if contract.personal and key else ""
+    referring = [rule for rule in contract.day_rules if rule.refuses_rows and rule.to in references]
+    stored = {column.name: column.stored_type for column in contract.columns}
+    for rule in referring:
+        check_columns(contract, stored, rule, references[rule.to])
+        references[rule.to].create_view(_referred(rule), replace=True)
     _contract_rows = rows
-    return con.sql(classify_sql(contract, types, late_days, "_contract_rows", kept_key))
+    return con.sql(classify_sql(contract, types, late_days, "_contract_rows", kept_key, referring))
 
 
 def source_types(contract: Contract, rows: duckdb.DuckDBPyRelation) -> dict[str, str]:
@@ -46,16 +55,26 @@ def source_types(contract: Contract, rows: duckdb.DuckDBPyRelation) -> dict[str,
 
 
 def classify_sql(
-    contract: Contract, types: dict[str, str], late_days: int, rows: str, kept_key: str = ""
+    contract: Contract,
+    types: dict[str, str],
+    late_days: int,
+    rows: str,
+    kept_key: str = "",
+    referring: Sequence[DayRule] = (),
 ) -> str:
     """The query behind ``Contract.classify`` over the relation named ``rows``.
 
-    ``kept_key`` is where the connection keeps the key for personal columns.
+    ``kept_key`` is where the connection keeps the key for personal columns; ``referring`` are the references to
+    follow.
     """
     judged, reasons = _judged(contract, types, late_days)
     unique = [rule for rule in contract.row_rules if rule.kind == "unique" and rule.severity == "error"]
     layers = [_typed_layer(contract, types, late_days, rows, judged, stored=len(unique) > 1)]
-    for at, rule in enumerate(unique):
+    for at, reference in enumerate(referring):
+        layers.append(_mark_orphans(contract, _layer(at), reference, at, kept_key))
+        judged[reference.name] = f"__orphan_{at}"
+        reasons[reference.name] = _orphan_reason(contract, reference)
+    for at, rule in enumerate(unique, start=len(referring)):
         layers.append(_mark_repeats(_layer(at), rule, at))
         judged[rule.name] = f"__repeat_{at}"
         reasons[rule.name] = rule.reason
@@ -66,7 +85,7 @@ def classify_sql(
     present = f"list_filter([{listed}], lambda reason: reason IS NOT NULL)"
     hashed = _hashed_once(contract, unique)
     layers += [_pseudonyms(column, kept_key) for column in hashed]
-    last = _layer(len(unique))
+    last = _layer(len(referring) + len(unique))
     columns = ", ".join(
         f"{_stored(column, hashed, last, kept_key)} AS {sql.quote(column.name)}"
         for column in contract.columns
@@ -264,6 +283,38 @@ def _window_reason(late_days: int) -> str:
     first = f"CAST(landing_date - {late_days} AS VARCHAR)"
     days = f"'a day from ' || {first} || ' to ' || {last}" if late_days else f"'the day ' || {last}"
     return f"'occurred_at is ' || CAST(occurred_at AS VARCHAR) || ', ' || {days} || ' expected (UTC)'"
+
+
+def _referred(rule: DayRule) -> str:
+    """The view of the events that a reference leads to; names of rules are snake_case."""
+    return f"_contract_{rule.name}"
+
+
+def _mark_orphans(contract: Contract, layer: str, rule: DayRule, at: int, kept_key: str) -> str:
+    """The table expression of the rows of ``layer``, those flagged whose keys are all there and not found."""
+    own = [f"{layer}.{sql.quote(key)}" for key in rule.keys]
+    held = [
+        pseudonym(f"CAST({name} AS VARCHAR)", kept_key) if contract.column(key).personal else name
+        for key, name in zip(rule.keys, own, strict=True)
+    ]
+    there = ", ".join(f"{sql.quote(to)} AS __to_{n}" for n, to in enumerate(rule.to_keys))
+    same = " AND ".join(f"{name} = there.__to_{n}" for n, name in enumerate(held))
+    present = " AND ".join(f"{name} IS NOT NULL" for name in own)
+    orphan = f"({present} AND there.__found IS NULL)"
+    return (
+        f"{_layer(at + 1)} AS (SELECT {layer}.* REPLACE (__refused OR {orphan} AS __refused), "
+        f"{orphan} AS __orphan_{at} FROM {layer} "
+        f"LEFT JOIN (SELECT DISTINCT {there}, TRUE AS __found FROM {_referred(rule)}) AS there ON {same})"
+    )
+
+
+def _orphan_reason(contract: Contract, rule: DayRule) -> str:
+    """SQL text naming the keys found and where they are expected."""
+    shown, there = ", ".join(rule.keys), ", ".join(f"{rule.to}.{to}" for to in rule.to_keys)
+    if any(contract.column(key).personal for key in rule.keys):
+        return sql.text(f"{shown} is not found (personal, not shown), one of {there} expected")
+    values = " || ', ' || ".join(f"left(CAST({sql.quote(key)} AS VARCHAR), 80)" for key in rule.keys)
+    return f"{sql.text(f'{shown} is ')} || {values} || {sql.text(f', one of {there} expected')}"
 
 
 def _mark_repeats(layer: str, rule: RowRule, at: int) -> str:

@@ -93,6 +93,7 @@ class Contract:
         *,
         late_days: int = 0,
         key: bytes | None = None,
+        references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """Type raw rows and say of each why it is refused, in one pass; lazy, ``con`` must stay open.
 
@@ -113,12 +114,13 @@ class Contract:
         Personal values are replaced by their HMAC-SHA256 under ``key``, as hex, in the columns, in
         ``original`` and in ``reasons``. Of rows of one ``event_date`` that repeat each other the first (by
         landing_date, file, row_number) is kept, looking at the given rows only; a refused row makes no other
-        row a repeat. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
+        row a repeat. ``references`` are the events of sources that the contract refers to: rows that refer to
+        nothing there are refused. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
         ContractError if a column of ``rows`` is missing, or if there are personal columns and no key.
         """
         from ml_assets.contracts.classify import classify
 
-        return classify(self, con, rows, late_days, key)
+        return classify(self, con, rows, late_days, key, references or {})
 
     def validate(
         self,
@@ -128,7 +130,11 @@ class Contract:
         days: Sequence[date],
         references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
     ) -> list[RuleResult]:
-        """Hold events against every row rule and day rule: one aggregate pass over all of them.
+        """Hold events against every row rule and day rule.
+
+        One aggregate pass serves every rule that counts rows by a condition. Beside it every set of columns that
+        are unique together, and every reference, reads its columns once more; an ``sql`` rule reads its columns
+        once and runs its query for each day.
 
         ``events`` has the stored columns and ``event_date``; ``quarantine`` has ``event_date`` and
         ``reasons``; both may be empty. Row rules look at all events given. Day rules are judged for each of

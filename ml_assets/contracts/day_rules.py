@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
+
 from ml_assets.contracts.document import Document, Where
 from ml_assets.contracts.errors import nearest
 from ml_assets.contracts.metrics import condition
 from ml_assets.contracts.model import Column, DayRule
-from ml_assets.contracts.quality import Limit, Quality, snake
+from ml_assets.contracts.quality import OPERATORS, Limit, Quality, check, snake
 from ml_assets.contracts.query import checked_query
 from ml_assets.contracts.rules import duplicate_keys
 
@@ -24,6 +26,7 @@ def day_rules(
     columns: tuple[Column, ...],
     primary_key: tuple[str, ...],
     qualities: list[Quality],
+    scratch: duckdb.DuckDBPyConnection,
 ) -> Iterator[Placed]:
     """The quality entries that are no rule for rows, then the relationships."""
     for quality in qualities:
@@ -31,7 +34,7 @@ def day_rules(
             yield quality.where, _query_rule(quality, columns)
         elif quality.kind == "library" and not quality.refuses_rows:
             yield quality.where, _counting_rule(quality, columns, primary_key)
-    yield from _reference_rules(document, columns)
+    yield from _reference_rules(document, columns, scratch)
 
 
 def _counting_rule(quality: Quality, columns: tuple[Column, ...], primary_key: tuple[str, ...]) -> DayRule:
@@ -144,13 +147,16 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _reference_rules(document: Document, columns: tuple[Column, ...]) -> Iterator[Placed]:
+def _reference_rules(
+    document: Document, columns: tuple[Column, ...], scratch: duckdb.DuckDBPyConnection
+) -> Iterator[Placed]:
     """The relationships of the properties and of the schema entry: foreign keys into another source."""
     schema = document.data["schema"][0]
     for at, column in enumerate(columns):
         for number, entry in enumerate(schema["properties"][at].get("relationships", [])):
             where: Where = ("schema", 0, "properties", at, "relationships", number)
-            yield where, _reference(document, where, entry, (column.name,))
+            terms = _terms(document, where, entry, scratch)
+            yield where, _reference(document, where, entry, (column.name,), terms)
     names = [column.name for column in columns]
     for number, entry in enumerate(schema.get("relationships", [])):
         where = ("schema", 0, "relationships", number)
@@ -163,10 +169,36 @@ def _reference_rules(document: Document, columns: tuple[Column, ...]) -> Iterato
             if name not in names:
                 raise document.error((*where, "from"), f"no property {name!r}{nearest(name, names)}")
             keys.append(name)
-        yield where, _reference(document, where, entry, tuple(keys))
+        terms = _terms(document, where, entry, scratch)
+        yield where, _reference(document, where, entry, tuple(keys), terms)
 
 
-def _reference(document: Document, where: Where, entry: dict[str, Any], keys: tuple[str, ...]) -> DayRule:
+def _terms(
+    document: Document, where: Where, entry: dict[str, Any], scratch: duckdb.DuckDBPyConnection
+) -> Quality:
+    """How many events may refer to nothing, and how bad it is; in the entry's customProperties, as of other rules.
+
+    The standard has no place of its own for it. Without any, none may.
+    """
+    known = ("severity", "unit", *OPERATORS)
+    found: dict[str, Any] = {}
+    for at, custom in enumerate(entry.get("customProperties", [])):
+        name, place = custom["property"], (*where, "customProperties", at)
+        if name not in known:
+            message = f"{name!r} of a relationship is not enforced by ml_assets{nearest(name, known)}"
+            raise document.error((*place, "property"), message)
+        if name in found:
+            raise document.error(place, f"{name} is there a second time; keep one of the two")
+        found[name] = custom["value"]
+    limit = {} if found.keys() & set(OPERATORS) else {"mustBe": 0}
+    terms = Quality(document, where, {"metric": "invalidValues", **limit, **found}, None, scratch)
+    check(terms)
+    return terms
+
+
+def _reference(
+    document: Document, where: Where, entry: dict[str, Any], keys: tuple[str, ...], terms: Quality
+) -> DayRule:
     to = [written.split(".") for written in _listed(entry["to"])]
     sources = sorted({source for source, _ in to})
     if len(sources) > 1:
@@ -181,15 +213,19 @@ def _reference(document: Document, where: Where, entry: dict[str, Any], keys: tu
     if len(keys) != len(to):
         message = f"the relationship starts at {len(keys)} columns and leads to {len(to)}"
         raise document.error((*where, "to"), f"{message}; name as many, in the same order")
-    shown = ", ".join(f"{source}.{column}" for _, column in to)
+    shown, own = ", ".join(f"{source}.{column}" for _, column in to), ", ".join(keys)
+    limit = terms.limit
+    description = f"Every {own} that is there is found as {shown}."
+    if not limit.allows_none(terms.unit):
+        description = _sentence(limit, terms.unit, f"of a day's events have a {own} not found as {shown}")
     return DayRule(
         name=snake(entry.get("id") or f"{'_'.join(keys)}_in_{source}"),
         kind="reference",
-        operator="mustBe",
-        bound=0,
-        unit="rows",
-        severity="error",
-        description=f"Every {', '.join(keys)} that is there is found as {shown}.",
+        operator=limit.operator,
+        bound=limit.bound,
+        unit="percent" if terms.unit == "percent" else "rows",
+        severity=terms.severity(),
+        description=description,
         dimension="consistency",
         column=keys[0] if len(keys) == 1 else None,
         keys=keys,

@@ -16,7 +16,8 @@ from ml_assets.contracts.changes import Change, column_added, column_removed, ty
 from ml_assets.contracts.contract import Contract
 from ml_assets.contracts.diff_rules import quality_changes
 from ml_assets.contracts.document import Document, parse
-from ml_assets.contracts.model import Column
+from ml_assets.contracts.model import Column, DayRule
+from ml_assets.contracts.quality import Limit
 
 # Keys of a property that are compared by what they mean.
 MEANING = {
@@ -297,18 +298,30 @@ def _of_rules(before: Side, after: Side) -> Iterator[Change]:
         for side in (before, after)
     )
     for name in sorted(was.keys() | now.keys()):
-        pair = [
-            f"{rule.to}.{', '.join(rule.to_keys)}" if rule else None
-            for rule in (was.get(name), now.get(name))
-        ]
+        pair = [_reference(rule) if rule else None for rule in (was.get(name), now.get(name))]
         if pair[0] == pair[1]:
             continue
         place = f"relationships.{name}"
         if pair[1] is None:
             yield Change("safe", place, f"{arrow(*pair)}; values needn't occur there any more")
         else:
-            why = "days with values that don't occur there are withheld"
-            yield breaks(place, arrow(*pair), "producers", why)
+            rule = now[name]
+            outcome = "rows with values that don't occur there are refused"
+            if not rule.refuses_rows:
+                outcome = "days with more values that don't occur there are withheld"
+            yield (
+                Change("safe", place, arrow(*pair))
+                if rule.severity == "warning"
+                else breaks(place, arrow(*pair), "producers", outcome)
+            )
+
+
+def _reference(rule: DayRule) -> str:
+    """Where it leads to, and its terms where they are other than usual."""
+    to = f"{rule.to}.{', '.join(rule.to_keys)}"
+    return (
+        to if rule.refuses_rows else f"{to} ({Limit(rule.operator, rule.bound)} {rule.unit}, {rule.severity})"
+    )
 
 
 def _of_service(before: Side, after: Side) -> Iterator[Change]:

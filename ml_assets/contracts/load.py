@@ -1,7 +1,9 @@
 """From an Open Data Contract Standard file to a Contract; what isn't enforced is refused here."""
 
 import hashlib
+from collections.abc import Collection
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +43,7 @@ NOT_ENFORCED = {
         "schedule": "rules are judged whenever events are built",
         "scheduler": "rules are judged whenever events are built",
     },
-    "relationship": {"customProperties": "say it in the description of the property"},
+    "relationship": {},
     "slaProperties": {
         "valueExt": "write one value",
         "schedule": "say it in the description",
@@ -127,7 +129,7 @@ def build_rules(
     """Compile every rule; ContractError if one can't be enforced, or if two have one name."""
     qualities = entries(document, columns, scratch)
     rows = list(row_rules(document, columns, primary_key, qualities, scratch))
-    days = list(day_rules(document, columns, primary_key, qualities))
+    days = list(day_rules(document, columns, primary_key, qualities, scratch))
     trends = list(trend_rules(qualities, primary_key))
     check_names(document, [*rows, *days, *trends, *level.rules.items()])
     return Rules(
@@ -160,10 +162,31 @@ def check_keys(document: Document) -> None:
         "relationship": known_keys("RelationshipBase"),
         "slaProperties": known_keys("ServiceLevelAgreementProperty"),
     }
+    if isinstance(data.get("description"), dict):
+        known = set(standard()["properties"]["description"]["properties"])
+        document.check_keys(("description",), data["description"], known, "the description of a contract")
     for where, value, what in _elements(data):
         holder = "an slaProperties entry" if what == "slaProperties" else f"a {what}"
         document.check_keys(where, value, keys[what], holder)
+        if what in ("schema", "property", "quality"):
+            _check_custom(document, where, value, keys[what], what)
         _check_word(document, where, value, what)
+
+
+def _check_custom(
+    document: Document, where: Where, value: dict[str, Any], known: Collection[str], what: str
+) -> None:
+    """Refuse a custom property that says what a key of its holder would: nothing reads it there."""
+    listed = value.get("customProperties")
+    for at, entry in enumerate(listed if isinstance(listed, list) else []):
+        name = entry.get("property") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        near = name if name in known else next(iter(get_close_matches(name, known, 1, 0.8)), None)
+        if near is not None or what == "quality":
+            instead = f"write the key {near!r}" if near else "say it in the description"
+            message = f"the custom property {name!r} of a {what} entry has no effect; {instead} instead"
+            raise document.error((*where, "customProperties", at), message)
 
 
 def _check_word(document: Document, where: Where, value: dict[str, Any], what: str) -> None:

@@ -74,7 +74,8 @@ class DayRule:
       never NULL) holds, as rows or as percent of the day's events.
     - ``duplicates``: the events of a day that repeat another one of the day in ``keys``, likewise.
     - ``reference``: the events of a day whose ``keys`` are all there but not found as ``to_keys`` in the
-      events of the source ``to``, likewise.
+      events of the source ``to``, likewise. If none is allowed, such rows are refused, once that source has
+      events; until then the day waits for it.
     - ``sql``: the single number ``query`` gives where ``{table}`` is the events of the day.
 
     ``operator`` is one of the standard's ``mustBe...``.
@@ -94,6 +95,12 @@ class DayRule:
     to: str = ""
     to_keys: tuple[str, ...] = ()
     query: str = ""
+
+    @property
+    def refuses_rows(self) -> bool:
+        """Whether it refuses the rows that break it: a reference of severity error that none may break."""
+        none = (self.operator, self.bound) in (("mustBe", 0), ("mustBeLessOrEqualTo", 0))
+        return self.kind == "reference" and self.severity == "error" and none
 
 
 @dataclass(frozen=True)

@@ -158,11 +158,11 @@ def entries(
     listed = schema.get("quality", [])
     found += [Quality(document, (*where, n), data, None, scratch) for n, data in enumerate(listed)]
     for quality in found:
-        _check(quality)
+        check(quality)
     return found
 
 
-def _check(quality: Quality) -> None:
+def check(quality: Quality) -> None:
     """Refuse what no type of rule may say, metrics at the wrong level and limits that nothing can keep."""
     data = quality.data
     if quality.kind == "text":

@@ -1,5 +1,6 @@
 """Foreign keys: events whose keys aren't found among another source's events."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import duckdb
@@ -23,7 +24,7 @@ def missing_keys(
 
     Raises ContractError if a column that the rule leads to is missing there, or is of another kind.
     """
-    _check_columns(contract, events, rule, reference)
+    check_columns(contract, _types(events), rule, reference)
     _contract_events, _contract_reference = events, reference
     pairs = [(sql.quote(key), sql.quote(to)) for key, to in zip(rule.keys, rule.to_keys, strict=True)]
     there = ", ".join(to for _, to in pairs)
@@ -37,10 +38,11 @@ def missing_keys(
     return dict(rows)
 
 
-def _check_columns(
-    contract: Contract, events: duckdb.DuckDBPyRelation, rule: DayRule, reference: duckdb.DuckDBPyRelation
+def check_columns(
+    contract: Contract, own: Mapping[str, str], rule: DayRule, reference: duckdb.DuckDBPyRelation
 ) -> None:
-    own, there = _types(events), _types(reference)
+    """Raise ContractError unless a rule's columns, of the types ``own``, can be held against a source's events."""
+    there = _types(reference)
     for key, to in zip(rule.keys, rule.to_keys, strict=True):
         if to not in there:
             message = f"{rule.name} leads to {rule.to}.{to}, and the events of {rule.to} have no such column"

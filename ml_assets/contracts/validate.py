@@ -190,7 +190,9 @@ def _day_result(rule: DayRule, seen: Mapping[date, Seen], found: Found, referred
         for day, value in seen.items()
         if isinstance(value, str) or not keeps(rule.operator, value, rule.bound)
     }
-    refused = sum(found.refused.get(day, 0) for day in seen) if rule.kind == "refused" else 0
+    refused = found.refused_by.get(rule.name, 0)
+    if rule.kind == "refused":
+        refused = sum(found.refused.get(day, 0) for day in seen)
     if not failing:
         return RuleResult(rule, True, 0, refused, f"{rule.name}: all {len(seen)} days keep it.")
     unit = {"rows": " rows", "percent": " percent"}[rule.unit]

@@ -10,11 +10,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ml_assets.lake.table import Lake, LakeError, Table
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 KEPT = timedelta(days=182)
 """How long every version stays readable, whoever needs it."""
@@ -39,13 +43,13 @@ class Maintained:
 
 
 def tables(lake: Lake) -> list[Table]:
-    """Every table of a lake in a folder, by name; of an object store, LakeError."""
-    if "://" in lake.root:
-        raise LakeError(
-            f"The tables of {lake.root} can't be listed here; maintain a lake in an object store by its own tools."
-        )
-    root = Path(lake.root)
-    found = sorted(log.parent.relative_to(root).as_posix() for log in root.glob("*/*/_delta_log"))
+    """Every table of a lake, by name, in a folder or an object store. OSError if it can't be listed."""
+    from pyarrow.fs import FileType
+
+    store = _store(lake, lake.root)
+    names = [table for folder in _folders(store, "") for table in _folders(store, folder)]
+    logs = store.get_file_info([f"{name}/_delta_log" for name in names])
+    found = sorted(name for name, log in zip(names, logs, strict=True) if log.type is FileType.Directory)
     return [Table(lake, name, ()) for name in found if Table(lake, name, ()).exists]
 
 
@@ -90,10 +94,10 @@ def maintain(table: Table, keep: Collection[int], keep_for: timedelta = KEPT) ->
         full=True,
         keep_versions=kept,
     )
-    lost = [version for version in kept if not readable(table, version)]
-    if lost:
+    gone = lost(table, kept)
+    if gone:
         raise LakeError(
-            f"Table {table.name}: versions {', '.join(map(str, lost))} are needed and can't be read any more. Restore "
+            f"Table {table.name}: versions {', '.join(map(str, gone))} are needed and can't be read any more. Restore "
             "the table's folder from a backup, and don't vacuum it by other means than this."
         )
     after = _files(table)
@@ -125,15 +129,19 @@ def expire(table: Table, before: date, why: str) -> int:
     return int(done.get("num_deleted_rows") or 0)
 
 
-def readable(table: Table, version: int) -> bool:
-    """Whether a version opens and all its files are there."""
+def lost(table: Table, versions: Collection[int]) -> list[int]:
+    """The versions that don't open, or of which a file is gone. OSError if the table's place can't be listed."""
+    there = _files(table)
+    return [version for version in sorted(versions) if not _whole(table, version, there)]
+
+
+def _whole(table: Table, version: int, there: Collection[str]) -> bool:
     try:
         delta = DeltaTable(table.uri, version=version, storage_options=dict(table.lake.storage_options))
     except (DeltaError, OSError):
         return False
     depth = len(delta.metadata().partition_columns) + 1
-    files = ("/".join([table.uri, *uri.split("/")[-depth:]]) for uri in delta.file_uris())
-    return all(Path(file).is_file() for file in files)
+    return all("/".join(uri.split("/")[-depth:]) in there for uri in delta.file_uris())
 
 
 def _open(table: Table) -> DeltaTable:
@@ -143,9 +151,35 @@ def _open(table: Table) -> DeltaTable:
     return delta
 
 
-def _files(table: Table) -> dict[Path, int]:
-    folder = Path(table.uri)
-    return {path: path.stat().st_size for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts}
+def _store(lake: Lake, root: str) -> "FileSystem":
+    """What there is below a place: a folder, or an object store as delta-rs sees it, by the lake's credentials."""
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import LocalFileSystem, PyFileSystem, SubTreeFileSystem
+
+    if "://" not in root:
+        return SubTreeFileSystem(str(Path(root).absolute()), LocalFileSystem())
+    return PyFileSystem(DeltaStorageHandler(root, dict(lake.storage_options)))
+
+
+def _folders(store: "FileSystem", below: str) -> list[str]:
+    from pyarrow.fs import FileSelector, FileType
+
+    found = store.get_file_info(FileSelector(below, allow_not_found=True))
+    return [str(info.path) for info in found if info.type is FileType.Directory]
+
+
+def _files(table: Table) -> dict[str, int]:
+    """The sizes of the data files in a table's place, by their path there, whatever version needs them."""
+    from pyarrow.fs import FileSelector
+
+    found = _store(table.lake, table.uri).get_file_info(
+        FileSelector("", recursive=True, allow_not_found=True)
+    )
+    return {
+        info.path: info.size
+        for info in found
+        if info.path.endswith(".parquet") and not info.path.startswith("_delta_log/")
+    }
 
 
 def _crowded(delta: DeltaTable) -> list[tuple[tuple[str, str], ...]]:

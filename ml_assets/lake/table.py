@@ -142,10 +142,12 @@ class Table:
         columns: Sequence[str] | None = None,
         between: Between | None = None,
         version: int | None = None,
+        lacking: Mapping[str, str] | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, lazily: only the needed files and columns are read.
 
-        ``between`` is a closed range of the leading partition column, ``version`` an older version.
+        ``between`` is a closed range of the leading partition column, ``version`` an older version. ``lacking`` are
+        columns, with their types, that were declared since the table was made and are NULL where it lacks them.
         Raises LakeError where the table, the version or a column doesn't exist, the table has other partition
         columns, or a file is lost or damaged (Damaged; damage further inside a file shows when the rows are
         read, as duckdb.Error).
@@ -168,10 +170,12 @@ class Table:
                 f"Table {self.name} has no column {', '.join(sorted(unknown))}; it has {', '.join(names)}. "
                 "Materialize it again if the column was declared since."
             )
-        present = set(source.columns)
-        return source.select(
-            ", ".join(f'"{n}"' if n in present else f'NULL AS "{n}"' for n in columns or names)
-        )
+        present, known = set(source.columns), {name.lower() for name in names}
+        selected = [f'"{n}"' if n in present else f'NULL AS "{n}"' for n in columns or names]
+        selected += [
+            f'CAST(NULL AS {kind}) AS "{n}"' for n, kind in (lacking or {}).items() if n.lower() not in known
+        ]
+        return source.select(", ".join(selected))
 
     def replace(
         self,

@@ -10,7 +10,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.sql import quote, text
 from ml_assets.landing.files import LandingFile
-from ml_assets.landing.schema import columns_differ
+from ml_assets.landing.schema import columns_differ, land_columns
 from ml_assets.landing.scratch import Scratch, glob_escape, unreadable
 from ml_assets.landing.text_file import AGAIN, Unsound, first_line, pieces, shown
 
@@ -46,18 +46,18 @@ def insert(
     try:
         scratch.hand_over(query, table)
     except duckdb.Error as error:
-        raise Unsound(_explain(error, file.path)) from error
+        raise _explain(error, file.path) from error
 
 
 def _header(line: str, wanted: Sequence[str], delimiter: str) -> list[str]:
     """The column names of the first line; Unsound if they aren't the contract's."""
     if not line.strip():
-        raise Unsound(f"line 1 is blank, the names of the columns are expected there; {AGAIN}")
+        raise Unsound("line 1 is blank, the names of the columns are expected there", AGAIN)
     try:
         [header] = csv.reader([line], delimiter=delimiter, strict=True)
     except csv.Error as error:
         raise Unsound(
-            f"line 1 can't be read as the names of the columns ({error}): {shown(line)}; {AGAIN}"
+            f"line 1 can't be read as the names of the columns ({error})", AGAIN, quoted=shown(line)
         ) from error
     problem = columns_differ(header, wanted)
     if problem is None:
@@ -65,15 +65,17 @@ def _header(line: str, wanted: Sequence[str], delimiter: str) -> list[str]:
     other = _other_delimiter(line, header, wanted)
     if other is not None:
         raise Unsound(
-            f"line 1 is {shown(line)}, with {_named(other)} between the names where {_named(delimiter)} is "
-            "expected; land it with that, or correct `delimiter` in the landing"
+            f"line 1 has {_named(other)} between the names where {_named(delimiter)} is expected",
+            "land it with that, or correct `delimiter` in the landing",
+            quoted=shown(line),
         )
     if not set(header) & set(wanted):
         raise Unsound(
-            f"line 1 is {shown(line)} and names no column of the contract ({', '.join(wanted)}); "
-            "write their names there and land it again"
+            f"line 1 names no column of the contract ({', '.join(wanted)})",
+            "write their names there and land it again",
+            quoted=shown(line),
         )
-    raise Unsound(f"line 1 names {problem}")
+    raise Unsound(f"line 1 names {problem}", land_columns(wanted))
 
 
 def _other_delimiter(line: str, header: Sequence[str], wanted: Sequence[str]) -> str | None:
@@ -87,7 +89,7 @@ def _named(delimiter: str) -> str:
     return USUAL.get(delimiter, repr(delimiter))
 
 
-def _explain(error: duckdb.Error, path: Path) -> str:
+def _explain(error: duckdb.Error, path: Path) -> Unsound:
     """DuckDB's complaint about a CSV file, for a person: which line, what is wrong with it."""
     message = str(error)
     if "invalid state" in message:
@@ -99,15 +101,20 @@ def _explain(error: duckdb.Error, path: Path) -> str:
     line = _physical(path, int(found[1]), content)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if fields is not None:
-        return f"line {line} has {fields[2]} fields, {fields[1]} expected: {shown(content)}; {AGAIN}"
+        return Unsound(
+            f"line {line} has {fields[2]} fields, {fields[1]} expected", AGAIN, quoted=shown(content)
+        )
     if "unterminated quote" in message:
-        return (
-            f"line {line} opens a quote that isn't closed before a delimiter or a line end: {shown(content)}; "
-            f'write a quote within a quoted text twice (""), {AGAIN}'
+        return Unsound(
+            f"line {line} opens a quote that isn't closed before a delimiter or a line end",
+            f'write a quote within a quoted text twice (""), {AGAIN}',
+            quoted=shown(content),
         )
     if "aximum line size" in message:
-        return f"line {line} is longer than a row can be (2,097,152 bytes): {shown(content)}; {AGAIN}"
-    return f"line {line} can't be read: {shown(content)}; {AGAIN}"
+        return Unsound(
+            f"line {line} is longer than a row can be (2,097,152 bytes)", AGAIN, quoted=shown(content)
+        )
+    return Unsound(f"line {line} can't be read", AGAIN, quoted=shown(content))
 
 
 def _physical(path: Path, row: int, content: str) -> int:
@@ -120,7 +127,7 @@ def _physical(path: Path, row: int, content: str) -> int:
     return row
 
 
-def _uneven_ends(path: Path) -> str | None:
+def _uneven_ends(path: Path) -> Unsound | None:
     """DuckDB reads either Windows' or Unix' line ends, in one file."""
     usual = ""
     for number, part in pieces(path, CSV):
@@ -128,8 +135,8 @@ def _uneven_ends(path: Path) -> str | None:
             end = "CRLF" if line.endswith("\r") else "LF"
             usual = usual or end
             if end != usual:
-                return (
-                    f"line {number + at} ends in {end}, the lines before it in {usual}; "
-                    "end all lines alike and land it again"
+                return Unsound(
+                    f"line {number + at} ends in {end}, the lines before it in {usual}",
+                    "end all lines alike and land it again",
                 )
     return None

@@ -62,7 +62,7 @@ class LandingQuery:
                     f"date({mark}), count(*), max({mark})", f"{mark} IS NOT NULL GROUP BY 1 ORDER BY 1"
                 )
             ).fetchall()
-            rows = [(_day(day, last), number, last) for day, number, last in found]
+            rows = [(_day(day), number, last) for day, number, last in found]
         today = datetime.now(tz=UTC).date()
         listed = {
             day: Listed(day, f"{day}.jsonl", None, f"{number}:{_plain(last)}")
@@ -113,7 +113,7 @@ class LandingQuery:
     def _connected(self) -> Iterator["Connection"]:
         """A connection whose session is in UTC; errors become LandingUnavailable, without a password."""
         from sqlalchemy import create_engine, text
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import DataError, SQLAlchemyError
         from sqlalchemy.pool import NullPool
 
         try:
@@ -124,6 +124,8 @@ class LandingQuery:
                 yield con
         except (SQLAlchemyError, ImportError, ValueError) as error:
             said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            if isinstance(error, DataError):
+                said = "a value can't be read or converted (not shown, it may be personal)"
             raise LandingUnavailable(
                 f"the query on {self.place} failed: {said}; check database, query and watermark in defs.yaml and "
                 "that the database is up, then run it again"
@@ -163,12 +165,12 @@ def _filled(template: str, written: Callable[[str], str]) -> str:
     return re.sub(r"\$\{(\w+)\}", value, template)
 
 
-def _day(day: object, mark: object) -> date:
-    """A day as the databases give it, SQLite as text; ``mark`` is a watermark of it, for the message."""
+def _day(day: object) -> date:
+    """A day as the databases give it, SQLite as text."""
     try:
         return date.fromisoformat(str(day))
     except ValueError:
-        raise ValueError(f"the watermark {mark!r} isn't a date or a time") from None
+        raise ValueError("the watermark of some rows isn't a date or a time") from None
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -4,13 +4,13 @@ A day is written, judged and only then published: a day that breaks a rule of se
 ``events``, as it was before, unless a waiver lets it through.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.contracts import Contract, Rule, RuleResult
+from ml_assets.contracts import Contract, DayRule, Rule, RuleResult
 from ml_assets.lake import Between
 from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
@@ -53,7 +53,7 @@ def write_events(
     first, last = between
     rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
     con.execute("DROP TABLE IF EXISTS classified")
-    contract.classify(con, rows, late_days=late_days, key=key).filter(
+    contract.classify(con, rows, late_days=late_days, key=key, references=references).filter(
         f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
     ).create("classified")
     columns = ", ".join(f'"{column.name}"' for column in contract.columns if column.name != "available_at")
@@ -68,7 +68,9 @@ def write_events(
     seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
     landed = [day for day, file in seen.items() if file.accepted]
     results = contract.validate(con, kept, refused, landed, references)
-    broken = sorted((*_breaches(results), *_refused_files(seen)), key=lambda b: (b.day, b.rule))
+    broken = sorted(
+        (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
+    )
     held = unwaived(broken, waivers(con, tables))
     tables.quarantine.update(con, refused, between=between, metadata=metadata)
     record(con, tables, between, broken, {b.day for b in broken} - set(held), metadata)
@@ -82,17 +84,19 @@ def write_events(
     )
 
 
-def _breaches(results: list[RuleResult]) -> list[Breach]:
+def _breaches(results: list[RuleResult], referred: Collection[str]) -> list[Breach]:
     return [
-        Breach(
-            day,
-            result.rule.name,
-            f"{result.rule.name}: {_said(result.rule, found)}; {result.rule.description}",
-        )
+        Breach(day, result.rule.name, f"{result.rule.name}: {_told(result.rule, found, referred)}")
         for result in results
         if not result.passed and result.rule.severity == "error"
         for day, found in result.failing.items()
     ]
+
+
+def _told(rule: Rule, found: int | float | str, referred: Collection[str]) -> str:
+    if isinstance(rule, DayRule) and rule.to and rule.to not in referred:
+        return f"it waits for {rule.to}, which has no events yet; {rule.description}"
+    return f"{_said(rule, found)}; {rule.description}"
 
 
 def _said(rule: Rule, found: int | float | str) -> str:

@@ -16,7 +16,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.sql import quote, text
 from ml_assets.landing.files import LandingFile
-from ml_assets.landing.schema import column_unknown, columns_differ
+from ml_assets.landing.schema import column_unknown, columns_differ, land_columns
 from ml_assets.landing.text_file import AGAIN, Unsound, pieces, shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def insert(
         con.unregister("landing_lines")
     problem = columns_differ([name for name in wanted if name in found], wanted)
     if problem is not None and not empty:
-        raise Unsound(f"has, in all its lines, {problem}")
+        raise Unsound(f"has, in all its lines, {problem}", land_columns(wanted))
 
 
 def _lines(first: int, content: bytes) -> "pa.Table":
@@ -114,9 +114,9 @@ def _check_keys(number: int, keys: Sequence[str], wanted: Sequence[str]) -> None
     seen: set[str] = set()
     for key in keys:
         if key in seen:
-            raise Unsound(f"line {number} has the key {key!r} more than once; {AGAIN}")
+            raise Unsound(f"line {number} has the key {key!r} more than once", AGAIN)
         if key not in known:
-            raise Unsound(f"line {number} has {column_unknown(key, keys, wanted)}")
+            raise Unsound(f"line {number} has {column_unknown(key, keys, wanted)}", land_columns(wanted))
         seen.add(key)
 
 
@@ -170,8 +170,9 @@ def _members(number: int, line: str) -> Row:
     if line.lstrip().startswith("["):
         problem = "an array"
     raise Unsound(
-        f"line {number} isn't a JSON object ({problem}): {shown(line)}; "
-        "write every row as one object on a line of its own and land it again"
+        f"line {number} isn't a JSON object ({problem})",
+        "write every row as one object on a line of its own and land it again",
+        quoted=shown(line),
     )
 
 

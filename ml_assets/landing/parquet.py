@@ -11,9 +11,9 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.changes import type_changed
 from ml_assets.contracts.sql import canonical, quote, text
 from ml_assets.landing.files import LandingFile
-from ml_assets.landing.schema import columns_differ, types_differ
+from ml_assets.landing.schema import columns_differ, land_columns, types_differ
 from ml_assets.landing.scratch import Scratch, glob_escape, unreadable
-from ml_assets.landing.text_file import HEAD, looks_like
+from ml_assets.landing.text_file import HEAD, ONCE_MORE, Unsound, looks_like
 from ml_assets.landing.types import NANOSECONDS, NESTED, UNREADABLE, WALL_CLOCK, lossless
 
 Hashed = tuple[LandingFile, str]
@@ -23,7 +23,7 @@ SMALLEST = 12
 """Bytes of a Parquet file with nothing in it: twice the magic, and the length of the footer."""
 
 
-def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table: str) -> dict[Path, str]:
+def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table: str) -> dict[Path, Unsound]:
     """Insert the good files' rows into ``table``; returns why each bad one is refused."""
     problems = {file.path: problem for file, _ in files if (problem := _not_parquet(file.path)) is not None}
     footers = _footers(scratch, [file.path for file, _ in files if file.path not in problems], problems)
@@ -42,7 +42,7 @@ def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table:
     return problems
 
 
-def _not_parquet(path: Path) -> str | None:
+def _not_parquet(path: Path) -> Unsound | None:
     """What a file is instead, by its first and last bytes; None if it has Parquet's."""
     try:
         with path.open("rb") as file:
@@ -51,15 +51,18 @@ def _not_parquet(path: Path) -> str | None:
             file.seek(max(size - len(MAGIC), 0))
             tail = file.read()
     except OSError as error:
-        return f"can't be read ({error.strerror or error}); land it again"
+        return Unsound(f"can't be read ({error.strerror or error})", ONCE_MORE)
     if not size:
-        return "is empty (0 bytes) and may have been cut off; land it again"
+        return Unsound("is empty (0 bytes) and may have been cut off", ONCE_MORE)
     if not head.startswith(MAGIC):
-        start = repr(head[:16].decode("latin-1"))
-        found = looks_like(head) or f"no Parquet file: it starts with {start}, not with PAR1"
-        return f"is {found}, Parquet is expected; land it as Parquet"
+        if found := looks_like(head):
+            return Unsound(f"is {found}, Parquet is expected", "land it as Parquet")
+        start = head[:16].decode("latin-1")
+        return Unsound(
+            "is no Parquet file: it doesn't start with PAR1", "land it as Parquet", quoted=repr(start)
+        )
     if tail != MAGIC or size < SMALLEST:
-        return "is cut off: the end of a Parquet file, a footer and PAR1, is missing; land it again"
+        return Unsound("is cut off: the end of a Parquet file, a footer and PAR1, is missing", ONCE_MORE)
     return None
 
 
@@ -72,7 +75,7 @@ class Footer:
     values: Mapping[str, int]
 
 
-def _footers(scratch: Scratch, paths: Sequence[Path], problems: dict[Path, str]) -> dict[Path, Footer]:
+def _footers(scratch: Scratch, paths: Sequence[Path], problems: dict[Path, Unsound]) -> dict[Path, Footer]:
     """The footer of every file that has a readable one; adds why not for the others."""
     try:
         return _read_footers(scratch.con, paths)
@@ -108,14 +111,15 @@ def _read_footers(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict
     }
 
 
-def _rows_hidden(footer: Footer) -> str | None:
+def _rows_hidden(footer: Footer) -> Unsound | None:
     """Why a file can't be trusted whose columns don't have a value for every row: DuckDB reads fewer rows."""
     for name, _ in footer.schema:
         values = footer.values.get(name, 0)
         if values != footer.rows:
-            return (
+            return Unsound(
                 f"is damaged: it says that it has {footer.rows:,} rows, and that its column {name!r} has "
-                f"{values:,} values; land it again"
+                f"{values:,} values",
+                ONCE_MORE,
             )
     return None
 
@@ -133,19 +137,21 @@ def _top_level(elements: Sequence[tuple[str, str | None, int | None]]) -> Schema
     return tuple(columns)
 
 
-def _judge(schema: Schema, contract: Contract) -> str | None:
+def _judge(schema: Schema, contract: Contract) -> Unsound | None:
     """Why a file of this schema is refused, or None."""
     found = dict(schema)
     wanted = contract.raw_schema("parquet")
     problem = columns_differ([name for name, _ in schema], list(wanted))
     if problem is not None:
-        return problem
+        return Unsound(problem, land_columns(list(wanted)))
     wrong = [
         type_changed(name, kind, found[name].lower() if found[name] == NESTED else found[name])
         for name, kind in wanted.items()
         if not _fits(found[name], kind, contract, name)
     ]
-    return types_differ(wrong, wanted) if wrong else None
+    if not wrong:
+        return None
+    return Unsound(types_differ(wrong), land_columns([f"{name} {kind}" for name, kind in wanted.items()]))
 
 
 def _fits(found: str, wanted: str, contract: Contract, name: str) -> bool:
@@ -155,7 +161,7 @@ def _fits(found: str, wanted: str, contract: Contract, name: str) -> bool:
 
 def _insert_group(
     scratch: Scratch, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
-) -> dict[Path, str]:
+) -> dict[Path, Unsound]:
     """Insert files of one schema at once; if that fails, one by one to find out which is bad."""
     try:
         scratch.hand_over(_query(group, schema, contract), table)
@@ -163,7 +169,7 @@ def _insert_group(
         scratch.renew()
         if len(group) == 1:
             return {group[0][0].path: unreadable(error)}
-        problems: dict[Path, str] = {}
+        problems: dict[Path, Unsound] = {}
         for one in group:
             problems.update(_insert_group(scratch, table, [one], schema, contract))
         return problems

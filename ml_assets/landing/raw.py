@@ -31,6 +31,7 @@ FILES_COLUMNS = {
     "status": "VARCHAR",
     "reason": "VARCHAR",
     "seen_at": "TIMESTAMPTZ",
+    "contract": "VARCHAR",
     "month": "DATE",
 }
 REFUSED_COLUMNS = {
@@ -95,21 +96,28 @@ class Seen:
     """Why the version seen last was refused, or None."""
     file: str
     versions: int
+    contract: str
+    """SHA-256 of the contract that the version seen last was read under."""
+
+    def waits(self, contract: Contract) -> bool:
+        """Whether the file was refused under another contract, and may be in order under this one."""
+        return self.status == "refused" and self.contract != contract.sha256
 
 
 def seen_files(con: duckdb.DuckDBPyConnection, files: Table) -> dict[date, Seen]:
     """The state of every day on record; empty before anything has landed."""
     if not files.exists:
         return {}
-    files.read(con).create_view("seen_log", replace=True)
+    files.read(con, lacking=FILES_COLUMNS).create_view("seen_log", replace=True)
     rows = con.sql(
         "SELECT landing_date, arg_max(content_hash, seen_at) FILTER (WHERE status = 'accepted'), "
         "arg_max(content_hash, seen_at), arg_max(status, seen_at), arg_max(coalesce(reason, ''), seen_at), "
-        "arg_max(file, seen_at), count(*) FROM seen_log GROUP BY landing_date ORDER BY landing_date"
+        "arg_max(file, seen_at), count(*), arg_max(coalesce(contract, ''), seen_at) "
+        "FROM seen_log GROUP BY landing_date ORDER BY landing_date"
     ).fetchall()
     return {
-        day: Seen(accepted, last, status, reason or None, file, number)
-        for day, accepted, last, status, reason, file, number in rows
+        day: Seen(accepted, last, status, reason or None, file, number, promise)
+        for day, accepted, last, status, reason, file, number, promise in rows
     }
 
 
@@ -154,7 +162,7 @@ def land(
         accepted = result.counts
         if result.rows is not None:
             _copy(con, tables, result.rows, {day: hashes[day] for day in accepted}, metadata)
-        fresh = [_as_it_is(r) for r in result.refused if not _on_record(r, seen)]
+        fresh = [_as_it_is(r) for r in result.refused if not _on_record(r, seen, contract)]
         _keep_bytes(con, tables.refused, fresh)
     log = [
         *(_line(found[day], hashes[day], "accepted", rows, None) for day, rows in accepted.items()),
@@ -164,6 +172,7 @@ def land(
     ]
     if log:
         days = {*accepted, *back, *(r.file.date for r in fresh), *deleted}
+        log = [line | {"contract": contract.sha256} for line in log]
         tables.files.append(records(con, log, FILES_COLUMNS), metadata=metadata, about=days)
     absent = tuple(
         day
@@ -230,10 +239,10 @@ def _hashes(found: Mapping[date, LandingFile]) -> dict[date, str]:
     return hashes
 
 
-def _on_record(refusal: Refusal, seen: Mapping[date, Seen]) -> bool:
+def _on_record(refusal: Refusal, seen: Mapping[date, Seen], contract: Contract) -> bool:
     last = seen.get(refusal.file.date)
-    known = last and (last.last, last.status, last.reason)
-    return known == (refusal.content_hash, "refused", refusal.reason)
+    known = last and (last.last, last.status, last.reason, last.contract)
+    return known == (refusal.content_hash, "refused", refusal.reason, contract.sha256)
 
 
 def _line(
@@ -280,11 +289,13 @@ def rows_in_force(
 ) -> duckdb.DuckDBPyRelation:
     """The rows of raw that count: of each day, those of the version in force, with when it was first seen.
 
-    There are none where no file has been accepted yet.
+    There are none where no file has been accepted yet. A column that the contract names and no file in raw has had
+    yet is empty.
     """
+    promised = contract.raw_schema("text")
     if not tables.raw.exists:
-        return records(con, [], {**contract.raw_schema("text"), **ROW_IDENTITY, **SEEN_AT})
-    tables.raw.read(con, between=between).create_view("all_raw", replace=True)
+        return records(con, [], {**promised, **ROW_IDENTITY, **SEEN_AT})
+    tables.raw.read(con, between=between, lacking=promised).create_view("all_raw", replace=True)
     tables.files.read(con).create_view("seen_log", replace=True)
     return con.sql(
         "WITH first_seen AS (SELECT landing_date, content_hash, min(seen_at) AS seen_at FROM seen_log "

@@ -66,7 +66,8 @@ def read(
 
     A file with the contract's columns and no rows is accepted: a day on which nothing happened. A file that
     is empty, unreadable, of another schema, or that changes while it is read is refused with a reason and
-    costs no other file anything. Raises ValueError for mixed or unknown formats and for a delimiter that is
+    costs no other file anything; the reason quotes nothing of the file where the contract has personal columns.
+    Raises ValueError for mixed or unknown formats and for a delimiter that is
     none.
     """
     csv.check_delimiter(delimiter)
@@ -88,8 +89,9 @@ def read(
             problems = _insert_text(scratch, kind, hashed, contract, delimiter, table)
     unsound = []
     for file, digest in hashed:
-        reason = _changed(file.path, digest) or problems.get(file.path)
-        if reason is not None:
+        problem = _changed(file.path, digest) or problems.get(file.path)
+        if problem is not None:
+            reason = problem.reason(quoting=not contract.personal)
             unsound.append(Refusal(file, digest, f"{file.path.name}: {reason}"))
     _drop(con, table, unsound)
     bad = {refusal.file.path for refusal in unsound}
@@ -100,9 +102,9 @@ def read(
 
 def _insert_text(
     scratch: Scratch, kind: Format, files: Sequence[Hashed], contract: Contract, delimiter: str, table: str
-) -> dict[Path, str]:
+) -> dict[Path, Unsound]:
     """Insert files one by one; returns why each bad one is refused, whatever has been inserted of it."""
-    problems: dict[Path, str] = {}
+    problems: dict[Path, Unsound] = {}
     for file, digest in files:
         try:
             if kind == "csv":
@@ -110,7 +112,7 @@ def _insert_text(
             else:
                 json_lines.insert(scratch.target, file, digest, contract, table)
         except Unsound as error:
-            problems[file.path] = str(error)
+            problems[file.path] = error
             scratch.renew()
         except duckdb.Error as error:
             problems[file.path] = unreadable(error)
@@ -131,12 +133,15 @@ def _hashed(files: Sequence[LandingFile | Hashed]) -> tuple[list[Hashed], list[R
         try:
             hashed.append((item, content_hash(item.path)))
         except OSError as error:
-            refused.append(Refusal(item, "", f"{item.path.name}: {_gone(error)}"))
+            refused.append(Refusal(item, "", f"{item.path.name}: {_gone(error).reason(quoting=True)}"))
     return hashed, refused
 
 
-def _gone(error: OSError) -> str:
-    return f"can't be read ({error.strerror or error}); see that it is a file anybody may read, and land it again"
+def _gone(error: OSError) -> Unsound:
+    return Unsound(
+        f"can't be read ({error.strerror or error})",
+        "see that it is a file anybody may read, and land it again",
+    )
 
 
 def _format(files: Sequence[LandingFile]) -> Format | None:
@@ -159,10 +164,10 @@ def _format(files: Sequence[LandingFile]) -> Format | None:
     return kinds.pop() if kinds else None
 
 
-def _changed(path: Path, digest: str) -> str | None:
+def _changed(path: Path, digest: str) -> Unsound | None:
     """Why the bytes read may not be those hashed before, or None."""
     try:
-        return None if content_hash(path) == digest else "changed while being read, try again"
+        return None if content_hash(path) == digest else Unsound("changed while being read", "try again")
     except OSError as error:
         return _gone(error)
 

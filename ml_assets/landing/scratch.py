@@ -7,6 +7,7 @@ from typing import Self
 import duckdb
 
 from ml_assets.lake.engine import pin
+from ml_assets.landing.text_file import ONCE_MORE, Unsound
 
 BATCH = 1_000_000
 """Rows that are handed over at once; with this many the way through Arrow costs next to nothing."""
@@ -60,8 +61,8 @@ def glob_escape(path: Path) -> str:
     return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(path))
 
 
-def unreadable(error: Exception) -> str:
-    """DuckDB's complaint about a file as one sentence; raises OutOfRoom where the file isn't to blame."""
+def unreadable(error: Exception) -> Unsound:
+    """DuckDB's complaint about a file; raises OutOfRoom where the file isn't to blame."""
     first = (str(error).splitlines() or [""])[0]
     if any(said in str(error) for said in NO_ROOM):
         raise OutOfRoom(
@@ -69,4 +70,4 @@ def unreadable(error: Exception) -> str:
             "free some, or land fewer days in one run, and run it again. No file is refused for it"
         ) from error
     said = first.partition("Error: ")[2] or first
-    return f"isn't readable, it may be cut off, damaged or of another format ({said}); land it again"
+    return Unsound("isn't readable, it may be cut off, damaged or of another format", ONCE_MORE, quoted=said)

@@ -13,6 +13,7 @@ LONGEST_LINE = 2 * 2**20
 SHOWN = 80
 """Longest part of a bad line that a reason quotes."""
 AGAIN = "correct it and land it again"
+ONCE_MORE = "land it again"
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 GZIP, ZSTD = "compressed with gzip", "compressed with zstd"
@@ -32,7 +33,19 @@ MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
 class Unsound(Exception):
-    """Why a file can't be taken in: what was found, where, what was expected, what to do."""
+    """Why a file can't be taken in: what was found, where, what was expected; and what to do.
+
+    ``quoted`` is what stands at the place, or what another program says of it: values may be in it.
+    """
+
+    def __init__(self, found: str, remedy: str, *, quoted: str = "") -> None:
+        super().__init__(found, remedy, quoted)
+        self.found, self.remedy, self.quoted = found, remedy, quoted
+
+    def reason(self, *, quoting: bool) -> str:
+        """The whole of it as a sentence, with the quotation or without."""
+        said = f": {self.quoted}" if quoting and self.quoted else ""
+        return f"{self.found}{said}; {self.remedy}"
 
 
 def shown(content: str) -> str:
@@ -78,17 +91,17 @@ def first_line(path: Path, kind: str) -> str:
 def _check_name(path: Path, head: bytes, kind: str) -> None:
     """Hold the first bytes of a file against the compression its name speaks of."""
     if not head:
-        raise Unsound("is empty (0 bytes) and may have been cut off; land it again")
+        raise Unsound("is empty (0 bytes) and may have been cut off", ONCE_MORE)
     found, named = looks_like(head), PACKED.get(path.suffix)
     if named and found != named:
         found = found or "not compressed at all"
         raise Unsound(
-            f"is {found}, by its name it should be {named}; land it as its name says, or under another name"
+            f"is {found}, by its name it should be {named}", "land it as its name says, or under another name"
         )
     if found in PACKED.values() and not named:
         raise Unsound(
-            f"is {found}, by its name it should be plain {kind}; unpack it, or let its name and the "
-            "landing's pattern say that it is packed"
+            f"is {found}, by its name it should be plain {kind}",
+            "unpack it, or let its name and the landing's pattern say that it is packed",
         )
 
 
@@ -101,21 +114,22 @@ def _checked(blocks: Iterator[bytes], path: Path, kind: str) -> Iterator[bytes]:
         first = False
         yield block
     if first:
-        raise Unsound("is empty once it is unpacked and may have been cut off; land it again")
+        raise Unsound("is empty once it is unpacked and may have been cut off", ONCE_MORE)
 
 
 def _check_start(head: bytes, kind: str, *, packed: bool) -> None:
     found = looks_like(head)
     if found in PACKED.values() and packed:
-        raise Unsound(f"is {found} once more inside, {kind} is expected there; compress it once only")
+        raise Unsound(f"is {found} once more inside, {kind} is expected there", "compress it once only")
     if found is not None:
-        raise Unsound(f"is {found}, {kind} is expected; land it as {kind}")
+        raise Unsound(f"is {found}, {kind} is expected", f"land it as {kind}")
     if head.startswith(UTF_16_MARKS) or head.count(0) * 3 > len(head):
         raise Unsound(
-            f"is UTF-16 text or no text at all, {kind} in UTF-8 is expected; save it as UTF-8 and land it again"
+            f"is UTF-16 text or no text at all, {kind} in UTF-8 is expected",
+            "save it as UTF-8 and land it again",
         )
     if head == UTF_8_MARK:
-        raise Unsound(f"holds nothing but a byte order mark, {kind} is expected; land it again")
+        raise Unsound(f"holds nothing but a byte order mark, {kind} is expected", ONCE_MORE)
 
 
 def _unpacked(file: IO[bytes], suffix: str) -> Iterator[bytes]:
@@ -132,9 +146,9 @@ def _unpacked_gzip(file: IO[bytes]) -> Iterator[bytes]:
             while block := stream.read(PIECE):
                 yield block
     except EOFError as error:
-        raise Unsound(CUT_OFF) from error
+        raise Unsound(CUT_OFF, ONCE_MORE) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise Unsound(_damaged(error)) from error
+        raise Unsound(_damaged(error), ONCE_MORE) from error
 
 
 def _unpacked_zstd(file: IO[bytes]) -> Iterator[bytes]:
@@ -148,17 +162,17 @@ def _unpacked_zstd(file: IO[bytes]) -> Iterator[bytes]:
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise Unsound(CUT_OFF if "Truncated" in str(error) else _damaged(error)) from error
+            raise Unsound(CUT_OFF if "Truncated" in str(error) else _damaged(error), ONCE_MORE) from error
         if not block:
             return
         yield block
 
 
-CUT_OFF = "is cut off, the end of the compressed data is missing; land it again"
+CUT_OFF = "is cut off, the end of the compressed data is missing"
 
 
 def _damaged(error: Exception) -> str:
-    return f"is damaged, the compressed data can't be unpacked ({error}); land it again"
+    return f"is damaged, the compressed data can't be unpacked ({error})"
 
 
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -169,13 +183,13 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         zero = block.find(b"\x00")
         if zero >= 0:
             line = number + block.count(b"\n", 0, zero)
-            raise Unsound(f"line {line} has a NUL byte, text is expected; {AGAIN}")
+            raise Unsound(f"line {line} has a NUL byte, text is expected", AGAIN)
         whole, end, rest = (rest + block).rpartition(b"\n")
         if end:
             yield number, whole + end
             number += whole.count(b"\n") + 1
         if len(rest) > LONGEST_LINE:
-            raise Unsound(f"line {number} is longer than {LONGEST_LINE:,} bytes; {AGAIN}")
+            raise Unsound(f"line {number} is longer than {LONGEST_LINE:,} bytes", AGAIN)
     if rest:
         yield number, rest
 
@@ -189,6 +203,7 @@ def _check_text(number: int, content: bytes) -> None:
         start = before.rpartition(b"\n")[2]
         said = content[error.start - len(start) :].partition(b"\n")[0].decode(errors="replace").rstrip("\r")
         raise Unsound(
-            f"line {line} isn't UTF-8 text (byte {len(start) + 1} of the line is 0x{content[error.start]:02X}): "
-            f"{shown(said)}; save the file as UTF-8 and land it again"
+            f"line {line} isn't UTF-8 text (byte {len(start) + 1} of the line is 0x{content[error.start]:02X})",
+            "save the file as UTF-8 and land it again",
+            quoted=shown(said),
         ) from error

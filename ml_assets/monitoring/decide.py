@@ -14,6 +14,7 @@ Outcome = Literal["running", "failed", "rejected", "waiting", "promoted"]
 STANDS = timedelta(days=7)
 """How long evidence stands without being found again: as long as it takes for the next cohort to mature."""
 MONTH = timedelta(days=30)
+ENDED = ("rejected", "waiting", "promoted")
 ATTEMPTS = 3
 """How often a retrain that fails is tried in all."""
 
@@ -110,7 +111,7 @@ _NO_LABELS = "No cutoff has mature labels yet, so there is nothing to train on."
 
 def _held_up(situation: Situation, policy: MonitoringPolicy) -> tuple[Literal["wait", "ask"], str] | None:
     """What stands in the way of a retrain that is due, the weightiest first; None if nothing does."""
-    champion, mature, today = situation.champion, situation.mature, situation.today
+    champion, mature = situation.champion, situation.mature
     if mature is None or (champion is not None and mature <= champion.cutoff):
         then = f"; the next does on {situation.next_mature}" if situation.next_mature else ""
         return "wait", f"No cutoff after the champion's has mature labels yet{then}."
@@ -127,24 +128,23 @@ def _held_up(situation: Situation, policy: MonitoringPolicy) -> tuple[Literal["w
             f"{len(failed)} retrains of cutoff {mature} have failed, the last is run {failed[-1].run}: mend the cause "
             "and re-execute it."
         )
-    if situation.judged:
-        return "wait", situation.judged
-    return _too_soon(situation, policy, today)
-
-
-def _too_soon(
-    situation: Situation, policy: MonitoringPolicy, today: date
-) -> tuple[Literal["wait", "ask"], str] | None:
-    """What earlier attempts, and the champion's youth, forbid."""
-    champion = situation.champion
-    ended = [a for a in situation.attempts if a.outcome in ("rejected", "waiting", "promoted")]
-    version = champion.version if champion else None
-    rejected = _rejected_in_a_row(ended, version)
+    rejected = _rejected_in_a_row(situation.attempts, version)
     if len(rejected) >= policy.rejections:
         return "ask", (
             f"{len(rejected)} candidates in a row were rejected, the last of cutoff {rejected[-1].cutoff}: retraining "
             "doesn't mend this. Look at the decision records, then at label, features and data."
         )
+    if situation.judged:
+        return "wait", situation.judged
+    return _too_soon(situation, policy, rejected)
+
+
+def _too_soon(
+    situation: Situation, policy: MonitoringPolicy, rejected: Sequence[Attempt]
+) -> tuple[Literal["wait", "ask"], str] | None:
+    """What earlier attempts, and the champion's youth, forbid. ``rejected`` are the last ones, in a row."""
+    champion, today = situation.champion, situation.today
+    ended = [a for a in situation.attempts if a.outcome in ENDED]
     if rejected:
         free = rejected[-1].on + timedelta(days=policy.back_off_days * 2 ** (len(rejected) - 1))
         if today < free:
@@ -167,10 +167,10 @@ def _too_soon(
     return None
 
 
-def _rejected_in_a_row(ended: Sequence[Attempt], version: int | None) -> list[Attempt]:
-    """The newest attempts against this champion, as far as all of them were rejected."""
+def _rejected_in_a_row(attempts: Sequence[Attempt], version: int | None) -> list[Attempt]:
+    """The newest attempts against this champion that came to an end, as far as all of them were rejected."""
     found: list[Attempt] = []
-    for attempt in reversed(ended):
+    for attempt in reversed([a for a in attempts if a.outcome in ENDED]):
         if attempt.outcome != "rejected" or attempt.champion != version:
             break
         found.insert(0, attempt)

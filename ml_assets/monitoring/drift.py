@@ -35,8 +35,9 @@ class FeatureDrift:
     p-values, of rows that count as independent, are for a person to read and decide nothing.
 
     The thresholds are those of the profile, or what chance alone reaches once in 1,000 times in this number of rows,
-    if that is more. ``breached`` is moved or broken; ``broken`` says that the data rather than the world seems to
-    have changed; ``reason`` says which and by how much, and is None if neither.
+    if that is more; to that of nulls, which stop a pipeline, chance is added. ``breached`` is moved or broken;
+    ``broken`` says that the data rather than the world seems to have changed; ``reason`` says which and by how much,
+    and is None if neither.
     """
 
     feature: str
@@ -160,7 +161,7 @@ def _feature(profile: FeatureProfile, counted: Counted, policy: MonitoringPolicy
     trained, values = sum(profile.coarse), sum(counted.counts)
     coarse = grouped(counted.counts, profile.groups)
     used = sum(count > 0 for count in profile.coarse)
-    nulls = profile.null_share + share_by_chance(profile.null_share, counted.rows)
+    nulls = profile.null_threshold + share_by_chance(profile.null_share, counted.rows)
     drift = FeatureDrift(
         feature=profile.feature,
         kind=profile.kind,
@@ -168,7 +169,7 @@ def _feature(profile: FeatureProfile, counted: Counted, policy: MonitoringPolicy
         psi_threshold=max(profile.psi_threshold, psi_by_chance(used, trained, values)),
         jensen_shannon=jensen_shannon(profile.coarse, coarse) if trained and values else None,
         null_share=counted.null_share,
-        null_threshold=max(profile.null_threshold, nulls),
+        null_threshold=min(1.0, nulls),
         weight=profile.weight,
         rows=counted.rows,
         **(_numbers(profile, counted) if profile.kind == "numeric" else _categories(profile, counted)),

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ml_assets.monitoring.drift import DayVerdict, FeatureDrift, drifting
 from ml_assets.monitoring.policy import MonitoringPolicy
+
+if TYPE_CHECKING:
+    from ml_assets.monitoring.estimate import Estimate
+    from ml_assets.monitoring.reference import Reference
 
 FoundBy = Literal["drift", "performance"]
 CallsFor = Literal["retrain", "nothing"]
@@ -62,6 +66,24 @@ class Evidence:
     share: float | None
     growth: float | None
     reason: str
+
+
+def estimated_loss(estimate: "Estimate | None", reference: "Reference | None") -> Loss | None:
+    """What an estimate says is lost more than on the holdout; None if that is not too much, or not to be believed."""
+    if estimate is None or reference is None or not estimate.worse or not estimate.trusted:
+        return None
+    assert estimate.loss is not None
+    assert reference.loss is not None
+    return Loss(estimate.loss - reference.loss, estimate.reason)
+
+
+def realised_loss(cohort: Mapping[str, Any]) -> Loss | None:
+    """What a matured cohort, a row of ``performance``, lost more than the holdout; None if that is not too much."""
+    if not cohort["worse"]:
+        return None
+    return Loss(
+        cohort["loss"] - cohort["reference_loss"], f"Of the cohort of {cohort['as_of']}: {cohort['reason']}"
+    )
 
 
 def drift_evidence(

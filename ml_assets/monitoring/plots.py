@@ -83,25 +83,23 @@ def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
 
     The 25 largest are shown; bars end at 5 times the threshold.
     """
-    ranked = sorted(drifts, key=lambda d: (-_ratio(d), d.feature))[:SHOWN_FEATURES][::-1]
+    ranked = sorted(drifts, key=lambda d: (-_farthest(d)[0], d.feature))[:SHOWN_FEATURES][::-1]
     figure, axes = plain_figure(8.0, 1.1 + 0.26 * max(len(ranked), 3))
-    ratios = [_ratio(drift) for drift in ranked]
+    ratios = [_farthest(drift)[0] for drift in ranked]
     lengths = [min(ratio, LONGEST_BAR) for ratio in ratios]
     colors = [BREACH if drift.breached else VALUE if drift.weight else NEUTRAL for drift in ranked]
     axes.barh(range(len(ranked)), lengths, color=colors, height=0.65)
     for place, (drift, length) in enumerate(zip(ranked, lengths, strict=True)):
         beside(axes, _bar_words(drift), (length, place))
     axes.axvline(1, color=WARN, linewidth=1, linestyle="--", zorder=0)
-    axes.set_yticks(range(len(ranked)), [drift.feature for drift in ranked])
+    axes.set_yticks(range(len(ranked)), [_short(drift.feature, LONGEST_NAME) for drift in ranked])
+    axes.set_ylim(-0.7, max(len(ranked), 3) - 0.3)
     axes.set_xlim(0, max([1.2, *lengths]) * 1.35)
     axes.set_xlabel("PSI or shift, whichever is farther, as a multiple of its threshold", fontsize=8)
     left_out = len(drifts) - len(ranked)
     more = f" (the {len(ranked)} largest of {len(drifts)})" if left_out else ""
-    axes.set_title(
-        f"Features against the training profile{more}: red breached, grey without weight",
-        loc="left",
-        fontsize=10,
-    )
+    words = f"Features against the training profile{more}: red breached, grey without weight"
+    figure.suptitle(words, x=0.01, ha="left", fontsize=10)
     if not ranked:
         empty(axes, "No feature was measured")
     return png(figure)
@@ -178,14 +176,15 @@ def _state(day: Mapping[str, Any]) -> str:
     return "breached" if day["breached"] else "within the limit"
 
 
-def _ratio(drift: FeatureDrift) -> float:
-    """PSI or shift as a multiple of its threshold, whichever is larger."""
+def _farthest(drift: FeatureDrift) -> tuple[float, str]:
+    """How many times its threshold PSI or shift is, and which of the two that is: the one that is farther."""
     shift = drift.shift / drift.shift_threshold if drift.shift is not None and drift.shift_threshold else 0.0
-    return max(shift, drift.psi / drift.psi_threshold)
+    return max((drift.psi / drift.psi_threshold, "PSI"), (shift, "shift"), key=lambda found: found[0])
 
 
 def _bar_words(drift: FeatureDrift) -> str:
-    words = f"{_ratio(drift):.1f}x"
+    ratio, measure = _farthest(drift)
+    words = f"{measure} {ratio:.1f}x"
     if drift.weight:
         words += f", weight {drift.weight:.0%}"
     return words + (", broken" if drift.broken else "")

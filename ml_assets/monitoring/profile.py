@@ -37,6 +37,7 @@ FEW_BLOCKS = 3
 MARGIN = 1.5
 """A threshold is so many times the largest distance that a left-out block had from the others."""
 UNCALIBRATED = 0.2
+LEAST_NULLS = 0.05
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def build_profile(
     Thresholds are calibrated by leaving out one ``block`` (a column, usually the day) at a time and taking
     its PSI and its shift (Wasserstein distance in training deviations) against the rest: a threshold is 1.5 times
     the largest, at least its floor. The threshold of nulls is their share plus 3 times the largest deviation of a
-    block, at least 5%. With fewer than 3 blocks there is nothing to calibrate by: a PSI and a shift of 0.2 (or the
-    floor, if that is more) and 5% more nulls.
+    block, at least 0.05. With fewer than 3 blocks there is nothing to calibrate by: a PSI and a shift of 0.2 (or the
+    floor, if that is more) and 0.05 more nulls.
 
     Nothing is drawn at random. Raises ProfileError where a column is missing or not of its kind, a feature has the
     name of the volume, a weight is not a number >= 0, or there are no rows.
@@ -317,7 +318,7 @@ def _profile(
         weight=weight,
         psi_threshold=max(least_psi, MARGIN * farthest_psi),
         shift_threshold=max(least_shift, MARGIN * farthest_shift) if bins.kind == "numeric" else None,
-        null_threshold=min(1.0, max(0.05, null_share + (3 * deviation if calibrated else 0.05))),
+        null_threshold=min(1.0, null_share + max(LEAST_NULLS, 3 * deviation if calibrated else 0.0)),
     )
 
 

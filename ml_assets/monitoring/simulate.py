@@ -108,10 +108,10 @@ def draw_days(
 ) -> list[DayVerdict]:
     """Draw so many days from a crowd, and judge each.
 
-    Runs of 7 days in a row are drawn together (H. Künsch, "The jackknife and the bootstrap for general stationary
-    observations", Annals of Statistics 17, 1989), and within a run the same entities, with replacement and with all
-    their rows of the day: rows of one entity are alike, and so are days near each other. ``rows`` is how large a day
-    is on average (default: as in the crowd); the volume of training is scaled to it.
+    Runs of 7 days in a row are drawn together, as days near each other are alike (H. Künsch, "The jackknife and the
+    bootstrap for general stationary observations", Annals of Statistics 17, 1989). For each day entities are drawn
+    with replacement, each with all its rows of the day, as they are alike too. ``rows`` is how large a day is on
+    average (default: as in the crowd); the volume of training is scaled to it.
     """
     import numpy as np
 
@@ -119,9 +119,9 @@ def draw_days(
     number, found = len(crowd.days) - 1, list[DayVerdict]()
     length = min(BLOCK, number)
     while len(found) < days:
-        first, drawn = int(random.integers(number - length + 1)), drawer.entities(random)
+        first = int(random.integers(number - length + 1))
         for day in range(first, first + min(length, days - len(found))):
-            drifts = compare(drawer.profiles, drawer.count(day, drawn), policy)
+            drifts = compare(drawer.profiles, drawer.count(day, drawer.entities(random)), policy)
             found.append(judge_day(drifts, policy))
     return found
 

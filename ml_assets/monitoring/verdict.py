@@ -4,21 +4,14 @@ import math
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.monitoring.curve import expect
 from ml_assets.monitoring.diagnosis import Diagnosis, diagnose, explain
-from ml_assets.monitoring.estimate import estimate
+from ml_assets.monitoring.estimate import errors_given, estimate
 from ml_assets.monitoring.loss import (
     Growth,
     Loss,
-    known_losses,
     loss_of,
-    normalised,
-    probabilities,
-    row_losses,
-    surprises,
 )
 from ml_assets.monitoring.policy import MonitoringPolicy
 from ml_assets.monitoring.reference import Reference
@@ -69,24 +62,27 @@ def judge_cohort(
 
     ``reference`` is that of the version, or why there is none. The standard error of the growth over the holdout's
     loss is made of those of both losses (that an entity is in both makes chance smaller, so it errs on the side of
-    silence); over the expected loss, of that of the loss given the calibrated scores, and of the holdout's loss, by
-    which they were calibrated.
+    silence); over the expected loss, of what chance does to labels that come as calibrated (of amounts, whose tails the
+    holdout may not have seen, at least that of the loss), and of the calibration.
     """
     loss = loss_of(target, labels, said)
     before = None if isinstance(reference, str) else reference.loss
     why_not = _why_not(loss, reference, policy)
     if loss.value is None or isinstance(reference, str) or before is None or why_not:
         return Verdict(loss.value, loss.deviation, None, before, None, None, None, f"Not judged: {why_not}.")
-    error = reference.loss_deviation or 0.0
-    expected = estimate(target, reference, said, policy).loss or 0.0
-    growth = Growth(loss.value - before, policy.worse_by, math.hypot(loss.deviation or 0.0, error))
-    given = _deviation_given(target, labels, said, reference)
-    surprise = Growth(loss.value - expected, policy.worse_by, math.hypot(given, error))
-    worse, unexpected = growth.is_real, surprise.is_real
+    errors = loss.deviation or 0.0, reference.loss_deviation or 0.0
+    growth = Growth(loss.value - before, policy.worse_by, math.hypot(*errors))
     reason = (
-        f"Version {reference.model_version} lost {loss.value:.3f} on {loss.rows} rows. Against its holdout "
-        f"({before:.3f}): {growth}. Against what its scores let expect ({expected:.3f}): {surprise}."
+        f"Version {reference.model_version} has a normalised loss of {loss.value:.3f} on {loss.rows} rows. Against its "
+        f"holdout ({before:.3f}): {growth}."
     )
+    worse, unexpected = growth.is_real, None
+    expected = estimate(target, reference, said, policy).loss
+    if expected is not None:
+        error = _error_given(target, said, reference, loss)
+        surprise = Growth(loss.value - expected, policy.worse_by, error)
+        unexpected = surprise.is_real
+        reason += f" Against what its scores let expect ({expected:.3f}): {surprise}."
     if unexpected:
         reason += " The scores no longer mean what they did."
     diagnosis = None
@@ -112,21 +108,8 @@ def _why_not(loss: Loss, reference: Reference | str, policy: MonitoringPolicy) -
     return None
 
 
-def _deviation_given(target: Target, labels: Floats, said: Floats, reference: Reference) -> float:
-    """The standard error of the loss, were its labels drawn as the calibrated scores say.
-
-    Of classes it is exact in the rows: the variance of the log loss of a label of calibrated probabilities, less what
-    it costs one who knows the rates. Of amounts, whose distribution around the calibrated amount isn't known, it is
-    taken from how far the squared errors of these rows were from the expected ones.
-    """
+def _error_given(target: Target, said: Floats, reference: Reference, loss: Loss) -> float:
+    """The standard error of the growth over the expected loss."""
     found = expect(target, reference.curves, said)
-    value, _ = normalised(found.losses, found.known)
-    if target.is_classes:
-        rates = surprises(found.labels.mean(axis=0))
-        costs = surprises(probabilities(target, said)) - value * rates
-        mean = (found.labels * costs).sum(axis=1, keepdims=True)
-        squares = (found.labels * (costs - mean) ** 2).sum(axis=1)
-    else:
-        realised = row_losses(target, labels, said) - value * known_losses(target, labels)
-        squares = (realised - (found.losses - value * found.known)) ** 2
-    return math.sqrt(float(np.sum(squares))) / float(found.known.sum())
+    drawn, calibrated = errors_given(target, reference, said, found)
+    return math.hypot(drawn if target.is_classes else max(drawn, loss.deviation or 0.0), calibrated)

@@ -1,6 +1,6 @@
 """Run all benchmarks: ``make bench``."""
 
-from ml_assets_tests.benchmarks import bootstrap, code_location, contract, spine, training, year
+from ml_assets_tests.benchmarks import bootstrap, code_location, contract, drift, spine, training, year
 
 if __name__ == "__main__":
     code_location.main()
@@ -9,3 +9,4 @@ if __name__ == "__main__":
     spine.main()
     bootstrap.main()
     training.main()
+    drift.main()

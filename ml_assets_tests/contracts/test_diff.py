@@ -265,8 +265,13 @@ CASES = [
     (
         "{name: shop, ",
         "{name: shop, relationships: [{to: shops.shop_no}], ",
-        "breaking relationships.shop_in_shops: none -> shops.shop_no; breaks producers: days with values that don't "
-        "occur there are withheld",
+        "breaking relationships.shop_in_shops: none -> shops.shop_no; breaks producers: rows with values that don't "
+        "occur there are refused",
+    ),
+    (
+        "{name: shop, ",
+        "{name: shop, relationships: [{to: shops.shop_no, customProperties: [{property: severity, value: warning}]}], ",
+        "safe relationships.shop_in_shops: none -> shops.shop_no (exactly 0 rows, warning)",
     ),
     # service
     (

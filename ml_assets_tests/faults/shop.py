@@ -174,7 +174,9 @@ class Shop:
         tables, partitions = self.tables, self.source.partitions
         listed = self.landing.listed()
         with connect() as con:
-            facts = new_files(self.landing, listed, seen_files(con, tables.files), set(listed))
+            facts = new_files(
+                self.landing, listed, seen_files(con, tables.files), set(listed), self.source.contract
+            )
             found = waiting(con, tables) | unread_days(tables, LATE, partitions)
         found |= {touched for landed in facts for touched in touched_by(landed, LATE, partitions)}
         return as_ranges(found, BRIDGED)

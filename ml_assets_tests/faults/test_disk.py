@@ -328,7 +328,7 @@ def test_a_file_that_is_cut_off_while_it_lands(
         monkeypatch.undo()
         assert set(landed.accepted) == {day(0), day(2)}
         assert [str(r.file.path) for r in landed.refused] == [str(shop.path(1))]
-        assert "changed while being read, try again" in landed.refused[0].reason
+        assert "changed while being read; try again" in landed.refused[0].reason
         assert not shop.tables.refused.exists, "bytes that nobody has seen whole are not kept as that version"
     shop.run_events((day(0), day(2)))
     shop.path(1).write_bytes(whole)

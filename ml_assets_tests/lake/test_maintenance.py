@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.lake import Lake, LakeError, Table, connect
-from ml_assets.lake.maintenance import KEPT, expire, maintain, needed, readable, tables
+from ml_assets.lake.maintenance import KEPT, expire, lost, maintain, needed, tables
+from ml_assets_tests.landing.s3 import served
 
 DAY = date(2024, 1, 1)
 NOTHING = timedelta(0)
@@ -19,6 +21,21 @@ NOTHING = timedelta(0)
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Lake]:
+    with served("lake"):
+        yield Lake("s3://lake/tables")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(request: pytest.FixtureRequest, lake: Lake) -> Lake:
+    """An empty lake in a folder, then in an object store."""
+    if request.param == "folder":
+        return lake
+    store: Lake = request.getfixturevalue("bucket")
+    return Lake(f"{store.root}/{request.function.__name__}")
 
 
 def write(table: Table, number: int, days: int = 3, **inputs: int) -> int:
@@ -41,27 +58,27 @@ def rows(table: Table, version: int | None = None) -> list[tuple[object, ...]]:
         return table.read(con, version=version).order("ALL").fetchall()
 
 
-def test_versions_to_keep_stay_readable_and_the_others_go(lake: Lake) -> None:
-    table = lake.table("shop/events", "day")
+def test_versions_to_keep_stay_readable_and_the_others_go(anywhere: Lake) -> None:
+    table = anywhere.table("shop/events", "day")
     versions = [write(table, number) for number in range(5)]
     before = {version: rows(table, version) for version in versions}
     done = maintain(table, {versions[1]}, NOTHING)
     assert (done.files_before, done.files_after, done.files_removed) == (15, 6, 9)
     assert rows(table, versions[1]) == before[versions[1]]
     assert rows(table) == before[versions[4]]
-    assert [readable(table, version) for version in versions] == [False, True, False, False, True]
+    assert lost(table, versions) == [versions[0], *versions[2:4]]
 
 
 def test_what_was_in_force_within_six_months_stays(lake: Lake) -> None:
     table = lake.table("shop/events", "day")
     versions = [write(table, number) for number in range(4)]
     assert maintain(table, set()).files_removed == 0
-    assert all(readable(table, version) for version in versions)
+    assert lost(table, versions) == []
     assert timedelta(days=182) == KEPT
 
 
-def test_many_small_files_of_a_partition_become_one(lake: Lake) -> None:
-    table = lake.table("shop/files", "day")
+def test_many_small_files_of_a_partition_become_one(anywhere: Lake) -> None:
+    table = anywhere.table("shop/files", "day")
     append(table, 12)
     before = rows(table)
     assert maintain(table, set(), NOTHING).files_after == 1
@@ -116,12 +133,21 @@ def test_days_beyond_their_retention_go_and_nothing_is_built_again_for_it(lake: 
     assert expire(lake.table("shop/none", "day"), DAY, "x") == 0
 
 
-def test_every_table_of_a_folder_is_found(lake: Lake) -> None:
+def test_every_table_is_found(anywhere: Lake) -> None:
+    assert tables(anywhere) == []
     for name in ("shop/events", "model/set"):
-        write(lake.table(name, "day"), 0)
-    assert [table.name for table in tables(lake)] == ["model/set", "shop/events"]
-    with pytest.raises(LakeError, match="can't be listed"):
-        tables(Lake("s3://bucket/lake"))
+        write(anywhere.table(name, "day"), 0)
+    assert [table.name for table in tables(anywhere)] == ["model/set", "shop/events"]
+
+
+def test_a_store_that_cant_be_listed_has_lost_nothing(bucket: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bucket.table("shop/unseen", "day")
+    version = write(table, 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    away = Lake(bucket.root, {"max_retries": "0"})
+    for look in (lambda: tables(away), lambda: lost(away.table("shop/unseen", "day"), [version])):
+        with pytest.raises(OSError, match="S3"):
+            look()
 
 
 WRITER = """

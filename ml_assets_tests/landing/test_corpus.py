@@ -25,6 +25,8 @@ BESIDE = {
     "jsonl": "reordered.jsonl",
     "ndjson": "nested.ndjson",
 }
+QUOTATION = re.compile(r""": (?:'.*'|".*"|(?<=another format: ).*?)(?:[.]{3})?; """)
+"""What a reason quotes of a file, or of DuckDB, which may quote it."""
 REMEDY = re.compile(r"land|save|correct|write|unpack|compress|end all|try")
 
 
@@ -38,6 +40,15 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 @cache
 def contract(name: str) -> Contract:
     return Contract.load(CORPUS / f"{name}.yaml")
+
+
+@pytest.fixture(scope="module")
+def personal(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """The contract of sales, where the label says who bought."""
+    path = tmp_path_factory.mktemp("personal") / "sales.yaml"
+    text = (CORPUS / "sales.yaml").read_text()
+    path.write_text(text.replace("physicalName: Label", "physicalName: Label, classification: personal"))
+    return Contract.load(path)
 
 
 def landed(name: str, day: int = 1) -> LandingFile:
@@ -82,6 +93,22 @@ def test_a_bad_file_is_refused_in_words_that_help(con: duckdb.DuckDBPyConnection
     assert days(result) == rows
     if together:
         assert len(values(result)) == rows[2]
+
+
+@pytest.mark.parametrize("name", [name for name, said in EXPECTED["bad"].items() if QUOTATION.search(said)])
+def test_where_a_column_is_personal_nothing_of_the_file_is_quoted(
+    con: duckdb.DuckDBPyConnection, personal: Contract, name: str
+) -> None:
+    file, parts = landed(f"bad/{name}"), delimiter(f"bad/{name}")
+    [plain], [hidden] = (
+        read(con, [file], promise, delimiter=parts).refused for promise in (contract("sales"), personal)
+    )
+    quoted = QUOTATION.search(plain.reason)
+    assert quoted
+    assert hidden.reason == plain.reason.replace(quoted[0], "; ")
+    lines = (line[:60] for line in file.path.read_text("latin-1").splitlines()[1:])
+    assert not [line for line in lines if len(line) > 5 and repr(line)[1:-1] in hidden.reason]
+    assert REMEDY.search(hidden.reason.rpartition("; ")[2])
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "csv.gz", "csv.zst", "jsonl"])

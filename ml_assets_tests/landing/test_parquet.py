@@ -132,11 +132,11 @@ def test_a_damaged_file_is_refused_alone(
     middle = content[:100] + bytes(b ^ 0xFF for b in content[100:1500]) + content[1500:]
     bad, said = {
         "cut": (content[:-50], "is cut off: the end of a Parquet file, a footer and PAR1, is missing"),
-        "middle": (middle, "isn't readable, it may be cut off, damaged or of another format ("),
+        "middle": (middle, "isn't readable, it may be cut off, damaged or of another format: "),
         "footer": (content[:-8] + b"\xff\xff\xff\x7fPAR1", "isn't readable, "),
         "text": (
             b"id\n" * 99,
-            "is no Parquet file: it starts with 'id\\nid\\nid\\nid\\nid\\ni', not with PAR1",
+            "is no Parquet file: it doesn't start with PAR1: 'id\\nid\\nid\\nid\\nid\\ni'",
         ),
         "short": (b"PAR1", "is cut off"),
     }[damage]

@@ -1,4 +1,5 @@
 from datetime import date
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -7,8 +8,21 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from ml_assets.monitoring.performance import PerformanceError, performance, performance_rows
+from ml_assets.monitoring.performance import PerformanceError, performance_rows
+from ml_assets.monitoring.performance import performance as by_cohort
+from ml_assets.monitoring.policy import MonitoringPolicy
+from ml_assets.monitoring.reference import build_reference
+from ml_assets.monitoring.verdict import DayWatched
 from ml_assets.training.target import BINARY, REGRESSION, Target
+
+POLICY = MonitoringPolicy()  # type: ignore[call-arg]
+
+
+def performance(frame: pd.DataFrame, target: Target, **given: Any) -> list[dict[str, Any]]:
+    known = frame.assign(known_until=pd.Timestamp("2017-09-03"))
+    return by_cohort(
+        known, target, **{"model": "lapse", "references": {}, "watched": {}, "policy": POLICY} | given
+    )
 
 
 def outcomes(seed: int = 0, rows: int = 300) -> pd.DataFrame:
@@ -36,12 +50,39 @@ def test_each_cohort_has_its_own_metrics() -> None:
     assert cohort["calibration_ratio"] == pytest.approx(part["score"].mean() / part["label"].mean())
 
 
+def test_a_cohort_is_judged_by_the_reference_of_its_version() -> None:
+    frame = outcomes(seed=1, rows=2_000)
+    held = outcomes(seed=2, rows=2_000)
+    reference = build_reference(
+        BINARY,
+        held["label"].to_numpy(float),
+        held["score"].to_numpy(),
+        cutoff=date(2017, 9, 3),
+        model_version=2,
+    )
+    parts = [frame.assign(as_of=pd.Timestamp("2017-09-10"), model_version=version) for version in (1, 2)]
+    watched = {(date(2017, 9, 10), 2): DayWatched(0.4, moved=True)}
+    first, second = performance(pd.concat(parts), BINARY, references={2: reference}, watched=watched)
+    assert first["loss"] == second["loss"]
+    assert (first["worse"], first["reference_loss"], first["diagnosis"]) == (None, None, None)
+    assert first["reason"] == (
+        "Not judged: version 1 was judged before references were kept; materialize lapse/evaluation of cutoff "
+        "2017-09-03 to have one."
+    )
+    assert (second["worse"], second["unexpected"], second["diagnosis"]) == (False, False, "data drift")
+    assert second["reference_loss"] == reference.loss
+    (_, row) = performance_rows([first, second], BINARY).to_pylist()
+    assert {name: row[name] for name in second} == second
+
+
 def test_one_class_leaves_out_what_is_undefined() -> None:
     frame = outcomes().assign(label=0, as_of=pd.Timestamp("2017-09-03"), model_version=1)
     (cohort,) = performance(frame, BINARY)
     assert (cohort["n"], cohort["positives"]) == (300, 0)
     assert (cohort["auc"], cohort["calibration_ratio"]) == (None, None)
     assert cohort["brier"] is not None
+    assert (cohort["loss"], cohort["worse"]) == (None, None)
+    assert cohort["reason"] == "Not judged: its loss is not defined, all 300 labels are 0."
 
 
 def test_dates_from_duckdb_stay_dates_and_rows_fit_a_table(con: duckdb.DuckDBPyConnection) -> None:

@@ -122,20 +122,25 @@ def test_it_fires_once_per_cool_down() -> None:
     assert firings([], POLICY) == []
 
 
-@pytest.mark.parametrize(("rows", "days"), [(1_000, 60), pytest.param(1_000, 365, marks=pytest.mark.proof)])
-def test_nothing_fires_without_drift_and_a_small_drift_is_found(rows: int, days: int) -> None:
-    """55 columns, several rows of an entity, effects of entities and days; judged on other days than training."""
-    seeds = range(8) if days == 365 else range(1)
-    found = [alarms_and_delay(rows, days, seed) for seed in seeds]
-    print(table(rows, days, found))
-    assert all(fired <= 1 for fired, _, _ in found)
-    assert all(broken == 0 for _, broken, _ in found)
-    assert all(delay is not None and delay <= 5 for _, _, delay in found)
+def test_nothing_fires_without_drift_and_a_small_drift_is_found() -> None:
+    """55 columns, many rows of an entity, one a day, effects of entities and days; on other days than training."""
+    quiet([alarms_and_delay(1_000, 60, 0)])
 
 
 @pytest.mark.proof
-def test_nothing_fires_without_drift_on_large_days_either() -> None:
-    test_nothing_fires_without_drift_and_a_small_drift_is_found(10_000, 365)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("rows", [1_000, 10_000])
+def test_nothing_fires_in_eight_years_without_drift_and_a_small_drift_is_found(rows: int) -> None:
+    found = [alarms_and_delay(rows, 365, seed) for seed in range(8)]
+    print(table(rows, 365, found))
+    quiet(found)
+
+
+def quiet(found: list[tuple[int, int, int | None]]) -> None:
+    """At most one firing, no day called broken, a drift found within 5 days."""
+    assert all(fired <= 1 for fired, _, _ in found)
+    assert all(broken == 0 for _, broken, _ in found)
+    assert all(delay is not None and delay <= 5 for _, _, delay in found)
 
 
 def alarms_and_delay(rows: int, days: int, seed: int) -> tuple[int, int, int | None]:
@@ -144,9 +149,13 @@ def alarms_and_delay(rows: int, days: int, seed: int) -> tuple[int, int, int | N
     with connect() as con:
         trained = con.from_df(world.frame(0, 13))
         profiles = build_profile(
-            con, trained, numeric=WORLD_NUMERIC, categorical=WORLD_CATEGORICAL, weights=WORLD_WEIGHTS
+            con,
+            trained,
+            numeric=WORLD_NUMERIC,
+            categorical=WORLD_CATEGORICAL,
+            weights=WORLD_WEIGHTS,
         )
-    later = crowd_of(world.frame(30, 71), profiles, entity=["entity"])
+    later = crowd_of(world.frame(30, 57), profiles, entity=["entity"])
     still = draw_days(later, POLICY, days=days, seed=seed)
     (delay,) = delays(later.moved(TOP, 0.2), POLICY, days=10, seeds=[seed])
     return len(firings(still, POLICY)), sum(verdict.broken for verdict in still), delay
