@@ -59,10 +59,14 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(as_markdown(png, alt))
 
 
-def stored(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]:
-    """Where a table is, its version and the columns it has."""
-    rows = table.read(con)
-    columns = {name: (str(kind), "") for name, kind in zip(rows.columns, rows.types, strict=True)}
+def stored(
+    con: duckdb.DuckDBPyConnection, table: Table, means: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Where a table is, its version and the columns it has, with what they mean where that is said."""
+    rows, said = table.read(con), means or {}
+    columns = {
+        name: (str(kind), said.get(name, "")) for name, kind in zip(rows.columns, rows.types, strict=True)
+    }
     return {
         "dagster/uri": table.uri,
         "dagster/column_schema": column_schema(columns),

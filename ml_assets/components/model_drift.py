@@ -55,7 +55,7 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
         from ml_assets.components.model_sensors import champion_on_record
-        from ml_assets.components.watch import watch_days
+        from ml_assets.components.watch import DRIFT_MEANS, watch_days
 
         champion = champion_on_record(lake.lake, model, duckdb)
         tables = model.tables(lake.lake)
@@ -66,7 +66,7 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
             )
         with connection(duckdb) as con:
             watched = watch_days(context, con, model, lake.lake, between(context), champion[0])
-            shown = stored(con, tables.drift)
+            shown = stored(con, tables.drift, DRIFT_MEANS)
             drawn = _pictures(con, model, lake.lake, watched, champion[0]) if watched.newest else {}
         return dg.MaterializeResult(
             metadata=shown

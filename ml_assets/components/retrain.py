@@ -127,9 +127,7 @@ def materialization(model: Bound, lake: Lake, log: Sequence[Mapping[str, Any]]) 
         metadata={
             "dagster/uri": table.uri,
             "newest": f"{log[0]['as_of']}: {log[0]['action']}. {log[0]['why']}" if log else "none",
-            "log": markdown_table(
-                [{name: row[name] for name in ("as_of", "action", "why", "champion_version")} for row in log]
-            ),
+            "log": markdown_table([{name: row[name] for name in ("as_of", "action", "why")} for row in log]),
         },
     )
 
