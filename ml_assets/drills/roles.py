@@ -41,16 +41,16 @@ def landing_columns(
 
 
 def _landing_column(contract: Contract, role: str, name: str | None, incident: str) -> str:
-    known = [column.name for column in contract.columns]
+    source, known = contract.path.parent.name, [column.name for column in contract.columns]
     write = f"write `drills: {{{role}: COLUMN}}` below `attributes:` in its defs.yaml"
     if name is None:
         raise RolesError(
-            f"{incident} changes the {role}, and {contract.name} doesn't say which column that is; {write}, with one "
+            f"{incident} changes the {role}, and {source} doesn't say which column that is; {write}, with one "
             f"of {', '.join(known)}"
         )
     if name not in known:
         raise RolesError(
-            f"{contract.name} has no column {name}, which is its {role} for drills; {write}, with one of "
+            f"{source} has no column {name}, which is its {role} for drills; {write}, with one of "
             f"{', '.join(known)}"
         )
     sources = contract.column(name).sources

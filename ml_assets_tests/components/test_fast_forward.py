@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets.components.alerts import alerts_file
+from ml_assets.alerts import alerts_file
 from ml_assets.components.fast_forward import FastForward, NeverQuiet, Ran
 from ml_assets_tests.components.house import SOURCE, House, alerts_in, failures
 
