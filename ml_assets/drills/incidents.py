@@ -74,7 +74,7 @@ class Incident:
     needs: tuple[str, ...]
     change: Callable[[Day], Rows]
     expected: tuple[Reaction, ...]
-    days: int = 4
+    days: int = 3
     matures: bool = False
     late: int = 0
     stride: int = 1
@@ -178,8 +178,12 @@ def _twins(day: Day, comes: Callable[[Any, Any], bool]) -> Rows:
 
 _BLOCKED_AT_ONCE = (Reaction("block", 1),)
 _NOTHING = (Reaction("nothing"),)
-_DRIFT = (Reaction("record", by=("drift",)), Reaction("retrain", by=("drift", "performance")))
-"""Recorded, and learnt where the model loses by it."""
+_RETRAIN = Reaction("retrain", by=("drift", "performance"))
+_LEARNT_IF_IT_COSTS = (_RETRAIN, *_NOTHING)
+"""A model that loses by it learns it, another one stays as it is."""
+_DRIFT = (Reaction("record", by=("drift",)), _RETRAIN)
+"""Recorded, and learnt by a model that loses by it."""
+
 
 INCIDENTS: Mapping[str, Incident] = {
     incident.name: incident
@@ -189,9 +193,9 @@ INCIDENTS: Mapping[str, Incident] = {
             "Prices rise by 5% of the old ones a day, to 60% more after twelve days.",
             ("amount",),
             _price_inflation,
-            _DRIFT,
-            days=28,
-            stride=4,
+            _LEARNT_IF_IT_COSTS,
+            days=21,
+            stride=7,
         ),
         Incident(
             "unit_change",
@@ -237,8 +241,8 @@ INCIDENTS: Mapping[str, Incident] = {
             ("category",),
             _new_category,
             (Reaction("block"), Reaction("record")),
-            days=28,
-            stride=4,
+            days=21,
+            stride=7,
         ),
         Incident(
             "population_shift",
@@ -246,15 +250,15 @@ INCIDENTS: Mapping[str, Incident] = {
             ("entity", "visit"),
             _population_shift,
             _DRIFT,
-            days=28,
-            stride=4,
+            days=21,
+            stride=7,
         ),
         Incident(
             "label_shift",
             "Three in ten stay away from now on, whatever they were like.",
             ("entity",),
             _label_shift,
-            (Reaction("retrain", by=("drift", "performance")),),
+            (_RETRAIN,),
             days=14,
             matures=True,
             stride=7,
@@ -266,7 +270,7 @@ INCIDENTS: Mapping[str, Incident] = {
             _seasonal_peak,
             (Reaction("record"), Reaction("nothing")),
             days=14,
-            stride=4,
+            stride=7,
         ),
     )
 }

@@ -48,10 +48,17 @@ def rehearse(project: Project, home: Path, name: str) -> Rehearsed:
     return Rehearsed(verdict, "\n".join(told), stage, scratch)
 
 
-@pytest.mark.parametrize("name", [name for name in INCIDENTS if name != "late_day"])
+@pytest.mark.parametrize("name", [name for name in INCIDENTS if name not in ("late_day", "price_inflation")])
 def test_the_project_does_what_it_should(project: Project, home: Path, name: str) -> None:
     done = rehearse(project, home, name)
     assert done.verdict.as_expected, done
+
+
+def test_prices_that_rise_are_learnt_by_the_model_of_money_alone(project: Project, home: Path) -> None:
+    done = rehearse(project, home, "price_inflation")
+    assert done.verdict.as_expected, done
+    assert "retrain" not in done.verdict.observed, "who lapses doesn't follow from prices"
+    assert "done    spend_next_28d_retrain_on_evidence: spend_next_28d/candidate" in done.told
 
 
 def test_a_late_day_is_taken_in_when_it_comes(project: Project, home: Path) -> None:

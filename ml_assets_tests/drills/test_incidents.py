@@ -145,8 +145,8 @@ def test_days_land_in_strides_and_a_label_matures_before_they_are_over() -> None
     batches = INCIDENTS["label_shift"].batches(28)
     assert [len(batch) for batch in batches] == [7] * 6
     assert [number for batch in batches for number in batch] == list(range(42))
-    assert INCIDENTS["unit_change"].batches(28) == [range(n, n + 1) for n in range(4)]
-    assert [len(batch) for batch in INCIDENTS["seasonal_peak"].batches(28)] == [4, 4, 4, 2]
+    assert INCIDENTS["unit_change"].batches(28) == [range(n, n + 1) for n in range(3)]
+    assert [len(batch) for batch in INCIDENTS["seasonal_peak"].batches(28)] == [7, 7]
 
 
 @pytest.mark.parametrize(
