@@ -64,16 +64,24 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
 
 
 def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
-    """The mature cutoffs whose labels are missing, or whose events or population have changed since."""
+    """The mature cutoffs whose labels are missing, or whose events or population have changed since.
+
+    A cutoff whose snapshot is still to be built waits for it: without it there is no population to label.
+    """
     newest = model.newest_mature(landed) if landed else None
     labels = model.tables(lake).labels.history()
+    built = [commit.between for commit in model.group.snapshot(lake).history() if commit.between]
     stale: set[date] = set()
     for table, reach in (
         (model.source.tables(lake).events, (0, model.spec.label.days - 1)),
         (model.group.snapshot(lake), (0, 0)),
     ):
         stale |= stale_days(table.history(), labels, table.name, reach, model.cutoffs)
-    return {cutoff for cutoff in stale if newest is not None and cutoff <= newest}
+    return {
+        cutoff
+        for cutoff in stale
+        if newest is not None and cutoff <= newest and any(first <= cutoff <= last for first, last in built)
+    }
 
 
 def labels_sensor(model: Bound) -> dg.SensorDefinition:

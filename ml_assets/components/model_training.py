@@ -231,15 +231,12 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
 def _called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
     """What the run was started for, with a link to the asset that has the evidence; nothing for a run by hand."""
     why, evidence = tags.get("ml_assets/why"), tags.get("ml_assets/evidence")
-    if why is None:
-        return {}
-    found = "performance" if tags.get("ml_assets/trigger") == "performance" else "drift"
-    linked = {
-        f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}": dg.MetadataValue.asset(
-            model.key(found)
-        )
-    }
-    return {"why it was trained": why, **(linked if evidence else {})}
+    found: dict[str, Any] = {} if why is None else {"why it was trained": why}
+    if evidence is None:
+        return found
+    asset = "performance" if tags.get("ml_assets/trigger") == "performance" else "drift"
+    name = f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}"
+    return found | {name: dg.MetadataValue.asset(model.key(asset))}
 
 
 SHOWN_OF_CANDIDATES = (

@@ -129,7 +129,7 @@ def landing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("landing")
 def test_a_copy_without_a_mistake_loads(tmp_path: Path) -> None:
     defs = build(scratch_defs(tmp_path / "good_copy"))
-    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 16
+    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 18
 
 
 @pytest.mark.usefixtures("landing")

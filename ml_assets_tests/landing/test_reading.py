@@ -116,7 +116,7 @@ def test_a_file_that_changes_while_being_read_is_refused(
     hashed = [(file(path), content_hash(path)) for path in (land(con, folder, n, suffix) for n in (1, 2))]
     land(con, folder, 2, suffix, rows=2)
     result = read(con, hashed, contract)
-    assert reason(result) == "changed while being read, try again"
+    assert reason(result) == "changed while being read; try again"
     assert days(result) == {1: 1}
 
 
