@@ -33,7 +33,7 @@ ARGUMENTS = [
 ]
 LABELS = {"Latest event", "Asset checks", "Partitions", "Automation"}
 WAIT_MS = 60_000
-ROOM_FOR_DETAILS = {"width": 5600, "height": 2600}
+ROOM_FOR_DETAILS = {"width": 8000, "height": 3200}
 """Below a certain zoom Dagster draws nodes without their status; here the whole graph fits at full size."""
 PICTURE = {"width": 2400, "height": 1200}
 NODE_TEXTS = "nodes => nodes.map(node => node.firstElementChild?.innerText ?? '').filter(text => text !== '')"
