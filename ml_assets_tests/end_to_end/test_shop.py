@@ -67,7 +67,9 @@ def test_the_year_of_transactions_ends_in_a_champion(shop: Home) -> None:
         rates = (
             labels.aggregate("as_of, avg(label) AS rate").filter("rate NOT BETWEEN 0.10 AND 0.15").fetchall()
         )
-        evidence = lake.table("lapse/evidence", "as_of", "found_by").read(con).aggregate("count(*)").fetchall()
+        evidence = (
+            lake.table("lapse/evidence", "as_of", "found_by").read(con).aggregate("count(*)").fetchall()
+        )
         outcomes = lake.table("lapse/performance", "as_of").read(con).aggregate("count(*)").fetchall()
     assert rates == [], "11 to 14% of the population lapse at every cutoff"
     assert evidence == [(0,)], "this year barely drifts: nothing may fire"
