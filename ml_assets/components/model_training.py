@@ -222,13 +222,13 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
                 "fit, s": float(newest.row["fit_seconds"]),
             }
             | _search_metadata(newest)
-            | _called_for_by(model, context.run.tags)
+            | called_for_by(model, context.run.tags)
         )
 
     return candidate
 
 
-def _called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
+def called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
     """What the run was started for, with a link to the asset that has the evidence; nothing for a run by hand."""
     why, evidence = tags.get("ml_assets/why"), tags.get("ml_assets/evidence")
     found: dict[str, Any] = {} if why is None else {"why it was trained": why}

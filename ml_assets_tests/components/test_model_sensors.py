@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.alerts import alerts_file
+from ml_assets.components.model_training import called_for_by
 from ml_assets.components.requests import REQUEST
 from ml_assets.components.retrain import newest_evidence
 from ml_assets.definitions import resources
@@ -348,6 +349,26 @@ def land_crowd(house: House, amount: Callable[[int], int]) -> None:
     assert house.run(SOURCE, LAST + 1, 83).success
     assert house.run(["visitor_features/tiles"], LAST + 1, 83).success
     assert house.run(["visitor_features/snapshot"], LAST + 2, 84).success
+
+
+def test_labels_wait_for_the_snapshot_of_their_cutoff(finished: House) -> None:
+    finished.land(LAST + 1, 84)
+    assert finished.run(SOURCE, LAST + 1, 84).success
+    assert between_of(finished.tick("churn_labels").only) == ("2024-03-11", "2024-03-11")
+
+
+def test_a_candidate_says_what_it_was_trained_for(house: House) -> None:
+    model = house.churn
+    assert called_for_by(model, {}) == {}
+    why = {"ml_assets/why": "It is old.", "ml_assets/trigger": "age"}
+    assert called_for_by(model, why) == {"why it was trained": "It is old."}
+    found = {
+        "ml_assets/trigger": "performance",
+        "ml_assets/evidence": "e1",
+        "ml_assets/evidence_as_of": "2024-03-11",
+    }
+    linked = called_for_by(model, why | found)["evidence e1, as of 2024-03-11"]
+    assert linked == dg.MetadataValue.asset(dg.AssetKey(["churn", "performance"]))
 
 
 # gates and the champion
