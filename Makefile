@@ -52,7 +52,7 @@ check: env ## run all asset checks; fails if one fails
 test: env ## all tests but the proofs, in two processes
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-proofs: env ## the tests that take minutes: kills of the whole command, a year's backfill of three sources
+proofs: env ## the tests that take minutes: the whole project, kills of the whole command, a year's backfill, drills
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m proof $(PYTEST)
 
 lint: env ## ruff, formatting, types

@@ -24,7 +24,7 @@ from ml_assets_tests.end_to_end.conftest import Home, make_home, metrics
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(900)]
 
 
 @pytest.mark.browser
