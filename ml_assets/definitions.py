@@ -7,10 +7,10 @@ from importlib import import_module
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components import maintenance
-from ml_assets.components.alerts import run_failures, tick_failures
-from ml_assets.components.resources import LakeResource, MlflowResource, TrainingResource
-from ml_assets.home import CHECKOUT, data
+from ml_assets.components.shared import maintenance
+from ml_assets.components.shared.alerts import run_failures, tick_failures
+from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource
+from ml_assets.instance.home import CHECKOUT, data
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import duckdb
 
+from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import pin
-from ml_assets.refusal import Refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from ml_assets.components.feature_group import Group
-    from ml_assets.features.request import Requests
+    from ml_assets.components.features.component import Group
+    from ml_assets.features.queries.request import Requests
     from ml_assets.lake import Lake
 
     Spine = TypeVar("Spine", duckdb.DuckDBPyRelation, pa.Table, pl.DataFrame, pd.DataFrame)
@@ -39,7 +39,7 @@ class GroupFeatures:
         UTC. An event counts if it happened before as_of and was known by then. Raises FeatureError where the spine
         can't be answered, TypeError for another kind of table.
         """
-        from ml_assets.features.at import features_at
+        from ml_assets.features.queries.at import features_at
 
         found: Any = features_at(
             self._con,
@@ -65,7 +65,7 @@ class GroupFeatures:
 
         What they need is held in memory, in a connection of their own.
         """
-        from ml_assets.features.request import Requests
+        from ml_assets.features.queries.request import Requests
 
         return Requests(
             pin(duckdb.connect(":memory:")),
@@ -103,9 +103,9 @@ def features(group: str, *, lake: str | None = None) -> GroupFeatures:
     The project is the one ``ML_ASSETS_DEFS`` names (default: the repository's), ``lake`` the folder or
     object-store URL of its tables (default: where the assets write). Raises Refusal for an unknown group.
     """
-    from ml_assets.components.project import Project
     from ml_assets.definitions import resources
     from ml_assets.lake import Lake
+    from ml_assets.project.project import Project
 
     groups = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).groups
     if group not in groups:
@@ -119,8 +119,8 @@ def frame_schema(source: str) -> "pandera.pandas.DataFrameSchema":
 
     The project is the one ``ML_ASSETS_DEFS`` names. Raises Refusal for an unknown source.
     """
-    from ml_assets.components.project import Project
-    from ml_assets.contracts.frames import frame_schema as schema_of
+    from ml_assets.contracts.enforce.frames import frame_schema as schema_of
+    from ml_assets.project.project import Project
 
     sources = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).sources
     if source not in sources:

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.definitions import build
-from ml_assets.home import CHECKOUT
+from ml_assets.instance.home import CHECKOUT
 
 MODELS = ("lapse", "spend_next_28d")
 GRAPH: dict[str, set[str]] = {

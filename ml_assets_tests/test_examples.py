@@ -2,10 +2,10 @@
 
 import pytest
 
-from ml_assets.components.project import Project
 from ml_assets.features import Feature, FeatureSet
-from ml_assets.features.example import try_example
+from ml_assets.features.proofs.example import try_example
 from ml_assets.lake import connect
+from ml_assets.project.project import Project
 
 DECLARED = {
     f"{name}.{feature.name}": (group.features, feature)

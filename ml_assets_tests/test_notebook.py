@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from pandera.errors import SchemaErrors
 
-from ml_assets.cli import main
+from ml_assets.cli.app import main
 from ml_assets.features import FeatureError
+from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.notebook import GroupFeatures, features, frame_schema
-from ml_assets.refusal import Refusal
-from ml_assets_tests.components import visits
-from ml_assets_tests.components.house import FEATURES, MINI, SOURCE, House, opened
+from ml_assets_tests import visits
+from ml_assets_tests.house import FEATURES, MINI, SOURCE, House, opened
 
 GROUP = "visitor_features"
 SPINE = pl.DataFrame(

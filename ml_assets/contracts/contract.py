@@ -65,7 +65,7 @@ class Contract:
         Raises ContractError, naming file, line and column, for anything that isn't in the standard, that
         contradicts itself, or that promises what isn't enforced.
         """
-        from ml_assets.contracts.load import load
+        from ml_assets.contracts.compile.load import load
 
         return load(Path(path))
 
@@ -118,7 +118,7 @@ class Contract:
         nothing there are refused. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
         ContractError if a column of ``rows`` is missing, or if there are personal columns and no key.
         """
-        from ml_assets.contracts.classify import classify
+        from ml_assets.contracts.enforce.classify import classify
 
         return classify(self, con, rows, late_days, key, references or {})
 
@@ -142,7 +142,7 @@ class Contract:
         contract refers to; a source left out has none. A failing rule of severity ``warning`` has ``passed``
         False too. Raises ContractError if a column is missing.
         """
-        from ml_assets.contracts.validate import validate
+        from ml_assets.contracts.enforce.validate import validate
 
         return validate(self, con, events, quarantine, days, references or {})
 
@@ -153,7 +153,7 @@ class Contract:
 
         ``events`` has the stored columns and ``event_date``, of ``days`` and of ``look_back`` before them.
         """
-        from ml_assets.contracts.trends import compare
+        from ml_assets.contracts.enforce.trends import compare
 
         return compare(self, con, events, days)
 
@@ -162,6 +162,6 @@ class Contract:
 
         ``end`` is the last day of a stream that has ended: it is as fresh as it will ever be.
         """
-        from ml_assets.contracts.service import serve
+        from ml_assets.contracts.enforce.service import serve
 
         return serve(self, landed, today, end)

@@ -19,8 +19,8 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
 from ml_assets.evaluation.metrics import main_metric, row_log_losses, shares_log_loss
-from ml_assets.evaluation.policy import COMPARED_BY
 from ml_assets.evaluation.ranking import Ranking
+from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:

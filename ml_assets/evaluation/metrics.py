@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
-from ml_assets.evaluation.policy import COMPARED_BY
 from ml_assets.evaluation.ranking import Ranking
+from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import Kind, Target
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The landing: where the producer leaves files, and how they are read without trusting them."""
 
-from ml_assets.landing.files import (
+from ml_assets.landing.places.folder import (
     Landing,
     LandingFile,
     LandingFolder,

@@ -19,7 +19,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.lake import Between, Lake, Table, records
-from ml_assets.landing.files import Landing, LandingFile, content_hash
+from ml_assets.landing.places.folder import Landing, LandingFile, content_hash
 from ml_assets.landing.reading import Refusal, read
 
 FILES_COLUMNS = {

@@ -10,11 +10,11 @@ from typing import Literal
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.sql import quote
-from ml_assets.landing import csv, json_lines, parquet
-from ml_assets.landing.files import CSV_SUFFIXES, JSON_SUFFIXES, LandingFile, content_hash
-from ml_assets.landing.scratch import Scratch, unreadable
-from ml_assets.landing.text_file import Unsound
+from ml_assets.contracts.compile.sql import quote
+from ml_assets.landing.formats import csv, json_lines, parquet
+from ml_assets.landing.formats.scratch import Scratch, unreadable
+from ml_assets.landing.formats.text_file import Unsound
+from ml_assets.landing.places.folder import CSV_SUFFIXES, JSON_SUFFIXES, LandingFile, content_hash
 
 Format = Literal["parquet", "csv", "json"]
 Hashed = tuple[LandingFile, str]

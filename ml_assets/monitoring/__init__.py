@@ -1,20 +1,14 @@
 """Monitoring: drift against the training profile, and performance once labels have matured."""
 
-from ml_assets.monitoring.counting import ProfileError
-from ml_assets.monitoring.drift import (
-    DayVerdict,
-    FeatureDrift,
-    drifting,
-    judge_day,
-    measure,
-)
-from ml_assets.monitoring.policy import MonitoringPolicy
-from ml_assets.monitoring.profile import (
+from ml_assets.monitoring.measure.counting import ProfileError
+from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift, drifting, judge_day, measure
+from ml_assets.monitoring.measure.profile import (
     FeatureProfile,
     build_profile,
     profile_rows,
     profiles_from_rows,
 )
+from ml_assets.monitoring.spec import MonitoringPolicy
 
 __all__ = [
     "DayVerdict",

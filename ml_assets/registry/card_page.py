@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ml_assets.html_page import html_page
+from ml_assets.pages.html import html_page
 from ml_assets.registry.card import Section, headline, sections, verdict
 from ml_assets.registry.compare import UNKNOWN
 from ml_assets.registry.facts import ModelFacts

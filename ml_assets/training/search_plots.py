@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.figures import figure_of, png, titles
+from ml_assets.pages.figures import figure_of, png, titles
 
 if TYPE_CHECKING:
     import optuna

@@ -17,10 +17,11 @@ import duckdb
 from ml_assets_tests.benchmarks import oracle
 from ml_assets_tests.benchmarks.measure import OverLimit, measure
 from ml_assets_tests.benchmarks.workload import KINDS, Size, write
+from ml_assets_tests.places import CHECKOUT
 
 MOST_SECONDS, MOST_MEGABYTES = 600, 16_000
 PYTHON = Path(sys.executable)
-PEERS = Path(__file__).parents[2] / ".venv-bench/bin/python"
+PEERS = CHECKOUT / ".venv-bench/bin/python"
 
 
 @dataclass(frozen=True)

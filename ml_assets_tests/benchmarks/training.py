@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ml_assets.home import prepare_dagster_home
+from ml_assets.instance.home import prepare_dagster_home
 from ml_assets_tests.benchmarks.measure import measure
 
 ENTITIES, AS_OFS, FEATURES, ROUNDS = 91_000, 11, 50, 200

@@ -12,7 +12,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from ml_assets.home import prepare_dagster_home
+from ml_assets.instance.home import prepare_dagster_home
 from ml_assets.landing.completejourney import land
 from ml_assets_tests.benchmarks.measure import measure
 
@@ -74,9 +74,9 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
     """The project's SQL as text, in order, with the tables it ends in."""
     import duckdb
 
-    from ml_assets.components.project import Project
-    from ml_assets.features.snapshots import snapshot_query
-    from ml_assets.features.tiles import tiles_query
+    from ml_assets.features.queries.snapshots import snapshot_query
+    from ml_assets.features.queries.tiles import tiles_query
+    from ml_assets.project.project import Project
 
     project = Project("ml_assets.defs")
     source, group = project.sources["transactions"][0], project.groups["household_features"]

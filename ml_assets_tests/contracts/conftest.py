@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
+from ml_assets_tests.places import CONTRACTS
 
 GOOD: dict[str, Any] = {
     "Basket": "1",
@@ -33,7 +33,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract.load(Path(__file__).parents[1] / "fixtures" / "contracts" / "good.yaml")
+    return Contract.load(CONTRACTS / "good.yaml")
 
 
 def landed(

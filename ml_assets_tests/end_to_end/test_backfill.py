@@ -13,7 +13,7 @@ import pytest
 
 from ml_assets.lake import Lake, connect
 from ml_assets.landing.raw import SourceTables
-from ml_assets_tests.components import visits
+from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(900)]

@@ -10,9 +10,9 @@ import pytest
 
 from ml_assets.lake import Lake, connect
 from ml_assets.registry import Registry
-from ml_assets_tests.components import visits
-from ml_assets_tests.components.house import MINI
+from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
+from ml_assets_tests.house import MINI
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(1200)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.home import CHECKOUT
+from ml_assets.instance.home import CHECKOUT
 from ml_assets.lake import Lake, connect
 from ml_assets_tests.end_to_end.conftest import make_home, metrics
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ml_assets.evaluation.plots import COLOURS, importance_plot, pictures, walk_forward_plot
 from ml_assets.evaluation.plots.gain import gain
-from ml_assets.figures import as_markdown
+from ml_assets.pages.figures import as_markdown
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.evaluation.holdouts import KINDS, make_holdout, make_regression
 

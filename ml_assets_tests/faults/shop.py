@@ -17,9 +17,9 @@ from pathlib import Path
 import duckdb
 from deltalake import DeltaTable
 
-from ml_assets.components.feature_group import Group
-from ml_assets.components.partitions import as_ranges, daily
-from ml_assets.components.sensors import (
+from ml_assets.components.features.component import Group
+from ml_assets.components.shared.partitions import as_ranges, daily
+from ml_assets.components.source.sensors import (
     BRIDGED,
     Edge,
     buildable_days,
@@ -27,7 +27,6 @@ from ml_assets.components.sensors import (
     touched_by,
     unread_days,
 )
-from ml_assets.components.source import Source
 from ml_assets.contracts import Contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
@@ -36,6 +35,7 @@ from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, seen_files
 from ml_assets.landing.withholding import waiting
+from ml_assets.project.source import Source
 
 START, DAYS, LATE = date(2024, 2, 27), 5, 1
 CONTRACT = """

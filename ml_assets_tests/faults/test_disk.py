@@ -13,9 +13,10 @@ from deltalake import DeltaTable
 
 from ml_assets.lake import LakeError, Table, connect
 from ml_assets.lake.table import Damaged
-from ml_assets.landing import csv, parquet, raw, reading
+from ml_assets.landing import raw, reading
+from ml_assets.landing.formats import csv, parquet
+from ml_assets.landing.formats.scratch import OutOfRoom
 from ml_assets.landing.raw import land, seen_files
-from ml_assets.landing.scratch import OutOfRoom
 from ml_assets_tests.faults.shop import DAYS, STAGES, Shop, day
 from ml_assets_tests.faults.workers import Worker
 

@@ -40,7 +40,7 @@ import pyarrow.dataset  # noqa: F401
 from deltalake.exceptions import CommitFailedError
 
 import ml_assets
-from ml_assets.contracts import classify, references, validate  # noqa: F401
+from ml_assets.contracts.enforce import classify, references, validate  # noqa: F401
 from ml_assets.features import store  # noqa: F401
 from ml_assets.lake import Table, table
 from ml_assets_tests.faults.shop import Shop

@@ -3,10 +3,10 @@ import pytest
 
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.catalogue import COLUMNS, catalogue
-from ml_assets.features.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_schema
 from ml_assets.lake import records
 from ml_assets_tests.features.oracle import SOURCE, midnight
-from ml_assets_tests.features.test_snapshots import START, event, snapshots
+from ml_assets_tests.features.queries.test_snapshots import START, event, snapshots
 
 FEATURES = (
     Feature(

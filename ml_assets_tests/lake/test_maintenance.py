@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ml_assets.lake import Lake, LakeError, Table, connect
 from ml_assets.lake.maintenance import KEPT, expire, lost, maintain, needed, tables
-from ml_assets_tests.landing.s3 import served
+from ml_assets_tests.landing.places.s3 import served
 
 DAY = date(2024, 1, 1)
 NOTHING = timedelta(0)

@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake, LakeError, Table, connect
-from ml_assets.landing.object_store import LandingBucket
+from ml_assets.landing.places.object_store import LandingBucket
 from ml_assets_tests.lake import writers
-from ml_assets_tests.landing.s3 import served
+from ml_assets_tests.landing.places.s3 import served
 
 FIRST = date(2024, 2, 28)
 SPAN = (FIRST, FIRST + timedelta(days=3))

@@ -14,8 +14,8 @@ import yaml
 from ml_assets.contracts import Contract
 from ml_assets.landing import LandingFile, ReadResult, read
 from ml_assets_tests.landing.conftest import days, values
+from ml_assets_tests.places import LANDING as CORPUS
 
-CORPUS = Path(__file__).parents[1] / "fixtures" / "landing"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((CORPUS / "expected.yaml").read_text())
 BESIDE = {
     "parquet": "plain.parquet",

@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from ml_assets.contracts import Contract
 from ml_assets.landing import LandingFile, read
 from ml_assets_tests.landing.conftest import HEADER, ROW, days, packed, values
+from ml_assets_tests.places import LANDING as CORPUS
 
-CORPUS = Path(__file__).parents[1] / "fixtures" / "landing"
 OBJECT = '{"id":1,"amount":1.50,"Label":"a \\"é\\"","occurred_at":"2017-07-01 11:00:00","size":[7]}\n'
 TEXTS = {
     ".csv": HEADER + ROW + ROW.replace("a", '"b ""x"", é\nc"') + ROW,

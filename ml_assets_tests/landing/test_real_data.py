@@ -11,9 +11,11 @@ import pytest
 from ml_assets.contracts import Contract
 from ml_assets.landing import LandingFolder, content_hash, read
 from ml_assets.landing.completejourney import land
+from ml_assets_tests.places import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
-RETAIL = Path(os.environ.get("ML_ASSETS_ONLINE_RETAIL", ROOT / ".." / "shared" / "data" / "online_retail"))
+RETAIL = Path(
+    os.environ.get("ML_ASSETS_ONLINE_RETAIL", CHECKOUT / ".." / "shared" / "data" / "online_retail")
+)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def judge(con: duckdb.DuckDBPyConnection, contract: Contract, folder: LandingFol
 
 
 def test_no_grocery_purchase_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    contract = Contract.load(ROOT / "ml_assets" / "defs" / "transactions" / "contract.yaml")
+    contract = Contract.load(CHECKOUT / "ml_assets" / "defs" / "transactions" / "contract.yaml")
     land(tmp_path, start=date(2017, 3, 1), days=14)
     found = judge(con, contract, LandingFolder(tmp_path))
     assert found.pop("landed") > 40_000
@@ -53,7 +55,13 @@ def test_the_online_retail_contract_refuses_repeats_and_bad_debt_only(con: duckd
             pytest.fail(message)
         pytest.skip(message)
     path = (
-        ROOT / "ml_assets_tests" / "use_cases" / "online_retail" / "defs" / "retail_orders" / "contract.yaml"
+        CHECKOUT
+        / "ml_assets_tests"
+        / "use_cases"
+        / "online_retail"
+        / "defs"
+        / "retail_orders"
+        / "contract.yaml"
     )
     found = judge(con, Contract.load(path), LandingFolder(RETAIL / "landing", "{date}.csv.gz"))
     assert found == {

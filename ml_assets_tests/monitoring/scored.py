@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
-from ml_assets.monitoring.reference import Reference, build_reference
+from ml_assets.monitoring.loss.reference import Reference, build_reference
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 CLASSES = Target("multiclass", ("soon", "later", "never"))

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity
-from ml_assets.features.at import features_at
+from ml_assets.features.queries.at import features_at
 from ml_assets.lake import Table
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
-from ml_assets.cli import project
-from ml_assets.components.model import Bound
+from ml_assets.cli.app import project
+from ml_assets.components.model.component import Bound
 from ml_assets.definitions import resources
 from ml_assets.lake import Lake, connect
 from ml_assets.training.training_set import build_training_set

@@ -6,7 +6,7 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.plots.canvas import legend, look, thinned
-from ml_assets.figures import FAINT
+from ml_assets.pages.figures import FAINT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

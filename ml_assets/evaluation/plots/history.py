@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.evaluation.plots.canvas import COLOURS, legend
-from ml_assets.figures import figure_of, png, titles
+from ml_assets.pages.figures import figure_of, png, titles
 
 _BARS = 20
 """Features whose importance is drawn: the greatest."""

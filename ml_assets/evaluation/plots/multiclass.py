@@ -7,7 +7,7 @@ import numpy as np
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.plots.binary import draw_calibration
 from ml_assets.evaluation.plots.canvas import drawable, legend
-from ml_assets.figures import INK, figure_of, png, titles
+from ml_assets.pages.figures import INK, figure_of, png, titles
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from pathlib import Path
 from time import perf_counter
 
 from ml_assets.features import Entity, Feature, FeatureSet
-from ml_assets.features.at import features_at
-from ml_assets.features.request import Requests
+from ml_assets.features.queries.at import features_at
+from ml_assets.features.queries.request import Requests
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Between, Lake, Table, connect, records
 from ml_assets_tests.benchmarks.sides.duckdb_raw import MONTH, SNAPSHOT_DAY

@@ -15,9 +15,10 @@ from ml_assets.training.estimators import NAMED, estimator_class
 from ml_assets.training.fit import fit
 from ml_assets.training.predictor import load_predictor
 from ml_assets.training.target import BINARY
+from ml_assets_tests.places import CHECKOUT
 from ml_assets_tests.training.estimators.examples import SCHEMA, make_frame
 
-PAGE = (Path(__file__).parents[3] / "docs" / "estimators.md").read_text()
+PAGE = (CHECKOUT / "docs" / "estimators.md").read_text()
 SIGNS = {"gt": "more than {:g}", "ge": "{:g} and more", "le": "up to {:g}"}
 
 

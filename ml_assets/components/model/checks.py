@@ -1,0 +1,148 @@
+"""The checks of a model: frames hold, gates passed, predictions whole."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.model.component import Bound
+from ml_assets.components.shared.partitions import between_of_run
+from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
+    """All checks of a model."""
+    return [_frame_check(model), _gate_checks(model), _prediction_check(model)]
+
+
+def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
+    key = model.key("training_set")
+
+    @dg.asset_check(
+        asset=key,
+        name="frame_holds",
+        blocking=True,
+        description="The training set has its columns and types, no infinities, one row per entity and as_of, and "
+        "labels that the target allows (pandera).",
+    )
+    def frame_holds(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.training.frames import FrameError, check_frame
+
+        table = model.tables(lake.lake).training_set
+        asked = between_of_run(context.run.tags)
+        wrong, rows = {}, 0
+        with connection(duckdb) as con:
+            cutoffs = table.read(con, columns=["cutoff"], between=asked).distinct().order("cutoff").fetchall()
+            for (cutoff,) in cutoffs:
+                frame = table.read(con, between=(cutoff, cutoff)).df()
+                rows += len(frame)
+                try:
+                    check_frame(
+                        frame, model.group.feature_types, entity=model.row_key, target=model.spec.label.target
+                    )
+                except FrameError as error:
+                    wrong[str(cutoff)] = str(error)
+        return dg.AssetCheckResult(
+            passed=not wrong,
+            severity=ERROR,
+            metadata={"rows": rows, "cutoffs": len(cutoffs), "failing": dg.MetadataValue.json(wrong)},
+        )
+
+    return frame_holds
+
+
+def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
+    key = model.key("evaluation")
+
+    @dg.multi_asset_check(
+        name=f"{model.name}__gates",
+        specs=[
+            dg.AssetCheckSpec(gate, asset=key, blocking=True, description=GATE_DESCRIPTIONS[gate])
+            for gate in GATES
+        ],
+        can_subset=True,
+    )
+    def gates(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        table = model.tables(lake.lake).decisions
+        asked = between_of_run(context.run.tags)
+        with connection(duckdb) as con:
+            rows = table.read(con, between=asked).order("cutoff").to_arrow_table().to_pylist()
+        newest = max((row["cutoff"] for row in rows), default=None)
+        for selected in context.selected_asset_check_keys:
+            history = {str(r["cutoff"]): r["status"] for r in rows if r["gate"] == selected.name}
+            found = [r for r in rows if r["gate"] == selected.name and r["cutoff"] == newest]
+            if not found:
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=selected.name,
+                    passed=False,
+                    severity=ERROR,
+                    description="There is no decision record with this gate: materialize the evaluation.",
+                )
+                continue
+            (row,) = found
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=selected.name,
+                passed=row["status"] == "PASS",
+                severity=WARN if row["status"] == "WARN" else ERROR,
+                description=f"cutoff {newest}, version {row['model_version']}: {row['reason']}",
+                metadata={
+                    "status": row["status"],
+                    "observed": row["observed"],
+                    "required": row["required"],
+                    "by cutoff": dg.MetadataValue.json(history),
+                },
+            )
+
+    return gates
+
+
+def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
+    key, target = model.key("predictions"), model.spec.label.target
+    top = len(target.classes) - 1
+    promised = f"between 0 and {top}" if target.is_classes else "a finite number"
+    wrong = f"OR score < 0 OR score > {top}" if target.is_classes else "OR isinf(score)"
+
+    @dg.asset_check(
+        asset=key,
+        name="every_member_scored",
+        blocking=True,
+        description=f"Every member of the population has one score per champion and as_of, {promised}.",
+    )
+    def every_member_scored(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> dg.AssetCheckResult:
+        predictions, snapshot = model.tables(lake.lake).predictions, model.group.snapshot(lake.lake)
+        asked = between_of_run(context.run.tags)
+        with connection(duckdb) as con:
+            predictions.read(con, between=asked).create_view("checked_predictions", replace=True)
+            span = con.sql("SELECT min(as_of), max(as_of) FROM checked_predictions").fetchall()[0]
+            within = asked or (span if span[0] else None)
+            snapshot.read(con, between=within).create_view("checked_population", replace=True)
+            rows = con.sql(
+                f"WITH wanted AS (SELECT as_of, count(*) AS n FROM checked_population WHERE ({model.spec.population}) "
+                f"GROUP BY as_of), scored AS (SELECT as_of, model_version, count(*) AS n, "
+                f"count(DISTINCT ({model.entity})) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
+                f"{wrong}) AS wrong FROM checked_predictions GROUP BY ALL) "
+                "SELECT wanted.as_of, wanted.n, scored.n, entities, wrong FROM wanted JOIN scored USING (as_of) "
+                "WHERE scored.n <> wanted.n OR entities <> scored.n OR wrong > 0 ORDER BY 1"
+            ).fetchall()
+            ((total,),) = con.sql("SELECT count(*) FROM checked_predictions").fetchall()
+        failing = {
+            str(r[0]): f"{r[1]} members, {r[2]} scores, {r[3]} scored, {r[4]} wrong" for r in rows[:20]
+        }
+        return dg.AssetCheckResult(
+            passed=not failing,
+            severity=ERROR,
+            metadata={"predictions": total, "failing": dg.MetadataValue.json(failing)},
+        )
+
+    return every_member_scored

@@ -1,0 +1,182 @@
+"""The checks of a source: what landed against what was promised, and events against every rule of the contract."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+
+from ml_assets.components.shared.partitions import between_of_run, days
+from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.contracts import Rule, RuleResult
+from ml_assets.lake import Between, Lake
+from ml_assets.landing.raw import seen_files
+from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
+from ml_assets.project.source import Source
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+SHOWN_DAYS = 20
+
+
+def landing_checks(source: Source) -> dg.AssetChecksDefinition:
+    """Checks of raw: every file could be read, no day is without one, and the service promises are kept."""
+    raw = source.key("raw")
+
+    @dg.multi_asset_check(
+        name=f"{source.name}__landing_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                LANDED_WHOLE,
+                asset=raw,
+                description="The newest version of every landing file could be read and has the contract's columns. "
+                "A refused file withholds its day; its bytes are kept.",
+            ),
+            dg.AssetCheckSpec(
+                "every_day_landed",
+                asset=raw,
+                description="No day between the first and the last landed file is without a file, closed days apart. "
+                "The contract's frequency makes it a promise; this only warns.",
+            ),
+            *(_spec(source, rule, "raw") for rule in source.contract.service_rules),
+        ],
+        can_subset=True,
+    )
+    def landing(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        with connection(duckdb) as con:
+            seen = seen_files(con, source.tables(lake.lake).files)
+        asked = between_of_run(context.run.tags)
+        wanted = {day: s for day, s in seen.items() if asked is None or asked[0] <= day <= asked[1]}
+        refused = {f"{day} {s.file}": s.reason for day, s in wanted.items() if s.status == "refused"}
+        span = days(min(wanted), max(wanted)) if wanted else []
+        absent = [str(day) for day in span if day not in wanted and day not in source.contract.closed]
+        outcomes = {
+            LANDED_WHOLE: dg.AssetCheckResult(
+                asset_key=raw,
+                check_name=LANDED_WHOLE,
+                passed=bool(wanted) and not refused,
+                metadata={
+                    "files": len(wanted),
+                    "refused": dg.MetadataValue.json(refused),
+                    "message": "; ".join(f"{file}: {reason}" for file, reason in refused.items())
+                    or (f"{len(wanted)} files accepted" if wanted else "nothing has landed yet"),
+                },
+            ),
+            "every_day_landed": dg.AssetCheckResult(
+                asset_key=raw,
+                check_name="every_day_landed",
+                passed=not absent,
+                severity=WARN,
+                metadata={"days without a file": ", ".join(absent[:40]) or "none", "how many": len(absent)},
+            ),
+        }
+        end = source.partitions.end.date() - timedelta(days=1) if source.partitions.end else None
+        landed = [day for day, s in seen.items() if s.accepted]
+        for result in source.contract.serve(landed, datetime.now(tz=UTC).date(), end):
+            outcomes[result.rule.name] = _outcome(source, "raw", result, [], [], None)
+        for key in context.selected_asset_check_keys:
+            yield outcomes[key.name]
+
+    return landing
+
+
+def contract_checks(source: Source) -> dg.AssetChecksDefinition:
+    """One check per rule of the contract, all judged together; errors block what comes after."""
+    contract = source.contract
+    rules: list[Rule] = [*contract.row_rules, *contract.day_rules, *contract.trend_rules]
+
+    @dg.multi_asset_check(
+        name=f"{source.name}__contract",
+        specs=[_spec(source, rule, "events") for rule in rules],
+        can_subset=True,
+    )
+    def contract_holds(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        asked = between_of_run(context.run.tags)
+        with connection(duckdb) as con:
+            results = judge_events(source, con, lake.lake, asked)
+            tables = source.tables(lake.lake)
+            broken, given = breaches(con, tables, asked), waivers(con, tables)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        for result in (r for r in results if r.rule.name in selected):
+            unpublished = [b for b in broken if b.rule == result.rule.name and not b.published]
+            yield _outcome(source, "events", result, unpublished, given, asked)
+
+    return contract_holds
+
+
+def judge_events(
+    source: Source, con: duckdb.DuckDBPyConnection, lake: Lake, asked: Between | None
+) -> list[RuleResult]:
+    """Every rule of the contract, held against the published events of a range, or of all days."""
+    tables, contract = source.tables(lake), source.contract
+    broken = breaches(con, tables, asked)
+    unpublished = {breach.day for breach in broken if not breach.published}
+    landed = [
+        day
+        for day, seen in seen_files(con, tables.files).items()
+        if seen.accepted and day not in unpublished and (asked is None or asked[0] <= day <= asked[1])
+    ]
+    events = tables.events.read(con, between=asked, lacking=source.columns)
+    quarantine = tables.quarantine.read(con, between=asked)
+    results = contract.validate(con, events, quarantine, landed, source.references(con, lake))
+    if contract.trend_rules:
+        before = (asked[0] - contract.look_back, asked[1]) if asked else None
+        earlier = tables.events.read(con, between=before, lacking=source.columns)
+        results += contract.compare(con, earlier, landed)
+    return results
+
+
+def _spec(source: Source, rule: Rule, asset: str) -> dg.AssetCheckSpec:
+    blocks = asset == "events" and rule.severity == "error"
+    return dg.AssetCheckSpec(
+        rule.name,
+        asset=source.key(asset),
+        description=f"{rule.description} ({rule.dimension})",
+        blocking=blocks,
+        additional_deps=[source.key("quarantine")] if asset == "events" else None,
+    )
+
+
+def _outcome(
+    source: Source,
+    asset: str,
+    result: RuleResult,
+    unpublished: list[Breach],
+    given: list[Waiver],
+    asked: Between | None,
+) -> dg.AssetCheckResult:
+    """A rule's result as Dagster's: days withheld for it fail it too, days waived now don't."""
+    now = datetime.now(tz=UTC)
+    rule = result.rule
+    covered = {
+        day: waiver
+        for day in {*result.failing, *(breach.day for breach in unpublished)}
+        for waiver in given
+        if waiver.covers(day, rule.name, now)
+    }
+    failing = {str(day): seen for day, seen in result.failing.items() if day not in covered}
+    held = {str(b.day): b.message for b in unpublished if b.day not in covered}
+    said = result.message if failing or result.passed else f"{rule.name}: every failing day is waived."
+    if held:
+        said = f"{rule.name}: {len(held)} days are withheld for it ({'; '.join(list(held.values())[:3])}). {said}"
+    return dg.AssetCheckResult(
+        asset_key=source.key(asset),
+        check_name=rule.name,
+        passed=not held and (result.passed or (bool(result.failing) and not failing)),
+        severity=ERROR if rule.severity == "error" else WARN,
+        description=said,
+        metadata={
+            "violations": result.violations,
+            "rows refused by this rule": result.refused,
+            "days": dg.MetadataValue.json(dict(list({**failing, **held}.items())[:SHOWN_DAYS])),
+            "waived": "; ".join(
+                f"{day} by {w.who} until {w.until:%Y-%m-%d}: {w.why}" for day, w in covered.items()
+            )
+            or "none",
+            "range": f"{asked[0]} to {asked[1]}" if asked else "all days",
+        },
+    )

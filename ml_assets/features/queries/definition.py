@@ -1,0 +1,94 @@
+"""The definition of every feature as plain SQL over events, feature by feature and without tiles.
+
+What the compiled queries are held against: slow, and easy to read beside the declaration.
+"""
+
+from ml_assets.features.queries.tiles import sql_layers
+from ml_assets.features.spec import Feature, FeatureSet
+
+
+def definition_query(features: FeatureSet, now: str) -> str:
+    """The features at the moment ``now``, an SQL expression, feature by feature straight from ``true_<source>``.
+
+    A row for every entity with an event that had happened and was known.
+    """
+    entity = features.entity
+    steps = [
+        f"past_{source} AS (SELECT * FROM true_{source} WHERE occurred_at < {now} AND available_at <= {now} "
+        f"AND {entity.is_named})"
+        for source in features.sources
+    ]
+    anyone = " UNION ".join(f"SELECT {entity} FROM past_{source}" for source in features.sources)
+    steps.append(f"anyone AS ({anyone})")
+    tables = []
+    for source in features.sources:
+        columns = []
+        for feature in features.of_source(source):
+            for column, days in feature.columns.items():
+                if feature.kind == "mode":
+                    steps.append(_mode(features, feature, column, days, now))
+                    tables.append(f"{column}__mode")
+                else:
+                    columns.append(f"{_aggregate(feature, days, now)} AS {column}")
+        steps.append(
+            f"from_{source} AS (SELECT {', '.join([*entity, *columns])} FROM past_{source} GROUP BY {entity})"
+        )
+        tables.append(f"from_{source}")
+    given = [
+        f"COALESCE({column}, 0) AS {column}" if feature.kind in ("count", "count_distinct", "sum") else column
+        for feature in features.features
+        if feature.kind != "sql"
+        for column in feature.columns
+    ]
+    joins = "".join(f" LEFT JOIN {table} ON {entity.equal(table, 'anyone')}" for table in tables)
+    steps.append(f"layer_0 AS (SELECT {', '.join([entity.of('anyone'), *given])} FROM anyone{joins})")
+    steps += sql_layers(features)
+    return f"WITH {', '.join(steps)} SELECT * FROM layer_{len(features.ordered_sql)}"
+
+
+def _inside(feature: Feature, days: int | None, now: str, needs_value: bool = True) -> str:
+    """The FILTER that leaves the events of a window which the feature counts."""
+    conditions = [f"occurred_at >= {now} - INTERVAL {days} DAY"] if days is not None else []
+    conditions += [f"({feature.where})"] if feature.where else []
+    conditions += [f"({feature.expression}) IS NOT NULL"] if needs_value else []
+    return f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
+
+
+def _aggregate(feature: Feature, days: int | None, now: str) -> str:
+    x, having = feature.expression, _inside(feature, days, now)
+    match feature.kind:
+        case "count" if x == "*":
+            return f"count(*){_inside(feature, days, now, needs_value=False)}"
+        case "count":
+            return f"count({x}){having}"
+        case "count_distinct":
+            return f"count(DISTINCT {x}){having}"
+        case "sum":
+            return f"CAST(sum({x}){having} AS DECIMAL(38, 6))"
+        case "mean":
+            return f"CAST(CAST(sum({x}){having} AS DECIMAL(38, 6)) AS DOUBLE) / nullif(count({x}){having}, 0)"
+        case "stddev":
+            return f"stddev_samp(CAST({x} AS DECIMAL(18, 6))){having}"
+        case "min" | "max":
+            return f"{feature.kind}({x}){having}"
+        case "last":
+            return f"first({x} ORDER BY occurred_at DESC, {x} DESC){having}"
+        case "attribute":
+            everything = _inside(feature, days, now, needs_value=False)
+            return f"first({x} ORDER BY occurred_at DESC, ({x}) IS NULL, {x} DESC){everything}"
+        case "time_since_last" | "time_since_first":
+            moment = f"{'max' if feature.kind == 'time_since_last' else 'min'}(occurred_at)"
+            seen = f"{moment}{_inside(feature, None, now, needs_value=False)}"
+            return f"date_diff('microsecond', {seen}, {now}) / 86400000000"
+    raise AssertionError(feature.kind)
+
+
+def _mode(features: FeatureSet, feature: Feature, column: str, days: int | None, now: str) -> str:
+    entity, value = features.entity, f"CAST({feature.expression} AS VARCHAR)"
+    past = f"past_{features.source_of(feature)}"
+    inside = _inside(feature, days, now).removeprefix(" FILTER (").removesuffix(")")
+    return (
+        f"{column}__mode AS (SELECT {entity}, first(value ORDER BY n DESC, value) AS {column} FROM ("
+        f"SELECT {entity}, {value} AS value, count(*) AS n FROM {past} {inside} GROUP BY {entity}, value) AS counted "
+        f"GROUP BY {entity})"
+    )

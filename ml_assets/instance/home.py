@@ -1,0 +1,64 @@
+"""Where the project's files are: one root, and everything else below it.
+
+The root is the environment variable ``ML_ASSETS_HOME``, or else the folder that holds the package.
+"""
+
+import os
+from pathlib import Path
+
+STAGED = "ML_ASSETS_LANDING"
+"""The variable that names a folder of landing files, by source, to read instead of those the sources declare."""
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def root() -> Path:
+    """The project's root, absolute."""
+    named = os.environ.get("ML_ASSETS_HOME")
+    return Path(named).expanduser().resolve() if named else CHECKOUT
+
+
+def data() -> Path:
+    """Where landing files, tables and models are kept."""
+    return root() / "data"
+
+
+def landing(source: str) -> Path:
+    """Where the producer of a source drops its files, by default."""
+    return data() / "landing" / source
+
+
+def dagster_home() -> Path:
+    """Where the Dagster instance keeps runs, events and logs: its DAGSTER_HOME."""
+    return root() / ".dagster"
+
+
+def config_file(name: str, home: Path | None = None) -> Path:
+    """``dagster.yaml`` or ``workspace.yaml``: the one in ``home`` (the root), or else beside the package.
+
+    Raises FileNotFoundError if neither exists.
+    """
+    places = [folder / name for folder in dict.fromkeys((home or root(), CHECKOUT))]
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileNotFoundError(
+        f"{name} is needed and was not found: looked for {' and '.join(map(str, places))}. "
+        f"Copy it from the project's repository to {places[0].parent}, or set ML_ASSETS_HOME to a folder "
+        "that has it."
+    )
+
+
+def prepare_dagster_home(home: Path | None = None) -> Path:
+    """Create the DAGSTER_HOME of ``home`` (the root) with the project's ``dagster.yaml`` in it; return it.
+
+    The copy follows the project's file: it is written anew whenever the two differ.
+    """
+    folder = dagster_home() if home is None else home / ".dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted, copy = config_file("dagster.yaml", home).read_bytes(), folder / "dagster.yaml"
+    if not copy.is_file() or copy.read_bytes() != wanted:
+        partial = folder / f".dagster.yaml.{os.getpid()}"
+        partial.write_bytes(wanted)
+        partial.replace(copy)
+    return folder

@@ -1,0 +1,211 @@
+"""Parquet landing files: judged by their metadata, then read all at once."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ml_assets.contracts import Contract
+from ml_assets.contracts.compare.changes import type_changed
+from ml_assets.contracts.compile.sql import canonical, quote, text
+from ml_assets.landing.formats.schema import columns_differ, land_columns, types_differ
+from ml_assets.landing.formats.scratch import Scratch, glob_escape, unreadable
+from ml_assets.landing.formats.text_file import HEAD, ONCE_MORE, Unsound, looks_like
+from ml_assets.landing.formats.types import NANOSECONDS, NESTED, UNREADABLE, WALL_CLOCK, lossless
+from ml_assets.landing.places.folder import LandingFile
+
+Hashed = tuple[LandingFile, str]
+Schema = tuple[tuple[str, str], ...]
+MAGIC = b"PAR1"
+SMALLEST = 12
+"""Bytes of a Parquet file with nothing in it: twice the magic, and the length of the footer."""
+
+
+def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table: str) -> dict[Path, Unsound]:
+    """Insert the good files' rows into ``table``; returns why each bad one is refused."""
+    problems = {file.path: problem for file, _ in files if (problem := _not_parquet(file.path)) is not None}
+    footers = _footers(scratch, [file.path for file, _ in files if file.path not in problems], problems)
+    groups: dict[Schema, list[Hashed]] = defaultdict(list)
+    for file, digest in files:
+        if file.path in problems:
+            continue
+        footer = footers[file.path]
+        problem = _judge(footer.schema, contract) or _rows_hidden(footer)
+        if problem is None:
+            groups[footer.schema].append((file, digest))
+        else:
+            problems[file.path] = problem
+    for schema, group in groups.items():
+        problems.update(_insert_group(scratch, table, group, schema, contract))
+    return problems
+
+
+def _not_parquet(path: Path) -> Unsound | None:
+    """What a file is instead, by its first and last bytes; None if it has Parquet's."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, 2)
+            file.seek(max(size - len(MAGIC), 0))
+            tail = file.read()
+    except OSError as error:
+        return Unsound(f"can't be read ({error.strerror or error})", ONCE_MORE)
+    if not size:
+        return Unsound("is empty (0 bytes) and may have been cut off", ONCE_MORE)
+    if not head.startswith(MAGIC):
+        if found := looks_like(head):
+            return Unsound(f"is {found}, Parquet is expected", "land it as Parquet")
+        start = head[:16].decode("latin-1")
+        return Unsound(
+            "is no Parquet file: it doesn't start with PAR1", "land it as Parquet", quoted=repr(start)
+        )
+    if tail != MAGIC or size < SMALLEST:
+        return Unsound("is cut off: the end of a Parquet file, a footer and PAR1, is missing", ONCE_MORE)
+    return None
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a file says of itself: its columns, its rows, and how many values each column has."""
+
+    schema: Schema
+    rows: int
+    values: Mapping[str, int]
+
+
+def _footers(scratch: Scratch, paths: Sequence[Path], problems: dict[Path, Unsound]) -> dict[Path, Footer]:
+    """The footer of every file that has a readable one; adds why not for the others."""
+    try:
+        return _read_footers(scratch.con, paths)
+    except (duckdb.Error, UnicodeDecodeError):
+        scratch.renew()
+    footers: dict[Path, Footer] = {}
+    for path in paths:
+        try:
+            footers.update(_read_footers(scratch.con, [path]))
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            problems[path] = unreadable(error)
+            scratch.renew()
+    return footers
+
+
+def _read_footers(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, Footer]:
+    if not paths:
+        return {}
+    names = [glob_escape(path) for path in paths]
+    elements: dict[str, list[tuple[str, str | None, int | None]]] = defaultdict(list)
+    for file, name, kind, children in con.execute(
+        "SELECT file_name, name, duckdb_type, num_children FROM parquet_schema(?)", [names]
+    ).fetchall():
+        elements[file].append((name, kind, children))
+    rows = dict(con.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [names]).fetchall())
+    values: dict[str, dict[str, int]] = defaultdict(dict)
+    for file, column, number in con.execute(
+        "SELECT file_name, path_in_schema, sum(num_values) FROM parquet_metadata(?) GROUP BY ALL", [names]
+    ).fetchall():
+        values[file][column] = int(number)
+    return {
+        path: Footer(_top_level(elements[str(path)]), rows[str(path)], values[str(path)]) for path in paths
+    }
+
+
+def _rows_hidden(footer: Footer) -> Unsound | None:
+    """Why a file can't be trusted whose columns don't have a value for every row: DuckDB reads fewer rows."""
+    for name, _ in footer.schema:
+        values = footer.values.get(name, 0)
+        if values != footer.rows:
+            return Unsound(
+                f"is damaged: it says that it has {footer.rows:,} rows, and that its column {name!r} has "
+                f"{values:,} values",
+                ONCE_MORE,
+            )
+    return None
+
+
+def _top_level(elements: Sequence[tuple[str, str | None, int | None]]) -> Schema:
+    """The columns of a flattened schema tree, depth first behind its root; nested ones as NESTED."""
+    columns: list[tuple[str, str]] = []
+    open_children = 0
+    for name, kind, children in elements[1:]:
+        if open_children == 0:
+            columns.append((name, NESTED if children or kind is None else canonical(kind)))
+        else:
+            open_children -= 1
+        open_children += children or 0
+    return tuple(columns)
+
+
+def _judge(schema: Schema, contract: Contract) -> Unsound | None:
+    """Why a file of this schema is refused, or None."""
+    found = dict(schema)
+    wanted = contract.raw_schema("parquet")
+    problem = columns_differ([name for name, _ in schema], list(wanted))
+    if problem is not None:
+        return Unsound(problem, land_columns(list(wanted)))
+    wrong = [
+        type_changed(name, kind, found[name].lower() if found[name] == NESTED else found[name])
+        for name, kind in wanted.items()
+        if not _fits(found[name], kind, contract, name)
+    ]
+    if not wrong:
+        return None
+    return Unsound(types_differ(wrong), land_columns([f"{name} {kind}" for name, kind in wanted.items()]))
+
+
+def _fits(found: str, wanted: str, contract: Contract, name: str) -> bool:
+    only_transformed = not any(column.logic is None and name in column.sources for column in contract.columns)
+    return (only_transformed and found not in UNREADABLE) or lossless(found, wanted)
+
+
+def _insert_group(
+    scratch: Scratch, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
+) -> dict[Path, Unsound]:
+    """Insert files of one schema at once; if that fails, one by one to find out which is bad."""
+    try:
+        scratch.hand_over(_query(group, schema, contract), table)
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        scratch.renew()
+        if len(group) == 1:
+            return {group[0][0].path: unreadable(error)}
+        problems: dict[Path, Unsound] = {}
+        for one in group:
+            problems.update(_insert_group(scratch, table, [one], schema, contract))
+        return problems
+    return {}
+
+
+def _query(group: Sequence[Hashed], schema: Schema, contract: Contract) -> str:
+    found = dict(schema)
+    values = [
+        f"{_cast(name, found[name], kind, contract)} AS {quote(name)}"
+        for name, kind in contract.raw_schema("parquet").items()
+    ]
+    known = ", ".join(
+        f"({text(str(file.path))}, DATE '{file.date}', {text(file.path.name)}, {text(digest)})"
+        for file, digest in group
+    )
+    names = ", ".join(text(glob_escape(file.path)) for file, _ in group)
+    return (
+        f"SELECT {', '.join(values)}, known.landing_date, known.file, known.content_hash, "
+        f"file_row_number + 1 AS row_number FROM read_parquet([{names}], filename = '__landing_path', "
+        "file_row_number = true, hive_partitioning = false) AS landed "
+        f"JOIN (VALUES {known}) AS known(path, landing_date, file, content_hash) "
+        "ON landed.__landing_path = known.path"
+    )
+
+
+def _cast(name: str, found: str, wanted: str, contract: Contract) -> str:
+    """SQL of a value as the contract's type; a cast of nanoseconds would round, into the next day even."""
+    column = f"landed.{quote(name)}"
+    if wanted == "TIMESTAMPTZ" and found in NANOSECONDS:
+        microseconds = f"(epoch_ns({column}) - (epoch_ns({column}) % 1000 + 1000) % 1000) // 1000"
+        made = "make_timestamp" if found in WALL_CLOCK else "make_timestamptz"
+        column = f"{made}({microseconds})"
+    if wanted == "TIMESTAMPTZ" and found in WALL_CLOCK:
+        zone = next(
+            column.timezone for column in contract.columns if column.logic is None and name in column.sources
+        )
+        return f"timezone({text(zone)}, CAST({column} AS TIMESTAMP))"
+    return f"CAST({column} AS {wanted})"

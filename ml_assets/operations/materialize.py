@@ -1,0 +1,282 @@
+"""Materialize the whole graph from a script: phase by phase, each a range run, only what is missing."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from ml_assets.components.model.component import Bound
+from ml_assets.components.model.sensors import WEEK, stale_labels, stale_performance
+from ml_assets.components.shared.partitions import as_ranges, range_tags
+from ml_assets.components.shared.requests import days_to_score
+from ml_assets.components.source.sensors import (
+    BRIDGED,
+    buildable_days,
+    new_files,
+    orphaned_days,
+    touched_by,
+    unread_days,
+)
+from ml_assets.lake import Between, Commit, Lake, connect
+from ml_assets.landing.raw import landed_through, seen_files
+from ml_assets.landing.withholding import waiting
+from ml_assets.project.project import Project
+from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import CHALLENGER
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run to make: which assets, for which range of partitions."""
+
+    title: str
+    assets: tuple[dg.AssetKey, ...]
+    between: Between | None
+    checks: tuple[dg.AssetCheckKey, ...] | None = None
+    """Run these checks alone, without materializing."""
+    if_refused: Literal["stop", "go on", "accept"] = "stop"
+    """Withheld and broken days are a fault, but what comes after can ``go on`` with the other days; that a gate fails
+    is an answer to ``accept``."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a phase went."""
+
+    phase: Phase
+    success: bool
+    seconds: float
+    messages: tuple[str, ...]
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the command that asked for it has failed."""
+        return not self.success and self.phase.if_refused != "accept"
+
+
+def phases(
+    project: Project,
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    registry: Registry,
+    cutoffs: int,
+) -> Iterator[Phase]:
+    """What there is to do, in order; each phase is worked out after the one before it has run.
+
+    Models are only trained on tables whose blocking checks have passed: where one failed or never ran, it
+    is run again first.
+    """
+    for name in _referred_first(project):
+        yield from _source_phases(project, lake, name)
+    for group in project.groups.values():
+        for edge in group.edges(lake):
+            with connect() as con:
+                stale, _ = buildable_days(con, lake, edge, group.refused)
+            folder, asset = edge.downstream.name.split("/")
+            for between in as_ranges(stale):
+                yield Phase(f"{folder}: {asset}", tuple(edge.assets), between)
+    yield from _unpassed_checks(project, defs, instance)
+    for model in project.models.values():
+        yield from _model_phases(model, instance, lake, registry, cutoffs)
+
+
+def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.DagsterInstance) -> Iterator[Phase]:
+    """The blocking checks of sources and features that did not pass when they last ran."""
+    folders = {*project.sources, *project.groups}
+    specs = [spec for checks in defs.asset_checks or () for spec in checks.check_specs]
+    wanted = [spec.key for spec in specs if spec.blocking and spec.asset_key.path[0] in folders]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(wanted)
+    passed = AssetCheckExecutionRecordStatus.SUCCEEDED
+    waiting = tuple(key for key in wanted if key not in latest or latest[key].status != passed)
+    if waiting:
+        yield Phase("checks that have not passed yet", (), None, checks=waiting)
+
+
+def _referred_first(project: Project) -> list[str]:
+    """The sources, each after those that its contract refers to, as far as they don't refer to each other."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str, above: tuple[str, ...]) -> None:
+        for other in project.sources[name][0].contract.references:
+            if other in project.sources and other not in above:
+                add(other, (*above, name))
+        ordered.setdefault(name)
+
+    for name in project.sources:
+        add(name, (name,))
+    return list(ordered)
+
+
+def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
+    source, landing = project.sources[name]
+    tables, partitions = source.tables(lake), source.partitions
+    listed = landing.listed()
+    with connect() as con:
+        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed), source.contract)
+        wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
+        wanted |= orphaned_days(con, source, lake)
+    wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
+    keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
+    for between in as_ranges(wanted, BRIDGED):
+        yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")
+
+
+def _model_phases(
+    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry, cutoffs: int
+) -> Iterator[Phase]:
+    tables = model.tables(lake)
+    with connect() as con:
+        landed = landed_through(con, model.source.tables(lake).files)
+    newest = model.newest_mature(landed) if landed else None
+    if newest is None:
+        return
+    wanted = model.cutoffs_between(model.spec.cutoffs.start, newest)
+    for between in as_ranges(stale_labels(model, lake, landed) & set(wanted), WEEK):
+        yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
+    chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
+    recent = set(wanted[-cutoffs:])
+    for between in as_ranges(recent - _written(tables.decisions.history(), wanted), WEEK):
+        yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
+    if _something_to_promote(model, lake, registry):
+        yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
+    yield from _use_phases(model, instance, lake, registry)
+
+
+def _use_phases(
+    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry
+) -> Iterator[Phase]:
+    tables = model.tables(lake)
+    champion = registry.champion(model.name)
+    if champion is None:
+        return
+    snapshot = model.group.snapshot(lake)
+    wanted = days_to_score(
+        snapshot,
+        tables.predictions,
+        tables.drift_days,
+        champion.number,
+        champion.cutoff,
+        model.group.as_ofs,
+    )
+    watching = tuple(model.key(asset) for asset in ("predictions", "drift"))
+    for between in as_ranges(wanted):
+        yield Phase(f"{model.name}: predictions, drift", watching, between, if_refused="go on")
+    for between in as_ranges(stale_performance(model, lake), WEEK):
+        yield Phase(f"{model.name}: performance", (model.key("performance"),), between)
+    scored = max((c.between[1] for c in tables.predictions.history() if c.between), default=None)
+    report = model.key("drift_report")
+    if scored and str(scored) not in instance.get_materialized_partitions(report):
+        yield Phase(f"{model.name}: drift_report", (report,), (scored, scored), if_refused="go on")
+
+
+def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
+    with connect() as con:
+        book = model.book(con, lake, registry)
+        found = book.plan()
+        waits = found.challenger is not None and found.challenger != registry.aliases(model.name).get(
+            CHALLENGER
+        )
+        return bool(found.promote) or waits or (book.log().champion is None and found.challenger is None)
+
+
+def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:
+    ranges = [commit.between for commit in history if commit.between]
+    return {day for day in wanted if any(first <= day <= last for first, last in ranges)}
+
+
+def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:
+    """Execute a phase as one run in this process, on the given instance."""
+    started = time.perf_counter()
+    if phase.checks is not None:
+        selection = dg.AssetSelection.checks(*phase.checks)
+        jobs = dg.Definitions(jobs=[dg.define_asset_job("asset_checks", selection=selection)])
+        job, assets = dg.Definitions.merge(defs, jobs).resolve_job_def("asset_checks"), None
+    else:
+        job, assets = defs.resolve_implicit_global_asset_job_def(), list(phase.assets)
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=assets,
+        run_config=QUIET,
+        tags=range_tags(*phase.between) if phase.between else {},
+        raise_on_error=False,
+    )
+    failed = [
+        c
+        for c in result.get_asset_check_evaluations()
+        if not c.passed and c.blocking and c.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    return Done(phase, result.success and not failed, time.perf_counter() - started, tuple(_messages(result)))
+
+
+def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """In words: what failed and which checks did not pass."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error.cause or event.step_failure_data.error
+            if error.cls_name != "DagsterAssetCheckFailedError":
+                yield f"{event.step_key}: {error.message.strip()}"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            said = check.description or "; ".join(f"{k}: {v.value}" for k, v in check.metadata.items())
+            yield f"{check.severity.value} {check.asset_key.to_user_string()} {check.check_name}: {said}"
+
+
+def materialize(
+    project: Project,
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    registry: Registry,
+    *,
+    cutoffs: int,
+    tell: Callable[[str], None],
+) -> list[Done]:
+    """Run every phase that has something to do, telling of each; stop at the first that fails and can't be done without.
+
+    Returns what was done; the command failed if any of it ``is_failure``.
+    """
+    done: list[Done] = []
+    for phase in phases(project, defs, instance, lake, registry, cutoffs):
+        span = f"{phase.between[0]} to {phase.between[1]}" if phase.between else ""
+        tell(f"  {phase.title}  {span}")
+        outcome = run_phase(defs, instance, phase)
+        done.append(outcome)
+        for message in outcome.messages:
+            tell(f"      {message}")
+        ended = "done" if outcome.success else "failed" if outcome.is_failure else "refused"
+        tell(f"      {ended} in {outcome.seconds:.1f} s")
+        if not outcome.success and phase.if_refused == "stop":
+            return done
+    for model in project.models.values():
+        if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):
+            tell(f"  {model.name}: {waiting}")
+    return done
+
+
+def _waits_for_approval(model: Bound, lake: Lake, registry: Registry) -> str:
+    """Which version a person has to approve, in words; empty if none."""
+    with connect() as con:
+        version = model.book(con, lake, registry).plan().challenger
+    return f"version {version} passed and waits: ml-assets approve {model.name} --why TEXT" if version else ""
+
+
+def _waits_for(model: Bound, lake: Lake) -> str:
+    """What a model without a single mature cutoff waits for, in words; empty if it has one."""
+    with connect() as con:
+        landed = landed_through(con, model.source.tables(lake).files)
+    if landed is not None and model.newest_mature(landed) is not None:
+        return ""
+    first = model.spec.cutoffs.start
+    last = first + model.spec.label.horizon - timedelta(days=1)
+    return (
+        f"there is no champion, because no cutoff has mature labels yet. Events have landed through {landed}; "
+        f"the first cutoff, {first}, matures once {last} has landed"
+    )

@@ -1,0 +1,206 @@
+"""Where a prediction comes from: the version, the features as computed, the events behind them, the training data."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ml_assets.components.model.component import Bound
+from ml_assets.features.proofs.differences import Difference, differences, values_of
+from ml_assets.features.queries.definition import definition_query
+from ml_assets.instance.refusal import Refusal
+from ml_assets.lake import Lake, Table
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry, Version
+
+
+@dataclass(frozen=True)
+class EventsBehind:
+    """The events of the entity that were known at as_of, of one source."""
+
+    source: str
+    version: int
+    known: int
+    within: int
+    """Of these, how many happened within the longest window."""
+    newest: list[dict[str, Any]]
+    """The newest, each with the landing file and row it came in."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything behind one prediction."""
+
+    model: Bound
+    prediction: Mapping[str, Any]
+    """The row of the table of predictions."""
+    version: "Version"
+    score_again: float
+    """What the version says of the features today."""
+    snapshot_version: int
+    features: Mapping[str, Any]
+    features_hash: str
+    """Of ``features``: as it was, if nothing has changed."""
+    unlike_events: list[Difference]
+    """Where the features by definition, straight from the events, are others."""
+    events: list[EventsBehind]
+
+
+def trace(
+    con: duckdb.DuckDBPyConnection,
+    models: Mapping[str, Bound],
+    lake: Lake,
+    registry: "Registry",
+    prediction_id: str,
+    shown: int = 10,
+) -> Trace:
+    """Follow a prediction back to its events, reading every table in the version that was read then.
+
+    Raises Refusal where there is no such prediction, LakeError where a version is no longer kept.
+    """
+    from ml_assets.serving import population_frame
+    from ml_assets.training.frames import check_frame
+
+    model, prediction = _find(con, models, lake, prediction_id)
+    tables, as_of = model.tables(lake), prediction["as_of"]
+    number = int(prediction["model_version"])
+    version = registry.version(model.name, number)
+    made = tables.predictions.made(as_of, model_version=str(number))
+    snapshot = model.group.snapshot(lake)
+    at = made.inputs[snapshot.name]
+    frame = population_frame(
+        con, snapshot, (as_of, as_of), entity=model.entity, population=_is(model, prediction), version=at
+    )
+    checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
+    features = {column: frame[column].iloc[0] for column in model.group.feature_types}
+    behind, unlike = _events(con, model, lake, prediction, snapshot, at, shown)
+    return Trace(
+        model=model,
+        prediction=prediction,
+        version=version,
+        score_again=float(registry.load(version).score(checked).expected[0]),
+        snapshot_version=at,
+        features=features,
+        features_hash=str(frame["features_hash"].iloc[0]),
+        unlike_events=unlike,
+        events=behind,
+    )
+
+
+def _find(
+    con: duckdb.DuckDBPyConnection, models: Mapping[str, Bound], lake: Lake, prediction_id: str
+) -> tuple[Bound, dict[str, Any]]:
+    for model in models.values():
+        table = model.tables(lake).predictions
+        if table.exists:
+            rows = table.read(con).filter(duckdb.ColumnExpression("prediction_id") == prediction_id)
+            found = rows.to_arrow_table().to_pylist()
+            if found:
+                return model, found[0]
+    raise Refusal(
+        f"there is no prediction {prediction_id} of {', '.join(models)}; the column prediction_id of "
+        "<model>/predictions has them"
+    )
+
+
+def _is(model: Bound, prediction: Mapping[str, Any]) -> str:
+    """The SQL condition that leaves the rows of the prediction's entity."""
+    types = model.group.features.entity_types
+    texts = {column: "'" + str(prediction[column]).replace("'", "''") + "'" for column in model.entity}
+    return " AND ".join(f"{column} = CAST({text} AS {types[column]})" for column, text in texts.items())
+
+
+def _events(
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    lake: Lake,
+    prediction: Mapping[str, Any],
+    snapshot: Table,
+    at: int,
+    shown: int,
+) -> tuple[list[EventsBehind], list[Difference]]:
+    """The events that the snapshot was made from, and whether by definition they give its features."""
+    features, as_of = model.group.features, prediction["as_of"]
+    tiles = model.group.tiles(lake)
+    newest = snapshot.made(as_of, at).inputs[tiles.name]
+    inputs = next(c.inputs for c in tiles.history() if c.version <= newest and c.inputs)
+    now, behind = f"TIMESTAMPTZ '{as_of} 00:00:00+00'", []
+    for source, table in model.group.events(lake).items():
+        version = inputs[table.name]
+        rows = table.read(con, between=(date.min, as_of), version=version).filter(_is(model, prediction))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE true_{source} AS {rows.sql_query()}")
+        known = con.table(f"true_{source}").filter(f"occurred_at < {now} AND available_at <= {now}")
+        window = f"occurred_at >= {now} - INTERVAL {features.longest_window} DAY"
+        ((total, within),) = known.aggregate(f"count(*), count(*) FILTER (WHERE {window})").fetchall()
+        rows_of = _with_files(
+            con, known.order("occurred_at DESC, landing_date, row_number").limit(shown), model, source, lake
+        )
+        behind.append(EventsBehind(source, version, total, within, rows_of))
+    held = snapshot.read(con, between=(as_of, as_of), version=at).filter(_is(model, prediction))
+    by_definition = values_of(con, features, definition_query(features, now))
+    found = values_of(con, features, held.sql_query())
+    return behind, differences(features, as_of, found, by_definition, "by definition")
+
+
+def _with_files(
+    con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, model: Bound, source: str, lake: Lake
+) -> list[dict[str, Any]]:
+    """The events with the name of the landing file of their day."""
+    from ml_assets.landing.raw import seen_files
+
+    seen = seen_files(con, model.group.sources[source].tables(lake).files)
+    rows = events.to_arrow_table().to_pylist()
+    return [
+        {**row, "file": seen[row["landing_date"]].file if row["landing_date"] in seen else None}
+        for row in rows
+    ]
+
+
+def described(found: Trace) -> list[str]:
+    """The trace in lines for a person."""
+    prediction, tags = found.prediction, found.version.tags
+    who = ", ".join(f"{column} {prediction[column]}" for column in found.model.entity)
+    same = {True: "the same today", False: f"today {found.score_again!r}"}[
+        found.score_again == prediction["score"]
+    ]
+    lines = [
+        f"prediction {prediction['prediction_id']}: {found.model.name} of {who} at {prediction['as_of']}",
+        f"  score {prediction['score']!r} ({same})",
+        f"model {found.model.name} version {found.version.number}, cutoff {found.version.cutoff}, MLflow run "
+        f"{found.version.run_id}",
+        *(f"  {name} {tags.get(name, 'not recorded')}" for name in ("git_commit", "config", "lock_sha256")),
+        f"features of snapshot version {found.snapshot_version}"
+        + (
+            " (as they were scored)"
+            if found.features_hash == prediction["features_hash"]
+            else " (NOT as they were scored)"
+        ),
+        *(f"  {name} = {_value(value)}" for name, value in found.features.items()),
+        *(f"  unlike the events: {difference}" for difference in found.unlike_events),
+    ]
+    if not found.unlike_events:
+        lines.append("  each as the events give it by definition")
+    for behind in found.events:
+        lines.append(
+            f"events of {behind.source}, version {behind.version}: {behind.known} known by then, {behind.within} of "
+            f"them within the longest window; the newest:"
+        )
+        lines += [f"  {_event(row)}" for row in behind.newest]
+    lines.append(f"trained on content hash {tags.get('training_set', 'not recorded')}")
+    lines += [f"  {name} version {number}" for name, number in json.loads(tags.get("inputs", "{}")).items()]
+    lines.append(f"to train it again: ml-assets reproduce {found.model.name} {found.version.number}")
+    return lines
+
+
+def _value(value: object) -> str:
+    return "none" if value is None or value != value else str(value)
+
+
+def _event(row: Mapping[str, Any]) -> str:
+    about = {k: v for k, v in row.items() if k not in ("file", "row_number", "landing_date", "event_date")}
+    place = f"{row['file']} row {row['row_number']}"
+    return ", ".join(f"{name} {_value(value)}" for name, value in about.items()) + f" ({place})"

@@ -1,0 +1,72 @@
+"""The model card of a version: what its declaration says, and what is on record."""
+
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.components.model.component import Bound
+from ml_assets.components.model.training import config_hash
+from ml_assets.lake import Lake
+from ml_assets.registry.declared import Declared, label_in_words, target_in_words
+from ml_assets.registry.facts import ModelFacts, facts_of
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Version
+    from ml_assets.registry.promotion import Book
+
+SLICES_COLUMNS = {
+    "cutoff": "DATE",
+    "model_version": "BIGINT",
+    "kind": "VARCHAR",
+    "column": "VARCHAR",
+    "value": "VARCHAR",
+    "n": "BIGINT",
+    "positives": "BIGINT",
+    "mean_label": "DOUBLE",
+    "metric": "VARCHAR",
+    "candidate": "DOUBLE",
+    "champion": "DOUBLE",
+    "baseline": "DOUBLE",
+    "selection_rate": "DOUBLE",
+    "true_positive_rate": "DOUBLE",
+    "calibration_ratio": "DOUBLE",
+}
+"""The table ``slices``: of ``kind`` slice or group, a row per value of a column."""
+SHOWN = {
+    "slice": ("column", "value", "n", "mean_label", "metric", "candidate", "champion", "baseline"),
+    "group": ("column", "value", "n", "selection_rate", "true_positive_rate", "calibration_ratio"),
+}
+
+
+def facts(book: "Book", model: Bound, lake: Lake, version: "Version") -> ModelFacts:
+    """What is declared and on record about a version."""
+    tables = model.tables(lake)
+    parts: dict[str, list[dict[str, Any]]] = {kind: [] for kind in SHOWN}
+    if tables.slices.exists:
+        rows = tables.slices.read(book.con).filter(f"model_version = {version.number}")
+        for row in rows.to_arrow_table().to_pylist():
+            parts[row["kind"]].append({name: row[name] for name in SHOWN[row["kind"]]})
+    return facts_of(
+        book,
+        declared(model),
+        version,
+        training_set=tables.training_set,
+        slices=parts["slice"],
+        groups=parts["group"],
+    )
+
+
+def declared(model: Bound) -> Declared:
+    """What a card says of the declaration."""
+    spec = model.spec
+    features = model.group.features.features
+    return Declared(
+        name=model.name,
+        description=spec.description,
+        owners=tuple(spec.owners),
+        target=target_in_words(spec.label.target),
+        label=label_in_words(spec.label),
+        population=spec.population,
+        features={column: feature.means or "" for feature in features for column in feature.columns},
+        slices=tuple(spec.slices),
+        groups=tuple(spec.groups),
+        config=config_hash(model),
+    )

@@ -1,0 +1,247 @@
+"""Train the candidate of one cutoff and put everything that made it on record."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import duckdb
+
+from ml_assets.components.model.component import Bound, ModelTables
+from ml_assets.components.model.training import config_hash
+from ml_assets.components.shared.metadata import made_by
+from ml_assets.lake import Lake, content_hash, records
+from ml_assets.training.provenance import code_facts, machine_facts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.registry import Registry
+    from ml_assets.training.fit import Fitted
+    from ml_assets.training.importance import Importance
+    from ml_assets.training.search import Found
+
+CHECKED_ROWS = 50
+"""How many tune rows have their scores kept, to compare with those of the model read back."""
+
+CANDIDATE_COLUMNS = {
+    "cutoff": "DATE",
+    "model_version": "BIGINT",
+    "run_id": "VARCHAR",
+    "training_set": "VARCHAR",
+    "rows": "BIGINT",
+    "rounds": "BIGINT",
+    "train_loss": "DOUBLE",
+    "tune_loss": "DOUBLE",
+    "baseline": "VARCHAR",
+    "checked_scores": "DOUBLE[]",
+    "parameters": "VARCHAR",
+    "importance": "VARCHAR",
+    "trials": "BIGINT",
+    "search_seconds": "DOUBLE",
+    "fit_seconds": "DOUBLE",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate on record."""
+
+    row: dict[str, Any]
+    importance: "Importance"
+    found: "Found | None"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where and by what a candidate is trained."""
+
+    context: dg.AssetExecutionContext
+    con: duckdb.DuckDBPyConnection
+    model: Bound
+    lake: Lake
+    registry: "Registry"
+    folder: Path
+    """Where searches and checkpoints are kept, to go on from there after a kill."""
+
+    @property
+    def tables(self) -> ModelTables:
+        """The model's tables."""
+        return self.model.tables(self.lake)
+
+
+def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
+    """Search, fit, log to MLflow as a nested run, register a version, store the training profile and the record.
+
+    Raises NotTrainable or FrameError, in words, if the training set allows no model.
+    """
+    from ml_assets.training.baseline import fit_baseline
+    from ml_assets.training.fit import check_trainable
+    from ml_assets.training.frames import check_frame
+    from ml_assets.training.importance import importance_of
+
+    model, tables = place.model, place.tables
+    schema, spec, target = model.group.feature_types, model.spec, model.spec.label.target
+    rows = tables.training_set.read(place.con, between=(cutoff, cutoff))
+    digest = content_hash(rows, ["as_of", *model.row_key])
+    frame = rows.order(f"as_of, {model.row_key}").df()
+    check_trainable(frame, cutoff, target)
+    frame = check_frame(frame, schema, entity=model.row_key, target=target)
+    tune = frame[frame["split"] == "tune"]
+    found, fitted = _fitted(place, frame, f"{cutoff}_{config_hash(model)[:12]}_{digest[:12]}")
+    importance = importance_of(fitted.predictor, tune, target)
+    tags = _tags(place, cutoff, digest, fitted, found)
+    with place.registry.run(model.name, f"{model.name} {cutoff}", tags, parent) as run_id:
+        _log(place.registry, spec.train.history, fitted, importance, found)
+        for split in ("train", "tune"):
+            place.registry.log_dataset(
+                run_id,
+                schema,
+                rows=int((frame["split"] == split).sum()),
+                name=split,
+                digest=f"{digest[:24]}-{split}",
+                source=tables.training_set.uri,
+            )
+        version = place.registry.log_model(model.name, fitted.predictor, frame[list(schema)].head(5), tags)
+    row = {
+        "cutoff": cutoff,
+        "model_version": version.number,
+        "run_id": run_id,
+        "training_set": digest,
+        "rows": len(frame),
+        "rounds": fitted.rounds,
+        "train_loss": fitted.train_loss,
+        "tune_loss": fitted.tune_loss,
+        "baseline": fit_baseline(frame, spec.baseline, target).to_json(),
+        "checked_scores": [float(s) for s in fitted.predictor.score(tune.head(CHECKED_ROWS)).expected],
+        "parameters": tags["parameters"],
+        "importance": json.dumps(importance.shares),
+        "trials": ended(found),
+        "search_seconds": round(found.seconds, 3) if found else 0.0,
+        "fit_seconds": round(fitted.seconds, 3),
+    }
+    made = made_by(place.context, **{tables.training_set.name: tables.training_set.version})
+    profile = _profile(place, frame, fitted, importance, version.number).select(
+        f"*, DATE '{cutoff}' AS cutoff"
+    )
+    tables.profiles.replace(profile, between=(cutoff, cutoff), metadata=made)
+    tables.candidate.replace(
+        records(place.con, [row], CANDIDATE_COLUMNS), between=(cutoff, cutoff), metadata=made
+    )
+    return Trained(row, importance, found)
+
+
+def _fitted(place: Workplace, frame: "pd.DataFrame", name: str) -> "tuple[Found | None, Fitted]":
+    """The search, if there is to be one, and the fit with what it found."""
+    from ml_assets.training.fit import fit
+    from ml_assets.training.search import SearchProgress, search
+
+    model = place.model
+    schema, train, target = model.group.feature_types, model.spec.train, model.spec.label.target
+    found = None
+    if train.search is not None:
+
+        def tell(progress: SearchProgress) -> None:
+            loss = "pruned" if progress.loss is None else f"loss {progress.loss:.5g}"
+            place.context.log.info(
+                f"search of {name}: trial {progress.trial} of {progress.of}, {loss}, best {progress.best:.5g}, "
+                f"{progress.seconds:.1f} s"
+            )
+
+        found = search(
+            frame, schema, train, target, storage=place.folder / "searches", name=name, progress=tell
+        )
+    checkpoint = place.folder / "checkpoints" / name
+    fitted = fit(
+        frame,
+        schema,
+        train,
+        target,
+        parameters=found.parameters if found else None,
+        checkpoint=checkpoint,
+    )
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return found, fitted
+
+
+def ended(found: "Found | None") -> int:
+    """How many trials a search has, those of a killed process left out."""
+    return sum(number for state, number in found.trials.items() if state != "fail") if found else 0
+
+
+def _tags(
+    place: Workplace, cutoff: date, digest: str, fitted: "Fitted", found: "Found | None"
+) -> dict[str, str]:
+    """What decided the model, for the tags of its MLflow run and version."""
+    model, stored = place.model, place.tables.training_set
+    train, tags = model.spec.train, place.context.run.tags
+    return {
+        "cutoff": str(cutoff),
+        "training_set": digest,
+        "config": config_hash(model),
+        "target": model.spec.label.target.kind,
+        "estimator": train.estimator,
+        "parameters": fitted.predictor.estimator.parameters.model_dump_json(),
+        "seed": str(train.seed),
+        "inputs": json.dumps({stored.name: stored.version, **stored.made(cutoff).inputs}),
+        **({"search": json.dumps(found.trials)} if found else {}),
+        "dagster_run": place.context.run.run_id,
+        "machine": json.dumps(machine_facts()),
+        **code_facts(),
+        **{key: value for key, value in tags.items() if key.startswith("ml_assets/")},
+    }
+
+
+def _log(
+    registry: "Registry", history: int, fitted: "Fitted", importance: "Importance", found: "Found | None"
+) -> None:
+    """Parameters, loss curves, importance and the search's plots, to the active MLflow run."""
+    import mlflow
+    from mlflow.entities import Metric
+
+    from ml_assets.evaluation.plots import importance_plot
+    from ml_assets.training.search_plots import search_plots
+
+    mlflow.log_params(fitted.predictor.estimator.parameters.model_dump() | {"history": history})
+    active = mlflow.active_run()
+    assert active is not None
+    points = [
+        Metric(f"{split}_loss_by_round", loss, 0, step)
+        for split, losses in fitted.curves.items()
+        for step, loss in enumerate(losses)
+    ]
+    client = mlflow.MlflowClient()
+    for start in range(0, len(points), 1000):
+        client.log_batch(active.info.run_id, metrics=points[start : start + 1000])
+    mlflow.log_metrics({"train_loss": fitted.train_loss, "tune_loss": fitted.tune_loss})
+    mlflow.log_dict(dict(sorted(importance.shares.items(), key=lambda item: -item[1])), "importance.json")
+    pictures = {"importance.png": importance_plot(importance.shares)}
+    if found:
+        pictures |= {f"search/{name}.png": png for name, png in search_plots(found.study).items()}
+    registry.log_files(active.info.run_id, pictures)
+
+
+def _profile(
+    place: Workplace, frame: "pd.DataFrame", fitted: "Fitted", importance: "Importance", version: int
+) -> duckdb.DuckDBPyRelation:
+    """The training profile of features and scores, as rows to store."""
+    from ml_assets.monitoring.measure.profile import build_profile, profile_rows
+
+    model = place.model
+    types = model.group.feature_types
+    numeric = [c for c, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
+    profiles = build_profile(
+        place.con,
+        place.con.from_df(frame.assign(score=fitted.scores.expected)),
+        numeric=[*numeric, "score"],
+        categorical=[c for c in types if c not in numeric],
+        block="as_of",
+        weights=importance.shares,
+        psi_floor=model.spec.monitoring.psi_floor,
+        shift_floor=model.spec.monitoring.shift_floor,
+        volume=model.spec.train.after_each is None,
+    )
+    return place.con.from_arrow(profile_rows(profiles, version))

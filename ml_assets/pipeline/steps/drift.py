@@ -1,0 +1,282 @@
+"""Watch a range of days: measure every day against the champion's profile, estimate its loss, put evidence on record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import duckdb
+
+from ml_assets.components.model.component import Bound, ModelTables
+from ml_assets.components.model.performance import references_of
+from ml_assets.components.shared.metadata import made_by
+from ml_assets.lake import Between, Lake, records
+from ml_assets.monitoring.act.evidence import (
+    EVIDENCE_COLUMNS,
+    Loss,
+    drift_evidence,
+    estimated_loss,
+    realised_loss,
+)
+from ml_assets.monitoring.loss.diagnosis import diagnose
+from ml_assets.monitoring.measure.counting import Counted
+from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift, compare, count, judge_day
+from ml_assets.monitoring.measure.profile import FeatureProfile, profiles_from_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.monitoring.loss.estimate import Estimate
+    from ml_assets.monitoring.loss.reference import Reference
+
+DRIFT_COLUMNS = {
+    "as_of": "DATE",
+    "model_version": "BIGINT",
+    "feature": "VARCHAR",
+    "kind": "VARCHAR",
+    "psi": "DOUBLE",
+    "psi_threshold": "DOUBLE",
+    "shift": "DOUBLE",
+    "shift_threshold": "DOUBLE",
+    "ks": "DOUBLE",
+    "ks_p": "DOUBLE",
+    "jensen_shannon": "DOUBLE",
+    "chi_square": "DOUBLE",
+    "chi_square_freedom": "BIGINT",
+    "chi_square_p": "DOUBLE",
+    "null_share": "DOUBLE",
+    "null_threshold": "DOUBLE",
+    "unseen_share": "DOUBLE",
+    "low": "DOUBLE",
+    "high": "DOUBLE",
+    "mean": "DOUBLE",
+    "mean_shift": "DOUBLE",
+    "breached": "BOOLEAN",
+    "broken": "BOOLEAN",
+    "reason": "VARCHAR",
+    "weight": "DOUBLE",
+    "rows": "BIGINT",
+}
+DRIFT_MEANS = {
+    "as_of": "The day that was watched.",
+    "model_version": "The champion of that day, whose training profile it is held against.",
+    "feature": "A feature, the score, or rows: how many there were.",
+    "kind": "Numbers, categories, or the volume.",
+    "psi": "Population stability index over up to 10 groups of values, or over categories.",
+    "psi_threshold": "Calibrated by leaving out days of training; at least what chance reaches.",
+    "shift": "Wasserstein distance of a number's values, in training deviations.",
+    "shift_threshold": "Calibrated in the same way.",
+    "ks": "Kolmogorov-Smirnov statistic.",
+    "ks_p": "Its p-value, if rows were independent; decides nothing.",
+    "jensen_shannon": "Jensen-Shannon distance, by the natural logarithm.",
+    "chi_square": "Chi-square statistic of two samples of categories.",
+    "chi_square_freedom": "Its degrees of freedom.",
+    "chi_square_p": "Its p-value, if rows were independent; decides nothing.",
+    "null_share": "Share of the rows that are null.",
+    "null_threshold": "The share of nulls from which the data is broken.",
+    "unseen_share": "Share of values in categories that training rarely or never saw.",
+    "low": "The least value.",
+    "high": "The greatest value.",
+    "mean": "The mean of a number; of the volume, the rows.",
+    "mean_shift": "How far the mean moved, in training deviations.",
+    "breached": "Moved or broken.",
+    "broken": "The data, rather than the world, seems to have changed.",
+    "reason": "Why it is breached, in words.",
+    "weight": "The feature's share of what the model uses.",
+    "rows": "Rows of the day.",
+}
+DAYS_COLUMNS = {
+    "as_of": "DATE",
+    "model_version": "BIGINT",
+    "share": "DOUBLE",
+    "breached": "BOOLEAN",
+    "broken": "BOOLEAN",
+    "enough_rows": "BOOLEAN",
+    "rows": "BIGINT",
+    "reason": "VARCHAR",
+    "estimated_loss": "DOUBLE",
+    "estimated_deviation": "DOUBLE",
+    "reference_loss": "DOUBLE",
+    "estimate_trusted": "BOOLEAN",
+    "estimate": "VARCHAR",
+    "losing": "BOOLEAN",
+    "diagnosis": "VARCHAR",
+}
+BROKEN = "broken data"
+
+
+@dataclass(frozen=True)
+class Day:
+    """What watching one day found. ``loss`` is what the model is known to lose more, None if nothing."""
+
+    as_of: date
+    verdict: DayVerdict
+    drifts: list[FeatureDrift]
+    counted: Mapping[str, Counted]
+    estimate: "Estimate | None"
+    loss: Loss | None
+
+    @property
+    def diagnosis(self) -> str:
+        """Data drift, concept drift, both, neither; or broken data."""
+        return BROKEN if self.verdict.broken else diagnose(self.verdict.breached, self.loss is not None)
+
+    def in_words(self) -> str:
+        """The day, its verdict, and what is known of the loss."""
+        estimated = f" {self.estimate.reason}" if self.estimate else ""
+        doubted = (
+            f" In doubt: {'; '.join(self.estimate.doubts)}." if self.estimate and self.estimate.doubts else ""
+        )
+        return f"{self.as_of}: {self.diagnosis}. {self.verdict.reason}{estimated}{doubted}"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What watching a range of days found. ``newest`` is None if nobody was scored."""
+
+    rows: int
+    newest: Day | None
+    evidence: str
+    profiles: list[FeatureProfile]
+    reference: "Reference | None"
+
+
+def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> list[FeatureProfile]:
+    """The training profile stored with a version."""
+    rows = tables.profiles.read(con).filter(f"model_version = {version}")
+    return profiles_from_rows(rows.to_arrow_table())
+
+
+def watch_days(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    lake: Lake,
+    between: Between,
+    version: int,
+) -> Watched:
+    """Measure and judge every day of the range, and write drift, evidence and day verdicts."""
+    tables, policy = model.tables(lake), model.spec.monitoring
+    profiles = profiles_of(con, tables, version)
+    reference = references_of(con, tables, version).get(version)
+    days = _measured(con, model, lake, between, version, profiles, reference)
+    lookback = between[0] - timedelta(days=policy.of_last - 1), between[0] - timedelta(days=1)
+    verdicts = _earlier_verdicts(con, tables, lookback, version)
+    drift_rows: list[dict[str, Any]] = []
+    evidence_rows: list[dict[str, Any]] = []
+    for day in days:
+        about = {"as_of": day.as_of, "model_version": version}
+        drift_rows += [about | asdict(drift) for drift in day.drifts]
+        verdicts.append((day.as_of, day.verdict))
+        evidence = drift_evidence(
+            verdicts, day.drifts, policy, model=model.name, champion_version=version, loss=day.loss
+        )
+        if evidence is not None:
+            evidence_rows.append(asdict(evidence))
+    day_rows = [_day_row(day, version, reference) for day in days]
+    made = made_by(context, **{tables.predictions.name: tables.predictions.version})
+    tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, metadata=made)
+    found = records(con, evidence_rows, EVIDENCE_COLUMNS)
+    tables.evidence.replace(found, between=between, also="found_by = 'drift'", metadata=made)
+    tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, metadata=made)
+    return Watched(
+        rows=len(drift_rows),
+        newest=days[-1] if days else None,
+        evidence=evidence_rows[-1]["reason"] if evidence_rows else "",
+        profiles=profiles,
+        reference=reference,
+    )
+
+
+def _measured(
+    con: duckdb.DuckDBPyConnection,
+    model: Bound,
+    lake: Lake,
+    between: Between,
+    version: int,
+    profiles: Sequence[FeatureProfile],
+    reference: "Reference | None",
+) -> list[Day]:
+    """Every day of the range on which somebody was scored, in order."""
+    policy = model.spec.monitoring
+    scored_population(con, model, lake, between, version).create("watched")
+    counted = count(con, con.table("watched"), profiles, "as_of")
+    scores = _scores(con, model) if counted else {}
+    cohorts = _cohorts(con, model.tables(lake), version)
+    days = []
+    for as_of in sorted(counted):
+        drifts = compare(profiles, counted[as_of], policy)
+        last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
+        estimated = _estimate(model, reference, scores[as_of], last)
+        loss = estimated_loss(estimated, reference) or (realised_loss(last) if last else None)
+        days.append(Day(as_of, judge_day(drifts, policy), drifts, counted[as_of], estimated, loss))
+    return days
+
+
+def scored_population(
+    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, between: Between, version: int
+) -> duckdb.DuckDBPyRelation:
+    """The members of the population that a version has scored, with their features and scores."""
+    predictions = (
+        model.tables(lake).predictions.read(con, between=between).filter(f"model_version = {version}")
+    )
+    predictions.create_view("scored", replace=True)
+    model.group.snapshot(lake).read(con, between=between).create_view("scored_snapshot", replace=True)
+    said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
+    return con.sql(
+        f"SELECT scored_snapshot.*, {said} FROM scored JOIN scored_snapshot USING ({model.entity}, as_of)"
+    )
+
+
+def _scores(con: duckdb.DuckDBPyConnection, model: Bound) -> "dict[date, pd.DataFrame]":
+    said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
+    frame = con.sql(f"SELECT as_of, {said} FROM watched ORDER BY as_of, {model.entity}").df()
+    return {as_of.date(): rows for as_of, rows in frame.groupby("as_of")}
+
+
+def _cohorts(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) -> list[dict[str, Any]]:
+    """The matured cohorts of a version that have a verdict, the newest first."""
+    if not tables.performance.exists:
+        return []
+    rows = tables.performance.read(con).filter(f"model_version = {version}").order("as_of DESC")
+    return [dict(row) for row in rows.to_arrow_table().to_pylist() if row.get("worse") is not None]
+
+
+def _estimate(
+    model: Bound, reference: "Reference | None", scores: "pd.DataFrame", last: Mapping[str, Any] | None
+) -> "Estimate | None":
+    from ml_assets.monitoring.loss.estimate import estimate
+    from ml_assets.monitoring.loss.performance import said_of
+
+    if reference is None:
+        return None
+    target = model.spec.label.target
+    return estimate(target, reference, said_of(target, scores), model.spec.monitoring, last)
+
+
+def _day_row(day: Day, version: int, reference: "Reference | None") -> dict[str, Any]:
+    estimated = day.estimate
+    return {
+        "as_of": day.as_of,
+        "model_version": version,
+        **asdict(day.verdict),
+        "estimated_loss": estimated.loss if estimated else None,
+        "estimated_deviation": estimated.deviation if estimated else None,
+        "reference_loss": reference.loss if reference else None,
+        "estimate_trusted": estimated.trusted if estimated else None,
+        "estimate": " ".join([estimated.reason, *estimated.doubts]) if estimated else None,
+        "losing": day.loss is not None,
+        "diagnosis": day.diagnosis,
+    }
+
+
+def _earlier_verdicts(
+    con: duckdb.DuckDBPyConnection, tables: ModelTables, between: Between, version: int
+) -> list[tuple[date, DayVerdict]]:
+    if not tables.drift_days.exists:
+        return []
+    names = [field.name for field in fields(DayVerdict)]
+    rows = tables.drift_days.read(con, columns=["as_of", "model_version", *names], between=between)
+    found = rows.filter(f"model_version = {version}").order("as_of").to_arrow_table().to_pylist()
+    return [(row["as_of"], DayVerdict(**{name: row[name] for name in names})) for row in found]

@@ -1,0 +1,122 @@
+import dataclasses
+import hashlib
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ml_assets.contracts import Contract, ContractError
+from ml_assets_tests.places import CHECKOUT
+from ml_assets_tests.places import CONTRACTS as FIXTURES
+
+BAD = sorted((FIXTURES / "bad").glob("*.yaml"))
+TRANSACTIONS = CHECKOUT / "ml_assets" / "defs" / "transactions" / "contract.yaml"
+
+
+def test_there_are_bad_contracts() -> None:
+    assert len(BAD) > 150
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_contract_is_refused_at_its_line(path: Path) -> None:
+    """The first line of a fixture says which line is to blame and what the message has to say."""
+    first = path.read_text().splitlines()[0]
+    wanted = re.fullmatch(r"# line (\d+): (.*)", first)
+    assert wanted is not None
+    with pytest.raises(ContractError) as caught:
+        Contract.load(path)
+    assert wanted[2] in str(caught.value)
+    assert caught.value.line == int(wanted[1])
+    assert str(caught.value).startswith(f"{path}:{wanted[1]}:")
+
+
+def test_a_good_contract_says_what_it_is() -> None:
+    path = FIXTURES / "good.yaml"
+    contract = Contract.load(path)
+    assert (contract.name, contract.version, contract.table) == ("Purchases", "1.2.0", "purchases")
+    assert contract.description == "One product in one basket."
+    assert contract.primary_key == ("shop", "basket_id")
+    assert contract.latency == timedelta(days=2)
+    assert contract.source_columns[:2] == ("Basket", "shop")
+    assert "unit_price" not in contract.source_columns
+    assert contract.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert contract.column("unit_price").sources == ("amount", "quantity")
+    assert contract.column("basket_id").required
+    assert not contract.column("note").required
+    with pytest.raises(KeyError):
+        contract.column("nothing")
+
+
+def test_a_contract_cannot_be_changed() -> None:
+    contract = Contract.load(FIXTURES / "good.yaml")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        contract.name = "other"  # type: ignore[misc]
+
+
+def test_raw_schema_is_text_for_csv_and_typed_for_parquet() -> None:
+    contract = Contract.load(FIXTURES / "good.yaml")
+    assert set(contract.raw_schema("text").values()) == {"VARCHAR"}
+    typed = contract.raw_schema("parquet")
+    assert list(typed) == list(contract.source_columns)
+    assert (typed["Basket"], typed["amount"], typed["occurred_at"]) == (
+        "BIGINT",
+        "DECIMAL(10,2)",
+        "TIMESTAMPTZ",
+    )
+
+
+@pytest.mark.parametrize("name", ["good", "every_rule"])
+def test_every_rule_has_a_name_of_its_own(name: str) -> None:
+    contract = Contract.load(FIXTURES / f"{name}.yaml")
+    rules = (*contract.row_rules, *contract.day_rules, *contract.trend_rules, *contract.service_rules)
+    names = [rule.name for rule in rules]
+    assert all(rule.description and rule.dimension for rule in rules)
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+
+
+def test_severities_are_as_written() -> None:
+    contract = Contract.load(FIXTURES / "good.yaml")
+    severities = {rule.name: rule.severity for rule in contract.row_rules}
+    assert severities["note_required"] == "warning"
+    assert severities["amount_minimum"] == "error"
+
+
+def test_a_contract_is_compiled_once() -> None:
+    assert Contract.load(FIXTURES / "good.yaml") is Contract.load(FIXTURES / "good.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: the contract can't be read"):
+        Contract.load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"key: [", b"&a [*a"], ids=["empty", "bytes", "open", "loop"]
+)
+def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ContractError):
+        Contract.load(path)
+
+
+def test_the_transactions_contract_holds_the_promised_columns() -> None:
+    contract = Contract.load(TRANSACTIONS)
+    assert contract.raw_schema("parquet") == {
+        "household_id": "BIGINT",
+        "store_id": "BIGINT",
+        "basket_id": "BIGINT",
+        "product_id": "BIGINT",
+        "quantity": "BIGINT",
+        "amount": "DECIMAL(10,2)",
+        "retail_discount": "DECIMAL(10,2)",
+        "coupon_discount": "DECIMAL(10,2)",
+        "occurred_at": "TIMESTAMPTZ",
+        "department": "VARCHAR",
+        "brand": "VARCHAR",
+        "product_category": "VARCHAR",
+    }
+    assert contract.primary_key == ("basket_id", "product_id")
+    assert contract.latency == timedelta(0)

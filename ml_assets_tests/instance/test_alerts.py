@@ -1,0 +1,160 @@
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from ml_assets.instance.alerts import Alert, alerts_file, send
+
+ALERT = Alert(
+    "lapse: too old", "lapse needs a person", "It is too old.", "look at it", {"model": "lapse", "version": 3}
+)
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The URL of a server on this machine, and what was posted to it."""
+    posted: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            posted.append({"type": self.headers["Content-Type"], "alert": json.loads(body)})
+            self.send_response(500 if self.path == "/broken" else 200)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", posted
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[str]]]:
+    """The port of a mail server on this machine, and what was said to it."""
+    said: list[str] = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rwb") as lines:
+
+            def answer(text: str) -> None:
+                lines.write(f"{text}\r\n".encode())
+                lines.flush()
+
+            answer("220 here")
+            in_data = False
+            for line in lines:
+                text = line.decode().rstrip()
+                said.append(text)
+                if in_data:
+                    in_data = text != "."
+                    if not in_data:
+                        answer("250 taken")
+                elif text.lower() == "data":
+                    in_data = True
+                    answer("354 go on")
+                else:
+                    answer("221 bye" if text.lower() == "quit" else "250 yes")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, args=[listener], daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], said
+        thread.join(timeout=5)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
+    for name in ("ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def told() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in alerts_file().read_text().splitlines()]
+
+
+def test_an_alert_is_a_line_of_the_log_file() -> None:
+    assert send(ALERT) == f"log {alerts_file()}"
+    (line,) = told()
+    assert datetime.fromisoformat(line.pop("at")) <= datetime.now(tz=UTC)
+    assert line == {
+        "key": "lapse: too old",
+        "title": "lapse needs a person",
+        "message": "It is too old.",
+        "model": "lapse",
+        "version": 3,
+        "next": "look at it",
+        "sent": {},
+    }
+
+
+def test_the_same_alert_is_told_once_a_day() -> None:
+    send(ALERT)
+    assert send(ALERT).startswith("told already at ")
+    send(replace(ALERT, key="lapse: broken"))
+    assert [line["key"] for line in told()] == ["lapse: too old", "lapse: broken"]
+    yesterday = (datetime.now(tz=UTC) - timedelta(hours=25)).isoformat()
+    alerts_file().write_text(json.dumps(told()[0] | {"at": yesterday}) + "\n")
+    assert send(ALERT).startswith("log ")
+    assert len(told()) == 2
+
+
+def test_the_webhook_gets_the_alert(
+    webhook: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, posted = webhook
+    monkeypatch.setenv("ML_ASSETS_WEBHOOK", f"{url}/alerts")
+    assert send(ALERT).endswith("; webhook: status 200")
+    send(ALERT)
+    ((sent),) = posted
+    assert sent["type"] == "application/json"
+    assert (sent["alert"]["message"], sent["alert"]["version"]) == ("It is too old.", 3)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("BROKEN", "HTTP Error 500"),
+        ("http://127.0.0.1:9/alerts", "refused"),
+        ("not a url", "ValueError"),
+        ("ftp://nowhere.invalid/x", "URLError"),
+    ],
+)
+def test_an_alert_the_webhook_does_not_take_is_in_the_log_with_the_reason(
+    webhook: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_WEBHOOK", f"{webhook[0]}/broken" if url == "BROKEN" else url)
+    assert said in send(ALERT)
+    (line,) = told()
+    assert line["message"] == "It is too old."
+    assert said in line["sent"]["webhook"]
+
+
+def test_an_email_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as (port, said):
+        monkeypatch.setenv("ML_ASSETS_SMTP", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("ML_ASSETS_ALERT_FROM", "ml_assets@example.org")
+        monkeypatch.setenv("ML_ASSETS_ALERT_TO", "oncall@example.org")
+        assert send(ALERT).endswith("; email: to oncall@example.org")
+    assert "Subject: ml_assets: lapse needs a person" in said
+    assert {"To: oncall@example.org", "message: It is too old.", "next: look at it"} <= set(said)
+
+
+def test_a_mail_server_without_addresses_loses_no_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_SMTP", "smtp://127.0.0.1:9")
+    monkeypatch.delenv("ML_ASSETS_ALERT_FROM", raising=False)
+    send(ALERT)
+    assert "KeyError: 'ML_ASSETS_ALERT_FROM'" in told()[0]["sent"]["email"]

@@ -1,0 +1,42 @@
+"""Materializing from a script: what it tells."""
+
+import dagster as dg
+import pytest
+
+from ml_assets.operations.materialize import Phase, materialize, run_phase
+from ml_assets_tests.house import House
+
+
+def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) -> None:
+    house.land(0, 9)
+    house.registry.prepare()
+    told: list[str] = []
+    done = materialize(
+        house.project, house.defs, house.instance, house.lake, house.registry, cutoffs=2, tell=told.append
+    )
+    assert all(phase.success for phase in done)
+    assert "churn: there is no champion, because no cutoff has mature labels yet" in told[-1]
+    assert "matures once" in told[-1]
+    assert house.registry.champion("churn") is None
+
+
+@pytest.mark.parametrize(
+    ("severity", "success"),
+    [(dg.AssetCheckSeverity.WARN, True), (dg.AssetCheckSeverity.ERROR, False)],
+    ids=["warn", "error"],
+)
+def test_a_check_that_warns_holds_nothing_up(
+    house: House, severity: dg.AssetCheckSeverity, success: bool
+) -> None:
+    @dg.asset
+    def measured() -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    @dg.asset_check(asset=measured, blocking=True)
+    def holds() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, severity=severity, description="not looked at")
+
+    defs = dg.Definitions(assets=[measured], asset_checks=[holds], executor=dg.in_process_executor)
+    done = run_phase(defs, house.instance, Phase("measured", (dg.AssetKey("measured"),), None))
+    assert done.success is success
+    assert done.messages == (f"{severity.value} measured holds: not looked at",)

@@ -1,0 +1,202 @@
+"""A mistake in YAML is told with its file and line, and what would do; by Python and by ``dg check yaml``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+from textwrap import dedent
+
+import pytest
+
+from ml_assets.definitions import build
+from ml_assets_tests.house import MINI_FOLDER, scratch_defs
+
+SOURCE, GROUP, MODEL = "visits/defs.yaml", "visitor_features/defs.yaml", "churn/defs.yaml"
+MISTAKES: dict[str, tuple[str, str, str, str]] = {
+    "a misspelt key": (SOURCE, "  start:", "  statr: 1\n  start:", "statr"),
+    "a misspelt key inside": (MODEL, "within: 7d", "wihtin: 7d", "wihtin"),
+    "a word for a number": (MODEL, "rounds: 60", "rounds: sixty", "valid integer"),
+    "a word for a day": (
+        SOURCE,
+        "start: 2024-01-01",
+        "start: tomorrow",
+        "Invalid isoformat string: 'tomorrow'",
+    ),
+    "a number for a window": (
+        GROUP,
+        "[7d, 14d]",
+        "[7, 14d]",
+        "a window is a number of days such as 28d, not 7",
+    ),
+    "a window of a later feature": (
+        *(GROUP, "sum: amount, windows: [14d]", "sum: amount, windows: [two weeks]"),
+        "a window is a number of days such as 7d, 28d or 56d, not 'two weeks'",
+    ),
+    "an unknown column of a feature": (GROUP, "mean: amount", "mean: amuont", "did you mean amount?"),
+    "an unknown column in a filter": (
+        *(GROUP, "sum: amount,", "sum: amount, where: chanel = 'web',"),
+        "feature spend: no column chanel; did you mean channel?",
+    ),
+    "a filter that is no SQL": (
+        GROUP,
+        "sum: amount,",
+        "sum: amount, where: channel = = 'web',",
+        "feature spend: ",
+    ),
+    "two aggregations": (
+        GROUP,
+        "sum: amount,",
+        "sum: amount, max: amount,",
+        "feature spend: give exactly one of",
+    ),
+    "features in a circle": (
+        GROUP,
+        "sum: amount, windows: [14d]",
+        'sql: "mean_spend * 2"}\n    - {name: mean_spend, sql: "spend / 2"',
+        "features spend, mean_spend need each other in a circle",
+    ),
+    "a source of a feature that the group doesn't list": (
+        *(GROUP, "sum: amount,", "sum: amount, source: visist,"),
+        "feature spend: no source visist; did you mean visits?",
+    ),
+    "an unknown source": (GROUP, "source: visits", "source: visit", "did you mean visits?"),
+    "an unknown feature group": (
+        MODEL,
+        "features: visitor_features",
+        "features: visitors",
+        "visitor_features",
+    ),
+    "an unknown entity": (GROUP, "entity: visitor_id", "entity: visitor", "did you mean visitor_id?"),
+    "an unknown feature in the population": (
+        *(MODEL, "population: visits_14d", "population: visitz_14d"),
+        "model churn, population: no column visitz_14d; did you mean visits_14d?",
+    ),
+    "an unknown column in the label": (MODEL, '"amount >= 0"', '"amuont >= 0"', "did you mean amount?"),
+    "an unknown slice": (MODEL, "slices: [channel]", "slices: [chanel]", "did you mean channel?"),
+    "an unknown group to be treated alike": (
+        *(MODEL, "slices: [channel]", "groups: [chanel]"),
+        "model churn, groups: no column chanel; did you mean channel?",
+    ),
+    "an unknown column in the weight": (
+        *(MODEL, "    history:", "    weight: visitz_7d + 1\n    history:"),
+        "model churn, train.weight: no column visitz_7d; did you mean visits_7d?",
+    ),
+    "a monotone text": (
+        *(MODEL, "    history:", "    monotone: {channel: increasing}\n    history:"),
+        "model churn, train.monotone: channel is a VARCHAR; a number is needed",
+    ),
+    "an unknown estimator": (
+        *(MODEL, "    history:", "    estimator: xgbost\n    history:"),
+        "no estimator xgbost; did you mean xgboost?",
+    ),
+    "a metric of another target": (
+        *(MODEL, "    draws: 200", "    metric: r2\n    draws: 200"),
+        "model churn: gates.metric: a binary target is compared by auc or average_precision, not r2",
+    ),
+    "two labels at once": (MODEL, "within: 7d", 'count: "true", within: 7d', "found absent and count"),
+    "a baseline of text": (MODEL, "baseline: mean_amount", "baseline: channel", "a number is needed"),
+}
+PROJECT = """
+    [project]
+    name = "{name}"
+    version = "0"
+    [tool.dg]
+    directory_type = "project"
+    [tool.dg.project]
+    root_module = "{name}"
+    defs_module = "{name}.defs"
+    code_location_target_module = "ml_assets.definitions"
+    registry_modules = ["ml_assets.components"]
+"""
+
+
+def said_by(error: BaseException | None) -> str:
+    """The messages of an error and of what caused it."""
+    parts = []
+    while error is not None:
+        parts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(parts)
+
+
+@pytest.fixture
+def landing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("landing")
+def test_a_copy_without_a_mistake_loads(tmp_path: Path) -> None:
+    defs = build(scratch_defs(tmp_path / "good_copy"))
+    assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 18
+
+
+@pytest.mark.usefixtures("landing")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_its_file_and_line(tmp_path: Path, mistake: str) -> None:
+    file, old, new, said = MISTAKES[mistake]
+    folder = tmp_path / f"bad_{list(MISTAKES).index(mistake)}"
+    module = scratch_defs(folder, {file: (old, new)})
+    lines = (folder / file).read_text().splitlines()
+    marker = new.splitlines()[0].strip()
+    line = next(n for n, text in enumerate(lines, start=1) if marker in text)
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - Dagster wraps in errors of several types
+        build(module)
+    text = said_by(raised.value)
+    assert f"{folder / file}:{line}" in text
+    assert said in text
+
+
+@pytest.mark.usefixtures("landing")
+def test_a_mistake_in_the_contract_is_told_with_line_and_column(tmp_path: Path) -> None:
+    edit = {"visits/contract.yaml": ("logicalType: string", "logicalType: text")}
+    module = scratch_defs(tmp_path / "bad_contract", edit)
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - Dagster wraps in errors of several types
+        build(module)
+    text = said_by(raised.value)
+    assert (
+        f"{tmp_path / 'bad_contract' / 'visits' / 'contract.yaml'}:30:9: 'logicalType': found 'text'" in text
+    )
+
+
+def check_yaml(
+    folder: Path, name: str, edits: dict[str, tuple[str, str]]
+) -> "subprocess.CompletedProcess[str]":
+    """Run ``dg check yaml`` on a project of its own that declares the mini use case."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").touch()
+    (folder / "pyproject.toml").write_text(dedent(PROJECT.format(name=name)))
+    copytree(MINI_FOLDER, folder / name / "defs")
+    for file, (old, new) in edits.items():
+        path = folder / name / "defs" / file
+        path.write_text(path.read_text().replace(old, new))
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "dg"), "check", "yaml"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "ML_ASSETS_MINI_LANDING": "/tmp", "COLUMNS": "250"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_dg_accepts_a_good_project(tmp_path: Path) -> None:
+    done = check_yaml(tmp_path / "good", "good_project", {})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dg_points_at_the_line_of_each_mistake(tmp_path: Path) -> None:
+    edits = {GROUP: ("  entity:", "  entitee:"), MODEL: ("    history:", "    histroy:")}
+    done = check_yaml(tmp_path / "bad", "bad_project", edits)
+    assert done.returncode == 1
+    defs = tmp_path / "bad" / "bad_project" / "defs"
+    said = done.stdout + done.stderr
+    for file, (_, new) in edits.items():
+        lines = (defs / file).read_text().splitlines()
+        line = next(n for n, text in enumerate(lines, start=1) if new in text)
+        assert f"{defs / file}:{line} - " in said
+    assert "'entitee' was unexpected" in said
+    assert "'entity' is a required property" in said
+    assert "histroy" in said
