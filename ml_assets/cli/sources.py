@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ml_assets.instance.refusal import Refusal
 
 if TYPE_CHECKING:
-    from ml_assets.lake import Between, Lake
+    from ml_assets.lake import Between, Lake, as_ranges, days
     from ml_assets.project.project import Project
     from ml_assets.project.source import Source
 
@@ -124,7 +124,6 @@ def show_command(options: argparse.Namespace) -> int:
 def replay_command(options: argparse.Namespace) -> int:
     """Build the days with refused rows or files, or withheld, again under the contract as it is now."""
     from ml_assets.cli.app import instance
-    from ml_assets.components.shared.partitions import as_ranges, days
     from ml_assets.definitions import defs
     from ml_assets.operations.materialize import Phase, run_phase
 

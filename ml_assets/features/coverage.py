@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from ml_assets.features.errors import FeatureError
-from ml_assets.lake import Table
+from ml_assets.lake import Table, days
 
 DAY = timedelta(days=1)
 
@@ -16,14 +16,14 @@ def days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
     for commit in table.history():
         if commit.between and (limit is None or commit.version <= limit):
             first, last = commit.between
-            written |= {first + n * DAY for n in range((last - first).days + 1)} - commit.left
+            written |= set(days(first, last)) - commit.left
     return written
 
 
 def check_covered(table: Table, covered: set[date], through: date) -> None:
     """Refuse where a day from the table's first to ``through`` was never written."""
     first = min(covered, default=through)
-    missing = [day for n in range((through - first).days + 1) if (day := first + n * DAY) not in covered]
+    missing = [day for day in days(first, through) if day not in covered]
     if missing:
         raise FeatureError(
             f"moments up to {through + DAY} are asked for, but {table.name} lacks {len(missing)} days, the first "

@@ -12,18 +12,17 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from ml_assets.lake.days import Between, days
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Between = tuple[date, date]
-"""A closed range of partitions: first and last day."""
 
 CONFIGURATION = {
     "delta.logRetentionDuration": "interval 3650 days",
@@ -200,7 +199,7 @@ class Table:
             predicate += f" AND {lead} NOT IN ({', '.join(repr(day.isoformat()) for day in leaving)})"
         if also:
             predicate += f" AND {also}"
-        commit = {**metadata, **_span(set(_days(between)) - set(leaving), between)}
+        commit = {**metadata, **_span(set(days(*between)) - set(leaving), between)}
         return self._write(rows, commit, mode="overwrite", predicate=predicate)
 
     def update(
@@ -223,7 +222,7 @@ class Table:
         others = rows.filter(f'"{self.partition_by[0]}" NOT IN ({listed})') if same else rows
         seen = {"compared": str(-1 if compared is None else compared)}
         self.replace(others, between=between, leaving=same, metadata={**metadata, **seen})
-        return set(_days(between)) - same
+        return set(days(*between)) - same
 
     def unchanged(
         self, con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, between: Between
@@ -245,7 +244,7 @@ class Table:
             found = _digests(stored, rows.columns, self.partition_by[0])
         except (Damaged, duckdb.Error):
             return set()
-        same = {day for day in _days(between) if wanted.get(day) == found.get(day)}
+        same = {day for day in days(*between) if wanted.get(day) == found.get(day)}
         empty = same - set(found)
         if empty:
             known = [commit.between for commit in self.history() if commit.between]
@@ -439,15 +438,10 @@ def _cause(error: Exception) -> str | None:
     return f"{os.strerror(number)}; see to the disk"
 
 
-def _days(between: Between) -> list[date]:
-    first, last = between
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
 def _span(about: Collection[date], between: Between | None = None) -> dict[str, str]:
     """What a commit says of the partitions it is about: the first, the last, and those in between left alone."""
     first, last = between or (min(about), max(about))
-    left = sorted(set(_days((first, last))) - set(about))
+    left = sorted(set(days(first, last)) - set(about))
     return {
         "first": first.isoformat(),
         "last": last.isoformat(),

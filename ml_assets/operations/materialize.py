@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from ml_assets.components.model.component import Bound
 from ml_assets.components.model.sensors import WEEK, stale_labels, stale_performance
-from ml_assets.components.shared.partitions import as_ranges, range_tags
+from ml_assets.components.shared.partitions import range_tags
 from ml_assets.components.shared.requests import days_to_score
 from ml_assets.components.source.sensors import (
     BRIDGED,
@@ -21,7 +21,7 @@ from ml_assets.components.source.sensors import (
     touched_by,
     unread_days,
 )
-from ml_assets.lake import Between, Commit, Lake, connect
+from ml_assets.lake import Between, Commit, Lake, as_ranges, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
 from ml_assets.project.project import Project

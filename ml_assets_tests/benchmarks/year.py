@@ -22,8 +22,8 @@ RUN = """
 import warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 from ml_assets.definitions import defs
-from ml_assets.components.materialize import QUIET
-from ml_assets.components.partitions import range_tags
+from ml_assets.operations.materialize import QUIET
+from ml_assets.components.shared.partitions import range_tags
 from datetime import date
 keys = [dg.AssetKey(k.split("/")) for k in
         ("transactions/raw", "transactions/events", "transactions/quarantine",
@@ -42,8 +42,8 @@ EMPTY = """
 import warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 import ml_assets.definitions
-from ml_assets.components.materialize import QUIET
-from ml_assets.components.partitions import AS_ONE_RUN, daily, range_tags
+from ml_assets.operations.materialize import QUIET
+from ml_assets.components.shared.partitions import AS_ONE_RUN, daily, range_tags
 from datetime import date
 days = daily(date(2017, 1, 1), date(2018, 1, 1))
 assets = [dg.asset(lambda: dg.MaterializeResult(), name=f"empty_{n}", partitions_def=days,

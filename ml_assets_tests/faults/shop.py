@@ -18,7 +18,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from ml_assets.components.features.component import Group
-from ml_assets.components.shared.partitions import as_ranges, daily
+from ml_assets.components.shared.partitions import daily
 from ml_assets.components.source.sensors import (
     BRIDGED,
     Edge,
@@ -30,7 +30,7 @@ from ml_assets.components.source.sensors import (
 from ml_assets.contracts import Contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Table, connect
+from ml_assets.lake import Between, Lake, Table, as_ranges, connect
 from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, seen_files

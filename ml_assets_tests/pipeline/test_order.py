@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_assets.components.shared.partitions import as_ranges, daily
+from ml_assets.components.shared.partitions import daily
 from ml_assets.components.shared.requests import stale_days
 from ml_assets.components.source.sensors import new_files, touched_by, unread_days
 from ml_assets.contracts import Contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Lake, Table, connect, content_hash
+from ml_assets.lake import Lake, Table, as_ranges, connect, content_hash
 from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, rows_in_force, seen_files

@@ -19,14 +19,14 @@ from ml_assets.components.shared.metadata import (
     markdown_table,
     stored,
 )
-from ml_assets.components.shared.partitions import AS_ONE_RUN, as_ranges, between, daily, days, window
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, daily, window
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.shared.results import finish
 from ml_assets.components.source.component import EventSource
 from ml_assets.components.source.sensors import Edge, refresh_sensor
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.catalogue import COLUMNS
-from ml_assets.lake import Between, Lake, Table, records
+from ml_assets.lake import Between, Lake, Table, as_ranges, days, records
 from ml_assets.project.declared import declared_with, located, referred
 from ml_assets.project.source import Source
 

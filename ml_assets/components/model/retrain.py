@@ -11,11 +11,10 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.model.component import Bound
 from ml_assets.components.model.sensors import RUNNING, TAG, WEEK, stale_labels
 from ml_assets.components.shared.metadata import markdown_table
-from ml_assets.components.shared.partitions import as_ranges
 from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Lake, Table, as_ranges
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.actions import ActionLog
 from ml_assets.monitoring.act.decide import STANDS, Action, Attempt, Champion, Outcome, Situation, decide

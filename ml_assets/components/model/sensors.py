@@ -6,10 +6,9 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model.component import Bound
-from ml_assets.components.shared.partitions import as_ranges
 from ml_assets.components.shared.requests import answer, ask, days_to_score, request_key, stale_days
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.lake import Lake
+from ml_assets.lake import Lake, as_ranges
 from ml_assets.landing.raw import landed_through
 from ml_assets.registry.promotion_log import read_log
 

@@ -13,10 +13,10 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.metadata import made_by, markdown_table, picture, stored
-from ml_assets.components.shared.partitions import AS_ONE_RUN, as_ranges, between, window
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, window
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource, connection
 from ml_assets.components.shared.results import finish
-from ml_assets.lake import Table
+from ml_assets.lake import Table, as_ranges
 from ml_assets.landing.raw import landed_through
 
 if TYPE_CHECKING:

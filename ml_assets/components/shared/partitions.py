@@ -1,7 +1,6 @@
 """Partitions: days and cutoffs, how they map onto each other, and which of them a run is about."""
 
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -59,18 +58,3 @@ def between_of_run(tags: Any) -> Between | None:
 def range_tags(first: date, last: date) -> dict[str, str]:
     """The run tags that ask for a range of partitions in one run."""
     return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
-
-
-def days(first: date, last: date) -> list[date]:
-    """Every day from first to last, both included."""
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def as_ranges(wanted: set[date], step: timedelta = timedelta(days=1)) -> list[Between]:
-    """Days grouped into as few closed ranges of neighbours as possible, oldest first."""
-    if not wanted:
-        return []
-    ordered = sorted(wanted)
-    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), start=1) if b - a > step]
-    starts, ends = [0, *breaks], [*breaks, len(ordered)]
-    return [(ordered[i], ordered[j - 1]) for i, j in zip(starts, ends, strict=True)]

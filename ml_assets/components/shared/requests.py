@@ -12,8 +12,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from ml_assets.components.shared.partitions import days, range_tags
-from ml_assets.lake import Between, Commit, Table
+from ml_assets.components.shared.partitions import range_tags
+from ml_assets.lake import Between, Commit, Table, days
 
 REQUEST = "ml_assets/request"
 ATTEMPTS = 3

@@ -7,10 +7,10 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.shared.partitions import between_of_run, days
+from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.contracts import Rule, RuleResult
-from ml_assets.lake import Between, Lake
+from ml_assets.lake import Between, Lake, days
 from ml_assets.landing.raw import seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
 from ml_assets.project.source import Source

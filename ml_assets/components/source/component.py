@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 
 from ml_assets.components.shared.fields import Day, spec
 from ml_assets.components.shared.metadata import column_schema, made_by, stored
-from ml_assets.components.shared.partitions import AS_ONE_RUN, between, daily, days, window
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, daily, window
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.source.checks import contract_checks, landing_checks
 from ml_assets.components.source.sensors import landing_sensor
 from ml_assets.contracts import Column, Contract
 from ml_assets.contracts.enforce.pseudonym import PseudonymError, fingerprint, key_from_environment
 from ml_assets.instance.home import STAGED, root
-from ml_assets.lake import Between
+from ml_assets.lake import Between, days
 from ml_assets.landing import Landing, LandingFolder, NoLandingFiles
 from ml_assets.landing.events import Written, write_events
 from ml_assets.landing.places.database import LandingQuery

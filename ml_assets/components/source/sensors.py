@@ -15,11 +15,10 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.shared.partitions import as_ranges, days
 from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key, stale_days
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.contracts import Contract
-from ml_assets.lake import Between, Lake, Table, connect
+from ml_assets.lake import Between, Lake, Table, as_ranges, connect, days
 from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
 from ml_assets.landing.withholding import breaches, waiting

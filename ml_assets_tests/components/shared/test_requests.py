@@ -1,4 +1,3 @@
-import itertools
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.components.shared.partitions import as_ranges, daily, days
+from ml_assets.components.shared.partitions import daily
 from ml_assets.components.shared.requests import REQUEST, answer, ask, request_key, stale_days
 from ml_assets.lake import Commit
 from ml_assets_tests.house import between_of
@@ -86,22 +85,6 @@ def test_one_changed_day_makes_stale_what_reads_it() -> None:
 
 def test_without_upstream_nothing_is_stale() -> None:
     assert stale_days([], [], "up", (0, 0), daily(START, None)) == set()
-
-
-@given(st.sets(st.integers(0, 60)), st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
-def test_ranges_cover_the_days_and_bridge_only_short_gaps(numbers: set[int], step: int) -> None:
-    wanted = {START + timedelta(days=n) for n in numbers}
-    ranges = as_ranges(wanted, timedelta(days=step))
-    covered = [day for between in ranges for day in days(*between)]
-    assert wanted <= set(covered)
-    assert len(covered) == len(set(covered))
-    assert all(first in wanted and last in wanted for first, last in ranges)
-    for (_, last), (first, _) in itertools.pairwise(ranges):
-        assert first - last > timedelta(days=step)
-    for first, last in ranges:
-        inside = sorted(day for day in wanted if first <= day <= last)
-        assert all(b - a <= timedelta(days=step) for a, b in itertools.pairwise(inside))
 
 
 def test_a_key_follows_from_the_facts_alone() -> None:
