@@ -1,17 +1,21 @@
-"""Data contracts: what a source promises, as Open Data Contract Standard YAML, enforced in DuckDB."""
+"""Data contracts: what a source promises, as Open Data Contract Standard YAML, enforced in DuckDB.
 
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.errors import ContractError
-from ml_assets.contracts.model import (
+``compile`` makes a Contract of a file, ``enforce`` holds rows and days against it, ``compare`` says what changes
+from one file to another.
+"""
+
+from ml_assets.contracts.contract import (
     Closed,
     Column,
+    Contract,
     DayRule,
+    Limit,
     RowRule,
     Rule,
-    RuleResult,
     ServiceRule,
     TrendRule,
 )
+from ml_assets.contracts.errors import ContractError
 
 __all__ = [
     "Closed",
@@ -19,9 +23,9 @@ __all__ = [
     "Contract",
     "ContractError",
     "DayRule",
+    "Limit",
     "RowRule",
     "Rule",
-    "RuleResult",
     "ServiceRule",
     "TrendRule",
 ]

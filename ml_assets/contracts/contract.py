@@ -1,28 +1,230 @@
-"""A contract: loaded from YAML once, then held against rows in DuckDB."""
+"""A contract as a value: its columns, its rules, and what it promises of the delivery."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
-import duckdb
-
-from ml_assets.contracts.model import Closed, Column, DayRule, RowRule, RuleResult, ServiceRule, TrendRule
+Severity = Literal["error", "warning"]
+Bound = int | float | tuple[float, float]
 
 ROW_IDENTITY = {"landing_date": "DATE", "file": "VARCHAR", "content_hash": "VARCHAR", "row_number": "BIGINT"}
 SEEN_AT = {"seen_at": "TIMESTAMPTZ"}
+OPERATORS = {
+    "mustBe": "exactly",
+    "mustNotBe": "not",
+    "mustBeGreaterThan": "more than",
+    "mustBeGreaterOrEqualTo": "at least",
+    "mustBeLessThan": "less than",
+    "mustBeLessOrEqualTo": "at most",
+    "mustBeBetween": "between",
+    "mustNotBeBetween": "not between",
+}
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "mustBe": operator.eq,
+    "mustNotBe": operator.ne,
+    "mustBeGreaterThan": operator.gt,
+    "mustBeGreaterOrEqualTo": operator.ge,
+    "mustBeLessThan": operator.lt,
+    "mustBeLessOrEqualTo": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A typed column of the events.
+
+    ``sources`` are the landing columns it reads. ``expression`` is DuckDB SQL over them that gives the
+    value as ``sql_type``, and NULL where there is none or it can't be read; it takes landing columns of any
+    type, text included. A ``personal`` column is read and judged as ``sql_type`` and kept as ``stored_type``:
+    text, the keyed hash of its value. ``logic`` is the contract's ``transformLogic``. ``timezone`` is where naive
+    wall-clock times belong, ``time_format`` the contract's ``format``; ``offset_required`` refuses times
+    without an offset.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    sql_type: str
+    logical_type: str
+    description: str
+    required: bool
+    primary_key: bool
+    unique: bool
+    expression: str
+    logic: str | None = None
+    timezone: str = "UTC"
+    time_format: str | None = None
+    offset_required: bool = False
+    personal: bool = False
+
+    @property
+    def stored_type(self) -> str:
+        """The DuckDB type of the column in ``events``."""
+        return "VARCHAR" if self.personal else self.sql_type
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule every row keeps.
+
+    ``violation`` is a DuckDB boolean over the typed columns, never NULL; ``reason`` is a DuckDB text
+    expression that says what is wrong with a row, and doesn't quote the value of a personal column. A rule of
+    ``kind`` ``type``, ``window`` or ``clock`` can only be judged where the landing row is at hand: its
+    ``violation`` is FALSE and its breaches are in the quarantine. A rule of kind ``unique`` says that no two
+    rows of a day agree on ``keys``; its ``violation`` is a window expression, true for every repeat.
+    """
+
+    name: str
+    column: str | None
+    description: str
+    dimension: str
+    severity: Severity
+    violation: str
+    reason: str
+    kind: Literal["value", "required", "type", "window", "clock", "unique"] = "value"
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a count, a share or a query's number has to be: ``operator`` is one of the standard's ``mustBe...``.
+
+    ``bound`` is one number, or the smaller and the larger one of a pair.
+    """
+
+    operator: str
+    bound: Bound
+
+    def __str__(self) -> str:
+        """``at most 5``."""
+        shown = " and ".join(map(str, self.bound)) if isinstance(self.bound, tuple) else str(self.bound)
+        return f"{OPERATORS[self.operator]} {shown}"
+
+    def keeps(self, seen: float) -> bool:
+        """Whether a number keeps it."""
+        if isinstance(self.bound, tuple):
+            inside = self.bound[0] <= seen <= self.bound[1]
+            return inside if self.operator == "mustBeBetween" else not inside
+        return _COMPARE[self.operator](seen, self.bound)
+
+    def allows_none(self, unit: str) -> bool:
+        """Whether only a count of 0 keeps it."""
+        if isinstance(self.bound, tuple):
+            return False
+        if self.operator == "mustBeLessThan":
+            return unit == "rows" and 0 < self.bound <= 1
+        return self.operator in ("mustBe", "mustBeLessOrEqualTo") and self.bound == 0
+
+
+@dataclass(frozen=True)
+class DayRule:
+    """A rule judged once per day: what ``kind`` counts keeps ``limit``, in ``unit``.
+
+    - ``rows``: the events of a day.
+    - ``refused``: a day's landed rows that are refused, as rows or as percent (0 to 100) of the landed.
+    - ``violations``: the events of a day for which ``violation`` (a DuckDB boolean over the stored columns,
+      never NULL) holds, as rows or as percent of the day's events.
+    - ``duplicates``: the events of a day that repeat another one of the day in ``keys``, likewise.
+    - ``reference``: the events of a day whose ``keys`` are all there but not found as ``to_keys`` in the
+      events of the source ``to``, likewise. If none is allowed, such rows are refused, once that source has
+      events; until then the day waits for it.
+    - ``sql``: the single number ``query`` gives where ``{table}`` is the events of the day.
+    """
+
+    name: str
+    kind: Literal["rows", "refused", "violations", "duplicates", "reference", "sql"]
+    limit: Limit
+    unit: Literal["rows", "percent"]
+    severity: Severity
+    description: str
+    dimension: str
+    column: str | None = None
+    violation: str = "FALSE"
+    keys: tuple[str, ...] = ()
+    to: str = ""
+    to_keys: tuple[str, ...] = ()
+    query: str = ""
+
+    @property
+    def refuses_rows(self) -> bool:
+        """Whether it refuses the rows that break it: a reference of severity error that none may break."""
+        none = self.limit in (Limit("mustBe", 0), Limit("mustBeLessOrEqualTo", 0))
+        return self.kind == "reference" and self.severity == "error" and none
+
+
+@dataclass(frozen=True)
+class TrendRule:
+    """A rule that compares a day with the days before it.
+
+    - ``volume``: the day's events as a multiple of the median of the same weekday in the last ``weeks``
+      weeks lie between ``low`` and ``high``.
+    - ``nulls``: the share of empty values of ``column`` exceeds that of the last ``weeks`` weeks by at most
+      ``high`` (a share from 0 to 1).
+    - ``categories``: of ``column``, no value unseen in the last ``weeks`` weeks has more than the share
+      ``high`` of the day's events, and no value that had more than ``high`` then, and was there on most
+      days, is gone.
+    - ``repeats``: no event of the day agrees in ``keys`` with one of another day of the last ``weeks`` weeks.
+
+    A day with fewer than half of those weeks on record is not judged; closed days are neither judged nor
+    looked at.
+    """
+
+    name: str
+    kind: Literal["volume", "nulls", "categories", "repeats"]
+    column: str | None
+    keys: tuple[str, ...]
+    weeks: int
+    low: float
+    high: float
+    severity: Severity
+    description: str
+    dimension: str
+
+
+@dataclass(frozen=True)
+class ServiceRule:
+    """A promise of ``slaProperties`` about the landing files.
+
+    - ``freshness``: the newest landed day is at most ``limit`` old.
+    - ``frequency``: from the first to the last landed day there is a file at least every ``limit``, closed
+      days apart.
+    """
+
+    name: str
+    kind: Literal["freshness", "frequency"]
+    limit: timedelta
+    severity: Severity
+    description: str
+    dimension: str = "timeliness"
+
+
+Rule = RowRule | DayRule | TrendRule | ServiceRule
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The days on which nothing is expected: weekdays (0 is Monday) and dates of any or of one year."""
+
+    weekdays: frozenset[int] = frozenset()
+    yearly: frozenset[tuple[int, int]] = frozenset()
+    """(month, day)"""
+    dates: frozenset[date] = frozenset()
+
+    def __contains__(self, day: date) -> bool:
+        return day.weekday() in self.weekdays or (day.month, day.day) in self.yearly or day in self.dates
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a source promises, as written in an Open Data Contract Standard v3.2.0 file.
+    """What a source promises, as ``compile`` reads it from an Open Data Contract Standard v3.2.0 file.
 
     ``columns`` are the typed columns in the order of the file, ``source_columns`` what a landing file must
     have, ``source_types`` their types in a Parquet file. ``latency`` is the declared delivery delay,
     ``retention`` how long days are kept (None: for ever), ``closed`` the days on which nothing is expected,
     ``sha256`` the digest of the file. Everything the file promises is enforced; what can't be enforced is
-    refused by ``load``.
+    refused when it is compiled.
     """
 
     path: Path
@@ -58,17 +260,6 @@ class Contract:
         """How far before a day its trend rules look."""
         return timedelta(weeks=max((rule.weeks for rule in self.trend_rules), default=0))
 
-    @classmethod
-    def load(cls, path: Path) -> "Contract":
-        """Read and check a contract file.
-
-        Raises ContractError, naming file, line and column, for anything that isn't in the standard, that
-        contradicts itself, or that promises what isn't enforced.
-        """
-        from ml_assets.contracts.compile.load import load
-
-        return load(Path(path))
-
     def column(self, name: str) -> Column:
         """The column of this name; KeyError if there is none."""
         for column in self.columns:
@@ -85,83 +276,3 @@ class Contract:
         if format == "text":
             return dict.fromkeys(self.source_columns, "VARCHAR")
         return dict(zip(self.source_columns, self.source_types, strict=True))
-
-    def classify(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        rows: duckdb.DuckDBPyRelation,
-        *,
-        late_days: int = 0,
-        key: bytes | None = None,
-        references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        """Type raw rows and say of each why it is refused, in one pass; lazy, ``con`` must stay open.
-
-        ``rows`` has the landing columns (text or typed), ``landing_date`` DATE, ``file`` VARCHAR,
-        ``content_hash`` VARCHAR, ``row_number`` BIGINT and ``seen_at`` TIMESTAMPTZ, when the file was first
-        seen. The result has the columns as they are stored and
-
-        - ``available_at`` TIMESTAMPTZ: the declared time (the column of that name, else ``occurred_at`` plus
-          the latency); where that is over before the landing date, as of a late row, the end of the landing
-          date in UTC, because all that is known is that its file came on that day;
-        - ``event_date`` DATE: the UTC date of ``occurred_at``; of a row refused because that can't be read or
-          is no day the file may hold, the landing date;
-        - ``landing_date``, ``file``, ``content_hash``, ``row_number``;
-        - ``original`` VARCHAR: the landing row as JSON for a refused row, NULL for an accepted one;
-        - ``reasons`` VARCHAR[]: ``<rule name>: <text>``, one for every reason to refuse the row; empty if it
-          is accepted.
-
-        Personal values are replaced by their HMAC-SHA256 under ``key``, as hex, in the columns, in
-        ``original`` and in ``reasons``. Of rows of one ``event_date`` that repeat each other the first (by
-        landing_date, file, row_number) is kept, looking at the given rows only; a refused row makes no other
-        row a repeat. ``references`` are the events of sources that the contract refers to: rows that refer to
-        nothing there are refused. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
-        ContractError if a column of ``rows`` is missing, or if there are personal columns and no key.
-        """
-        from ml_assets.contracts.enforce.classify import classify
-
-        return classify(self, con, rows, late_days, key, references or {})
-
-    def validate(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        events: duckdb.DuckDBPyRelation,
-        quarantine: duckdb.DuckDBPyRelation,
-        days: Sequence[date],
-        references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
-    ) -> list[RuleResult]:
-        """Hold events against every row rule and day rule.
-
-        One aggregate pass serves every rule that counts rows by a condition. Beside it every set of columns that
-        are unique together, and every reference, reads its columns once more; an ``sql`` rule reads its columns
-        once and runs its query for each day.
-
-        ``events`` has the stored columns and ``event_date``; ``quarantine`` has ``event_date`` and
-        ``reasons``; both may be empty. Row rules look at all events given. Day rules are judged for each of
-        ``days``, so that a day without rows counts as 0. ``references`` are the events of the sources the
-        contract refers to; a source left out has none. A failing rule of severity ``warning`` has ``passed``
-        False too. Raises ContractError if a column is missing.
-        """
-        from ml_assets.contracts.enforce.validate import validate
-
-        return validate(self, con, events, quarantine, days, references or {})
-
-    def compare(
-        self, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, days: Sequence[date]
-    ) -> list[RuleResult]:
-        """Hold days against the days before them: every trend rule.
-
-        ``events`` has the stored columns and ``event_date``, of ``days`` and of ``look_back`` before them.
-        """
-        from ml_assets.contracts.enforce.trends import compare
-
-        return compare(self, con, events, days)
-
-    def serve(self, landed: Sequence[date], today: date, end: date | None = None) -> list[RuleResult]:
-        """Hold the days that have landed against every service rule, as of ``today`` (UTC).
-
-        ``end`` is the last day of a stream that has ended: it is as fresh as it will ever be.
-        """
-        from ml_assets.contracts.enforce.service import serve
-
-        return serve(self, landed, today, end)

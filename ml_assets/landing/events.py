@@ -10,7 +10,10 @@ from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.contracts import Contract, DayRule, Rule, RuleResult
+from ml_assets.contracts import Contract, DayRule, Rule
+from ml_assets.contracts.enforce.classify import classify
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between
 from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
@@ -53,7 +56,7 @@ def write_events(
     first, last = between
     rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
     con.execute("DROP TABLE IF EXISTS classified")
-    contract.classify(con, rows, late_days=late_days, key=key, references=references).filter(
+    classify(contract, con, rows, late_days=late_days, key=key, references=references).filter(
         f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
     ).create("classified")
     columns = ", ".join(f'"{column.name}"' for column in contract.columns if column.name != "available_at")
@@ -67,7 +70,7 @@ def write_events(
     )
     seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
     landed = [day for day, file in seen.items() if file.accepted]
-    results = contract.validate(con, kept, refused, landed, references)
+    results = validate(contract, con, kept, refused, landed, references)
     broken = sorted(
         (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
     )

@@ -58,12 +58,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from ml_assets.contracts import Contract
 from ml_assets.lake import connect
-contract = Contract.load(Path(sys.argv[2]))
+contract = load_contract(Path(sys.argv[2]))
 with connect() as con:
     events = con.read_parquet(sys.argv[1])
     none = con.sql("SELECT DATE '2024-01-01' AS event_date, []::VARCHAR[] AS reasons LIMIT 0")
     days = [date(2024, 1, 1) + timedelta(days=n) for n in range(30)]
-    results = contract.validate(con, events, none, days)
+    results = validate(contract, con, events, none, days)
 assert results and all(result.passed for result in results), [r.message for r in results if not r.passed]
 """
 PANDERA = """

@@ -74,6 +74,7 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
     """The project's SQL as text, in order, with the tables it ends in."""
     import duckdb
 
+    from ml_assets.contracts.enforce.classify import classify
     from ml_assets.features.queries.snapshots import snapshot_query
     from ml_assets.features.queries.tiles import tiles_query
     from ml_assets.project.project import Project
@@ -90,7 +91,7 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
             f"FROM read_parquet('{landing}/*.parquet', filename = true, file_row_number = true)"
         )
         con.execute(f"CREATE TABLE raw AS {raw} LIMIT 0")
-        classified = source.contract.classify(con, con.table("raw"), late_days=0).sql_query()
+        classified = classify(source.contract, con, con.table("raw"), late_days=0).sql_query()
         classified = re.sub(r'"__duckdb_source_\w+"', "raw", classified)
     names = ", ".join(f'"{c.name}"' for c in source.contract.columns)
     between = f"BETWEEN DATE '{FIRST}' AND DATE '{LAST}'"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from ml_assets.cli.app import main
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets_tests import visits
 from ml_assets_tests.house import MINI, MINI_FOLDER
 
@@ -130,12 +131,11 @@ def test_an_unknown_source_is_named(run: Run) -> None:
 
 
 def test_infer_prints_a_contract_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ml_assets.contracts import Contract
 
     path = visits.write(tmp_path / "visits" / "2024-01-01.parquet", visits.visits_of(visits.day(0)))
     assert main(["contract", "infer", str(path)]) == 0
     (tmp_path / "contract.yaml").write_text(capsys.readouterr().out)
-    contract = Contract.load(tmp_path / "contract.yaml")
+    contract = load_contract(tmp_path / "contract.yaml")
     assert contract.table == "visits"
     assert contract.column("amount").sql_type.startswith("DECIMAL")
     out = tmp_path / "out.yaml"

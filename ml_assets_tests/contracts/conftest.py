@@ -5,6 +5,8 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
 from ml_assets_tests.places import CONTRACTS
 
 GOOD: dict[str, Any] = {
@@ -33,7 +35,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract.load(CONTRACTS / "good.yaml")
+    return load_contract(CONTRACTS / "good.yaml")
 
 
 def landed(
@@ -69,7 +71,7 @@ def classified(
     landing_date: str = DAY,
 ) -> list[dict[str, Any]]:
     """The classified rows in the order they landed."""
-    relation = contract.classify(con, landed(con, rows, landing_date=landing_date), late_days=late_days)
+    relation = classify(contract, con, landed(con, rows, landing_date=landing_date), late_days=late_days)
     names = relation.columns
     return [
         dict(zip(names, row, strict=True))

@@ -27,7 +27,7 @@ from ml_assets.components.source.sensors import (
     touched_by,
     unread_days,
 )
-from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Between, Lake, Table, as_ranges, connect
@@ -91,7 +91,7 @@ class Shop:
         written = path.with_name(f"contract.{os.getpid()}.yaml")
         written.write_text(CONTRACT)
         os.replace(written, path)
-        return Source("taps", Contract.load(path), daily(START, day(self.number - 1)), LATE)
+        return Source("taps", load_contract(path), daily(START, day(self.number - 1)), LATE)
 
     @cached_property
     def group(self) -> Group:

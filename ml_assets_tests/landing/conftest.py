@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.landing import LandingFile, ReadResult, read
 
 CONTRACT = """\
@@ -42,7 +43,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     path = tmp_path_factory.mktemp("contract") / "contract.yaml"
     path.write_text(CONTRACT)
-    return Contract.load(path)
+    return load_contract(path)
 
 
 @pytest.fixture

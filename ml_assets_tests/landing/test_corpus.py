@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
 from ml_assets.landing import LandingFile, ReadResult, read
 from ml_assets_tests.landing.conftest import days, values
 from ml_assets_tests.places import LANDING as CORPUS
@@ -39,7 +41,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @cache
 def contract(name: str) -> Contract:
-    return Contract.load(CORPUS / f"{name}.yaml")
+    return load_contract(CORPUS / f"{name}.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def personal(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     path = tmp_path_factory.mktemp("personal") / "sales.yaml"
     text = (CORPUS / "sales.yaml").read_text()
     path.write_text(text.replace("physicalName: Label", "physicalName: Label, classification: personal"))
-    return Contract.load(path)
+    return load_contract(path)
 
 
 def landed(name: str, day: int = 1) -> LandingFile:
@@ -136,7 +138,7 @@ def classified(con: duckdb.DuckDBPyConnection, result: ReadResult) -> dict[int, 
     """The reasons to refuse each row, by its number."""
     assert result.rows is not None
     rows = result.rows.project("*, TIMESTAMPTZ '2017-07-02 06:00:00+00' AS seen_at")
-    found = contract("orders").classify(con, rows, late_days=1)
+    found = classify(contract("orders"), con, rows, late_days=1)
     return dict(found.project("row_number, reasons").fetchall())
 
 

@@ -9,6 +9,9 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets.landing import LandingFolder, content_hash, read
 from ml_assets.landing.completejourney import land
 from ml_assets_tests.places import CHECKOUT
@@ -31,17 +34,17 @@ def judge(con: duckdb.DuckDBPyConnection, contract: Contract, folder: LandingFol
     result = read(con, [(file, content_hash(file.path)) for file in files.values()], contract)
     assert result.refused == []
     assert result.rows is not None
-    contract.classify(con, result.rows.select("*, now() AS seen_at")).create("judged")
+    classify(contract, con, result.rows.select("*, now() AS seen_at")).create("judged")
     events = con.sql("SELECT * FROM judged WHERE len(reasons) = 0")
     quarantine = con.sql("SELECT * FROM judged WHERE len(reasons) > 0")
-    results = contract.validate(con, events, quarantine, list(files))
+    results = validate(contract, con, events, quarantine, list(files))
     assert [result.message for result in results if not result.passed] == []
     refused = {result.rule.name: result.refused for result in results if result.refused}
     return {"landed": sum(result.counts.values()), **refused}
 
 
 def test_no_grocery_purchase_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    contract = Contract.load(CHECKOUT / "ml_assets" / "defs" / "transactions" / "contract.yaml")
+    contract = load_contract(CHECKOUT / "ml_assets" / "defs" / "transactions" / "contract.yaml")
     land(tmp_path, start=date(2017, 3, 1), days=14)
     found = judge(con, contract, LandingFolder(tmp_path))
     assert found.pop("landed") > 40_000
@@ -63,7 +66,7 @@ def test_the_online_retail_contract_refuses_repeats_and_bad_debt_only(con: duckd
         / "retail_orders"
         / "contract.yaml"
     )
-    found = judge(con, Contract.load(path), LandingFolder(RETAIL / "landing", "{date}.csv.gz"))
+    found = judge(con, load_contract(path), LandingFolder(RETAIL / "landing", "{date}.csv.gz"))
     assert found == {
         "landed": 541_909,
         "exact_repeat": 5_268,

@@ -14,6 +14,7 @@ from ml_assets.components.shared.partitions import daily
 from ml_assets.components.shared.requests import stale_days
 from ml_assets.components.source.sensors import new_files, touched_by, unread_days
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Lake, Table, as_ranges, connect, content_hash
@@ -171,7 +172,7 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Contr
     for limited, text in ((False, CONTRACT), (True, CONTRACT + LIMIT)):
         path = folder / f"{limited}.yaml"
         path.write_text(text)
-        contract = Contract.load(path)
+        contract = load_contract(path)
         columns = {c.name: c.stored_type for c in contract.columns} | {
             "available_at": "TIMESTAMPTZ",
             "event_date": "DATE",

@@ -9,7 +9,11 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.contracts import Rule, RuleResult
+from ml_assets.contracts import Rule
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.service import judge_service
+from ml_assets.contracts.enforce.trends import judge_trends
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between, Lake, days
 from ml_assets.landing.raw import seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
@@ -74,7 +78,7 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
         }
         end = source.partitions.end.date() - timedelta(days=1) if source.partitions.end else None
         landed = [day for day, s in seen.items() if s.accepted]
-        for result in source.contract.serve(landed, datetime.now(tz=UTC).date(), end):
+        for result in judge_service(source.contract, landed, datetime.now(tz=UTC).date(), end):
             outcomes[result.rule.name] = _outcome(source, "raw", result, [], [], None)
         for key in context.selected_asset_check_keys:
             yield outcomes[key.name]
@@ -122,11 +126,11 @@ def judge_events(
     ]
     events = tables.events.read(con, between=asked, lacking=source.columns)
     quarantine = tables.quarantine.read(con, between=asked)
-    results = contract.validate(con, events, quarantine, landed, source.references(con, lake))
+    results = validate(contract, con, events, quarantine, landed, source.references(con, lake))
     if contract.trend_rules:
         before = (asked[0] - contract.look_back, asked[1]) if asked else None
         earlier = tables.events.read(con, between=before, lacking=source.columns)
-        results += contract.compare(con, earlier, landed)
+        results += judge_trends(contract, con, earlier, landed)
     return results
 
 

@@ -16,6 +16,7 @@ from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.source.checks import contract_checks, landing_checks
 from ml_assets.components.source.sensors import landing_sensor
 from ml_assets.contracts import Column, Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.pseudonym import PseudonymError, fingerprint, key_from_environment
 from ml_assets.instance.home import STAGED, root
 from ml_assets.lake import Between, days
@@ -100,7 +101,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         """The source declared in ``folder``. Raises ContractError where the contract is wrong."""
         return Source(
             name=folder.name,
-            contract=Contract.load(folder / self.contract),
+            contract=load_contract(folder / self.contract),
             partitions=daily(self.start, self.end),
             late_days=self.landing.late_days,
             roles=self.drills,

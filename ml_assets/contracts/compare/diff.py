@@ -15,9 +15,8 @@ from typing import Any
 from ml_assets.contracts.compare.changes import Change, column_added, column_removed, type_changed
 from ml_assets.contracts.compare.diff_rules import quality_changes
 from ml_assets.contracts.compile.document import Document, parse
-from ml_assets.contracts.compile.quality import Limit
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.model import Column, DayRule
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.contract import Column, Contract, DayRule
 
 # Keys of a property that are compared by what they mean.
 MEANING = {
@@ -48,7 +47,7 @@ class Side:
     @classmethod
     def load(cls, path: Path) -> "Side":
         """Read a contract; ContractError if it isn't one."""
-        return cls(Contract.load(path), parse(path, path.read_bytes()))
+        return cls(load_contract(path), parse(path, path.read_bytes()))
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -319,9 +318,7 @@ def _of_rules(before: Side, after: Side) -> Iterator[Change]:
 def _reference(rule: DayRule) -> str:
     """Where it leads to, and its terms where they are other than usual."""
     to = f"{rule.to}.{', '.join(rule.to_keys)}"
-    return (
-        to if rule.refuses_rows else f"{to} ({Limit(rule.operator, rule.bound)} {rule.unit}, {rule.severity})"
-    )
+    return to if rule.refuses_rows else f"{to} ({rule.limit} {rule.unit}, {rule.severity})"
 
 
 def _of_service(before: Side, after: Side) -> Iterator[Change]:

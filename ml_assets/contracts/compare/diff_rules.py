@@ -6,8 +6,7 @@ from math import ceil, floor
 from typing import Any
 
 from ml_assets.contracts.compare.changes import Change
-from ml_assets.contracts.compile.quality import OPERATORS
-from ml_assets.contracts.enforce.outcomes import keeps
+from ml_assets.contracts.contract import OPERATORS, Limit
 
 # Arguments of which more means fewer rows are taken, and those of which fewer does.
 STRICTER_WITH_MORE = ("missingValues",)
@@ -120,9 +119,15 @@ def _within(old: tuple[str, Any], new: tuple[str, Any], counts: bool, whole: boo
 
     Asked at, between and beyond their bounds; ``counts`` are 0 or more, ``whole`` ones are integers.
     """
-    pairs = [(operator, tuple(bound) if isinstance(bound, list) else bound) for operator, bound in (old, new)]
+    limits = [
+        Limit(operator, tuple(bound) if isinstance(bound, list) else bound) for operator, bound in (old, new)
+    ]
     bounds = sorted(
-        {part for _, bound in pairs for part in (bound if isinstance(bound, tuple) else (bound,))}
+        {
+            part
+            for limit in limits
+            for part in (limit.bound if isinstance(limit.bound, tuple) else (limit.bound,))
+        }
     )
     between = [(low + high) / 2 for low, high in pairwise(bounds)]
     asked = [bounds[0] - 1, *bounds, *between, bounds[-1] + 1]
@@ -131,9 +136,7 @@ def _within(old: tuple[str, Any], new: tuple[str, Any], counts: bool, whole: boo
             edge + step for number in asked for edge in (floor(number), ceil(number)) for step in (-1, 0, 1)
         ]
     return all(
-        keeps(pairs[1][0], number, pairs[1][1])
-        for number in asked
-        if (number >= 0 or not counts) and keeps(pairs[0][0], number, pairs[0][1])
+        limits[1].keeps(number) for number in asked if (number >= 0 or not counts) and limits[0].keeps(number)
     )
 
 

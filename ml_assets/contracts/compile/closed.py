@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 from ml_assets.contracts.compile.document import Document, Where
+from ml_assets.contracts.contract import Closed
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import Closed
 
 PROPERTY = "closedDays"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -7,9 +7,8 @@ import duckdb
 
 from ml_assets.contracts.compile import sql, syntax
 from ml_assets.contracts.compile.document import Document, Where
-from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
+from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import Column
 
 PROPERTIES: Where = ("schema", 0, "properties")
 ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"

@@ -8,11 +8,11 @@ import duckdb
 
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.metrics import condition
-from ml_assets.contracts.compile.quality import OPERATORS, Limit, Quality, check, snake
+from ml_assets.contracts.compile.quality import Quality, check, snake
 from ml_assets.contracts.compile.query import checked_query
 from ml_assets.contracts.compile.rules import duplicate_keys
+from ml_assets.contracts.contract import OPERATORS, Column, DayRule, Limit
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import Column, DayRule
 
 UPPER = ("mustBeLessThan", "mustBeLessOrEqualTo")
 SHORTHAND = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*[.][A-Za-z_][A-Za-z0-9_-]*")
@@ -102,8 +102,7 @@ def _rule(quality: Quality, kind: Any, default: str, subject: str, dimension: st
     return DayRule(
         name=quality.name(default),
         kind=kind,
-        operator=limit.operator,
-        bound=limit.bound,
+        limit=limit,
         unit="percent" if quality.unit == "percent" else "rows",
         severity=quality.severity(),
         description=quality.text("description", _sentence(limit, quality.unit, subject)),
@@ -221,8 +220,7 @@ def _reference(
     return DayRule(
         name=snake(entry.get("id") or f"{'_'.join(keys)}_in_{source}"),
         kind="reference",
-        operator=limit.operator,
-        bound=limit.bound,
+        limit=limit,
         unit="percent" if terms.unit == "percent" else "rows",
         severity=terms.severity(),
         description=description,

@@ -14,14 +14,21 @@ from ml_assets.contracts.compile.closed import closed_days
 from ml_assets.contracts.compile.columns import build_columns, check_bindings, source_columns
 from ml_assets.contracts.compile.day_rules import check_relationship, day_rules
 from ml_assets.contracts.compile.document import Document, Where, check_schema, known_keys, parse, standard
-from ml_assets.contracts.compile.quality import OPERATORS, check_names, entries, find_operator
+from ml_assets.contracts.compile.quality import check_names, entries, find_operator
 from ml_assets.contracts.compile.rules import row_rules
 from ml_assets.contracts.compile.service_level import ServiceLevel, service_level
 from ml_assets.contracts.compile.sql import TYPES
 from ml_assets.contracts.compile.trend_rules import trend_rules
-from ml_assets.contracts.contract import ROW_IDENTITY, Contract
+from ml_assets.contracts.contract import (
+    OPERATORS,
+    ROW_IDENTITY,
+    Column,
+    Contract,
+    DayRule,
+    RowRule,
+    TrendRule,
+)
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import Column, DayRule, RowRule, TrendRule
 
 API_VERSION = "v3.2.0"
 RESERVED = {*ROW_IDENTITY, "event_date", "original", "reasons"}
@@ -52,8 +59,12 @@ NOT_ENFORCED = {
 }
 
 
-def load(path: Path) -> Contract:
-    """Read, check and compile a contract; ContractError names the place of the first thing wrong."""
+def load_contract(path: Path) -> Contract:
+    """Read, check and compile a contract file.
+
+    Raises ContractError, naming file, line and column, for anything that isn't in the standard, that
+    contradicts itself, or that promises what isn't enforced.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -8,7 +8,7 @@ import duckdb
 from ml_assets.contracts.compile import sql
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.quality import Quality
-from ml_assets.contracts.model import Column
+from ml_assets.contracts.contract import Column
 
 
 @dataclass(frozen=True)

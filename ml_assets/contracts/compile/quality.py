@@ -10,19 +10,9 @@ import duckdb
 
 from ml_assets.contracts.compile import sql
 from ml_assets.contracts.compile.document import Document, Where
+from ml_assets.contracts.contract import OPERATORS, Bound, Column, Limit, Rule, Severity
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import Bound, Column, Rule, Severity
 
-OPERATORS = {
-    "mustBe": "exactly",
-    "mustNotBe": "not",
-    "mustBeGreaterThan": "more than",
-    "mustBeGreaterOrEqualTo": "at least",
-    "mustBeLessThan": "less than",
-    "mustBeLessOrEqualTo": "at most",
-    "mustBeBetween": "between",
-    "mustNotBeBetween": "not between",
-}
 UNITS = ("rows", "percent")
 SEVERITIES = ("error", "warning")
 ENGINE = "ml_assets"
@@ -35,26 +25,6 @@ OTHER_LEVEL = {
 }
 # Names of checks that every source has beside its contract's.
 TAKEN_NAMES = ("files_accepted", "every_day_landed")
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What a count, share or query's number has to be."""
-
-    operator: str
-    bound: Bound
-
-    def __str__(self) -> str:
-        """``at most 5``."""
-        return f"{OPERATORS[self.operator]} {said(self.bound)}"
-
-    def allows_none(self, unit: str) -> bool:
-        """Whether only a count of 0 keeps it."""
-        if isinstance(self.bound, tuple):
-            return False
-        if self.operator == "mustBeLessThan":
-            return unit == "rows" and 0 < self.bound <= 1
-        return self.operator in ("mustBe", "mustBeLessOrEqualTo") and self.bound == 0
 
 
 @dataclass(frozen=True)
@@ -197,22 +167,18 @@ def _check_metric(quality: Quality) -> None:
         message = f"{quality.metric} {level} is not enforced by ml_assets; {OTHER_LEVEL[quality.metric]}"
         raise quality.error(message, "metric")
     limit = quality.limit
+    said = str(limit).removeprefix(f"{OPERATORS[limit.operator]} ")
     parts = limit.bound if isinstance(limit.bound, tuple) else (limit.bound,)
     if min(parts) < 0 or (limit.operator, limit.bound) == ("mustBeLessThan", 0):
-        message = f"{limit.operator} is {said(limit.bound)}; a count is never below 0: write 0 or more"
+        message = f"{limit.operator} is {said}; a count is never below 0: write 0 or more"
         raise quality.error(message, limit.operator)
     if quality.unit == "percent" and max(parts) > 100:
-        message = f"{limit.operator} is {said(limit.bound)}; a share is from 0 to 100 percent"
+        message = f"{limit.operator} is {said}; a share is from 0 to 100 percent"
         raise quality.error(message, limit.operator)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def said(bound: Bound) -> str:
-    """``5``, or ``1 and 10``."""
-    return " and ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
 
 
 def find_operator(document: Document, where: Where, quality: dict[str, Any]) -> str:

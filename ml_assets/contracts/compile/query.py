@@ -2,17 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import duckdb
 
 from ml_assets.contracts.compile import sql, syntax
 from ml_assets.contracts.compile.quality import Quality
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.enforce.outcomes import Seen, plain
-from ml_assets.contracts.model import Column, DayRule
+from ml_assets.contracts.contract import Column
 
 TABLE = "_contract_day"
 TABLE_WORDS = ("table", "object")
@@ -130,42 +126,3 @@ def columns_read(query: str, names: list[str], con: duckdb.DuckDBPyConnection) -
         ):
             return names
     return [name for name in names if name.lower() in query.lower()]
-
-
-def judged_days(
-    contract: Contract,
-    con: duckdb.DuckDBPyConnection,
-    events: duckdb.DuckDBPyRelation,
-    rule: DayRule,
-    days: Sequence[date],
-) -> dict[date, Seen]:
-    """The number the rule's query gives for each day's events; a text where it gives none or fails.
-
-    What the query reads is put in order of days once, so that a day costs its own rows only.
-    """
-    names = columns_read(rule.query, list(readable(contract.columns)), con)
-    _contract_events = events
-    listed = ", ".join(sql.quote(name) for name in dict.fromkeys([*names, "event_date"]))
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _contract_days AS SELECT {listed} FROM _contract_events ORDER BY event_date"
-    )
-    runnable = rule.query.replace("{table}", sql.quote(TABLE))
-    statement = (
-        f"WITH {sql.quote(TABLE)} AS (SELECT * FROM _contract_days WHERE event_date = ?) "
-        f"SELECT * FROM ({runnable}\n)"
-    )
-    try:
-        return {day: _number(con, statement, day) for day in days}
-    finally:
-        con.execute("DROP TABLE _contract_days")
-
-
-def _number(con: duckdb.DuckDBPyConnection, statement: str, day: date) -> Seen:
-    try:
-        rows = con.execute(statement, [day]).fetchmany(2)
-    except duckdb.Error as error:
-        return f"the query fails: {str(error).splitlines()[0].replace(TABLE, '{table}')}"
-    if len(rows) != 1:
-        return "the query gives several rows" if rows else "the query gives no row"
-    found = plain(rows[0][0])
-    return "the query gives no number (NULL)" if found is None else found

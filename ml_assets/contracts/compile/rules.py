@@ -10,8 +10,8 @@ from ml_assets.contracts.compile import sql
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.metrics import Condition, condition, matches, one_of
 from ml_assets.contracts.compile.quality import Quality, literal
+from ml_assets.contracts.contract import Column, RowRule
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import Column, RowRule
 
 # option: (violated where the value is ... the bound, how a person says it)
 LIMITS = {

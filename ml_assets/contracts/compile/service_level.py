@@ -6,8 +6,8 @@ from typing import Any, Literal, cast
 
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.quality import SEVERITIES
+from ml_assets.contracts.contract import ServiceRule, Severity
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import ServiceRule, Severity
 
 UNIT_SECONDS = {
     **dict.fromkeys(("s", "second", "seconds"), 1),

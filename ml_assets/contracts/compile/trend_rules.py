@@ -6,8 +6,8 @@ from typing import Any, Literal, cast
 
 from ml_assets.contracts.compile.document import Where
 from ml_assets.contracts.compile.quality import Quality
+from ml_assets.contracts.contract import TrendRule
 from ml_assets.contracts.errors import nearest
-from ml_assets.contracts.model import TrendRule
 
 TRENDS: dict[str, dict[str, int | float]] = {
     "volume": {"weeks": 8, "low": 0.6, "high": 1.7},

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import duckdb
 
 from ml_assets.contracts.compile import sql
-from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Contract
+from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column, Contract, DayRule, RowRule
 from ml_assets.contracts.enforce.pseudonym import KEY_VARIABLE, hand_over, pseudonym
 from ml_assets.contracts.enforce.references import check_columns
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import Column, DayRule, RowRule
 
 UNBOUNDED = ("FLOAT", "DOUBLE", "DATE", "TIMESTAMPTZ")
 ORDER = "landing_date, file, row_number, content_hash"
@@ -21,11 +20,35 @@ def classify(
     contract: Contract,
     con: duckdb.DuckDBPyConnection,
     rows: duckdb.DuckDBPyRelation,
-    late_days: int,
-    key: bytes | None,
-    references: Mapping[str, duckdb.DuckDBPyRelation],
+    *,
+    late_days: int = 0,
+    key: bytes | None = None,
+    references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """See ``Contract.classify``."""
+    """Type raw rows and say of each why it is refused, in one pass; lazy, ``con`` must stay open.
+
+    ``rows`` has the landing columns (text or typed), ``landing_date`` DATE, ``file`` VARCHAR,
+    ``content_hash`` VARCHAR, ``row_number`` BIGINT and ``seen_at`` TIMESTAMPTZ, when the file was first
+    seen. The result has the columns as they are stored and
+
+    - ``available_at`` TIMESTAMPTZ: the declared time (the column of that name, else ``occurred_at`` plus
+      the latency); where that is over before the landing date, as of a late row, the end of the landing
+      date in UTC, because all that is known is that its file came on that day;
+    - ``event_date`` DATE: the UTC date of ``occurred_at``; of a row refused because that can't be read or
+      is no day the file may hold, the landing date;
+    - ``landing_date``, ``file``, ``content_hash``, ``row_number``;
+    - ``original`` VARCHAR: the landing row as JSON for a refused row, NULL for an accepted one;
+    - ``reasons`` VARCHAR[]: ``<rule name>: <text>``, one for every reason to refuse the row; empty if it
+      is accepted.
+
+    Personal values are replaced by their HMAC-SHA256 under ``key``, as hex, in the columns, in
+    ``original`` and in ``reasons``. Of rows of one ``event_date`` that repeat each other the first (by
+    landing_date, file, row_number) is kept, looking at the given rows only; a refused row makes no other
+    row a repeat. ``references`` are the events of sources that the contract refers to: rows that refer to
+    nothing there are refused. ``late_days`` (0 or more) is how many days an event may land after it happened. Raises
+    ContractError if a column of ``rows`` is missing, or if there are personal columns and no key.
+    """
+    references = references or {}
     if late_days < 0:
         raise ValueError(f"late_days is {late_days}; a number of days of 0 or more is expected")
     if contract.personal and not key:
@@ -62,7 +85,7 @@ def classify_sql(
     kept_key: str = "",
     referring: Sequence[DayRule] = (),
 ) -> str:
-    """The query behind ``Contract.classify`` over the relation named ``rows``.
+    """The query behind ``classify`` over the relation named ``rows``.
 
     ``kept_key`` is where the connection keeps the key for personal columns; ``referring`` are the references to
     follow.

@@ -14,9 +14,8 @@ from ml_assets.contracts.compile import sql
 from ml_assets.contracts.compile.document import Document, Where, parse
 from ml_assets.contracts.compile.quality import entries
 from ml_assets.contracts.compile.rules import ORDER_RULE, Placed, row_rules
-from ml_assets.contracts.contract import Contract
+from ml_assets.contracts.contract import Column, Contract, RowRule
 from ml_assets.contracts.errors import ContractError
-from ml_assets.contracts.model import Column, RowRule
 
 if TYPE_CHECKING:
     import pandas as pd

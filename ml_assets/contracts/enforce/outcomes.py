@@ -1,14 +1,34 @@
-"""What was seen on the days that break a rule, held against limits and put into words."""
+"""The outcome of a rule, and what was seen on the days that break it, in words."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from ml_assets.contracts.model import Bound
+from ml_assets.contracts.contract import Rule
 
 NAMED_DAYS = 5
 
 Seen = int | float | str
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """The outcome of one rule.
+
+    ``failing`` maps every failing day, in order, to what was seen: rows for a row rule; rows, percent or the
+    query's number for a day rule; a ratio, share or number of rows for a trend rule; days for a service rule.
+    ``violations`` counts the rows that break a row rule, or the failing days of any other. ``refused`` counts
+    the quarantined rows for which the rule is a reason. ``message`` says what was expected, what was found,
+    on which days, and what to do.
+    """
+
+    rule: Rule
+    passed: bool
+    violations: int
+    refused: int
+    message: str
+    failing: Mapping[date, Seen] = field(default_factory=dict)
 
 
 def name_days(failing: Mapping[date, Seen], say: Callable[[Seen], str] | None = None) -> str:
@@ -30,11 +50,6 @@ def sentence(description: str) -> str:
     return description if description.endswith(".") else f"{description}."
 
 
-def keeps(operator: str, seen: float, bound: Bound) -> bool:
-    """Whether a number keeps a limit of the standard, such as ``mustBeLessThan``."""
-    return _COMPARE[operator](seen, bound)
-
-
 def plain(value: object) -> Seen | None:
     """A query's number as Python's; None for NULL and NaN."""
     if isinstance(value, Decimal):
@@ -42,30 +57,3 @@ def plain(value: object) -> Seen | None:
     if not isinstance(value, int | float) or value != value:
         return None
     return value
-
-
-def _single(compare: Callable[[float, float], bool]) -> Callable[[float, Bound], bool]:
-    def judge(seen: float, bound: Bound) -> bool:
-        if isinstance(bound, tuple):
-            raise TypeError(f"one number is expected as a bound, not {bound}")
-        return compare(seen, bound)
-
-    return judge
-
-
-def _between(seen: float, bound: Bound) -> bool:
-    if not isinstance(bound, tuple):
-        raise TypeError(f"a pair of numbers is expected as bounds, not {bound}")
-    return bound[0] <= seen <= bound[1]
-
-
-_COMPARE: dict[str, Callable[[float, Bound], bool]] = {
-    "mustBe": _single(lambda seen, bound: seen == bound),
-    "mustNotBe": _single(lambda seen, bound: seen != bound),
-    "mustBeGreaterThan": _single(lambda seen, bound: seen > bound),
-    "mustBeGreaterOrEqualTo": _single(lambda seen, bound: seen >= bound),
-    "mustBeLessThan": _single(lambda seen, bound: seen < bound),
-    "mustBeLessOrEqualTo": _single(lambda seen, bound: seen <= bound),
-    "mustBeBetween": _between,
-    "mustNotBeBetween": lambda seen, bound: not _between(seen, bound),
-}

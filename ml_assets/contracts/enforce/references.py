@@ -6,9 +6,8 @@ from datetime import date
 import duckdb
 
 from ml_assets.contracts.compile import sql
-from ml_assets.contracts.contract import Contract
+from ml_assets.contracts.contract import Contract, DayRule
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import DayRule
 
 NUMERIC = tuple(sql.TYPES["integer"] | sql.TYPES["number"])
 

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.enforce.outcomes import NAMED_DAYS
-from ml_assets.contracts.model import Closed, RuleResult, ServiceRule
+from ml_assets.contracts.contract import Closed, Contract, ServiceRule
+from ml_assets.contracts.enforce.outcomes import NAMED_DAYS, RuleResult
 
 ONE_DAY = timedelta(days=1)
 
 
-def serve(contract: Contract, landed: Sequence[date], today: date, end: date | None) -> list[RuleResult]:
-    """See ``Contract.serve``. Closed days add nothing to an age or a gap."""
+def judge_service(
+    contract: Contract, landed: Sequence[date], today: date, end: date | None = None
+) -> list[RuleResult]:
+    """Hold the days that have landed against every service rule, as of ``today`` (UTC).
+
+    ``end`` is the last day of a stream that has ended: it is as fresh as it will ever be. Closed days add
+    nothing to an age or a gap.
+    """
     days = sorted(set(landed))
     return [
         _fresh(rule, days, today, end, contract.closed)

@@ -8,9 +8,8 @@ from statistics import median
 import duckdb
 
 from ml_assets.contracts.compile import sql
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.enforce.outcomes import NAMED_DAYS, Seen, sentence
-from ml_assets.contracts.model import Closed, RuleResult, TrendRule
+from ml_assets.contracts.contract import Closed, Contract, TrendRule
+from ml_assets.contracts.enforce.outcomes import NAMED_DAYS, RuleResult, Seen, sentence
 
 NAMED_VALUES = 3
 
@@ -37,10 +36,13 @@ class History:
         return 2 * len({((day - other).days - 1) // 7 for other in before}) >= weeks
 
 
-def compare(
+def judge_trends(
     contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, days: Sequence[date]
 ) -> list[RuleResult]:
-    """See ``Contract.compare``."""
+    """Hold days against the days before them: every trend rule.
+
+    ``events`` has the stored columns and ``event_date``, of ``days`` and of ``look_back`` before them.
+    """
     totals, empty = _count(contract, con, events)
     history = History(totals, contract.closed)
     asked = [day for day in sorted(set(days)) if day not in contract.closed]

@@ -7,13 +7,11 @@ from datetime import date
 import duckdb
 
 from ml_assets.contracts.compile import sql
-from ml_assets.contracts.compile.quality import Limit
-from ml_assets.contracts.compile.query import judged_days
-from ml_assets.contracts.contract import Contract
-from ml_assets.contracts.enforce.outcomes import Seen, keeps, name_days, number, sentence
+from ml_assets.contracts.contract import Contract, DayRule, RowRule
+from ml_assets.contracts.enforce.outcomes import RuleResult, Seen, name_days, number, sentence
+from ml_assets.contracts.enforce.queries import judged_days
 from ml_assets.contracts.enforce.references import missing_keys
 from ml_assets.contracts.errors import ContractError, nearest
-from ml_assets.contracts.model import DayRule, RowRule, RuleResult
 
 Counts = dict[date, int]
 
@@ -36,9 +34,21 @@ def validate(
     events: duckdb.DuckDBPyRelation,
     quarantine: duckdb.DuckDBPyRelation,
     days: Sequence[date],
-    references: Mapping[str, duckdb.DuckDBPyRelation],
+    references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
 ) -> list[RuleResult]:
-    """See ``Contract.validate``."""
+    """Hold events against every row rule and day rule.
+
+    One aggregate pass serves every rule that counts rows by a condition. Beside it every set of columns that
+    are unique together, and every reference, reads its columns once more; an ``sql`` rule reads its columns
+    once and runs its query for each day.
+
+    ``events`` has the stored columns and ``event_date``; ``quarantine`` has ``event_date`` and
+    ``reasons``; both may be empty. Row rules look at all events given. Day rules are judged for each of
+    ``days``, so that a day without rows counts as 0. ``references`` are the events of the sources the
+    contract refers to; a source left out has none. A failing rule of severity ``warning`` has ``passed``
+    False too. Raises ContractError if a column is missing.
+    """
+    references = references or {}
     types = {name: sql.canonical(str(kind)) for name, kind in zip(events.columns, events.types, strict=True)}
     _require(contract, "events", types, [*(column.name for column in contract.columns), "event_date"])
     _require(contract, "quarantine", quarantine.columns, ["event_date", "reasons"])
@@ -186,9 +196,7 @@ def _observe(rule: DayRule, found: Found, day: date) -> Seen:
 
 def _day_result(rule: DayRule, seen: Mapping[date, Seen], found: Found, referred: bool) -> RuleResult:
     failing = {
-        day: value
-        for day, value in seen.items()
-        if isinstance(value, str) or not keeps(rule.operator, value, rule.bound)
+        day: value for day, value in seen.items() if isinstance(value, str) or not rule.limit.keeps(value)
     }
     refused = found.refused_by.get(rule.name, 0)
     if rule.kind == "refused":
@@ -196,7 +204,7 @@ def _day_result(rule: DayRule, seen: Mapping[date, Seen], found: Found, referred
     if not failing:
         return RuleResult(rule, True, 0, refused, f"{rule.name}: all {len(seen)} days keep it.")
     unit = {"rows": " rows", "percent": " percent"}[rule.unit]
-    expected = f"{Limit(rule.operator, rule.bound)}{'' if rule.kind == 'sql' else unit} a day expected"
+    expected = f"{rule.limit}{'' if rule.kind == 'sql' else unit} a day expected"
     message = (
         f"{rule.name}: {expected}; {len(failing)} of {len(seen)} days fail ({name_days(failing, number)}); "
         f"{_advice(rule, referred)}."

@@ -9,7 +9,7 @@ import yaml
 
 from ml_assets.contracts.compile.closed import WEEKDAYS
 from ml_assets.contracts.compile.quality import snake
-from ml_assets.landing.drafting.infer import OCCURRED, Findings, Property, known
+from ml_assets.landing.drafting.findings import OCCURRED, Findings, Property, known
 from ml_assets.landing.drafting.readings import IDENTIFYING
 
 WIDTH = 110

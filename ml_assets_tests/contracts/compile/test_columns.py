@@ -6,7 +6,7 @@ import pytest
 from ml_assets.contracts import ContractError
 from ml_assets.contracts.compile.columns import build_columns, source_columns
 from ml_assets.contracts.compile.document import parse
-from ml_assets.contracts.model import Column
+from ml_assets.contracts.contract import Column
 
 START = """
 schema:

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_assets.contracts import Contract, ContractError, RuleResult
+from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.places import CONTRACTS as FIXTURES
 
 DAYS = [date(2017, 3, 6), date(2017, 3, 7)]
@@ -35,7 +38,7 @@ OPERATORS = [
 
 @pytest.fixture(scope="session")
 def orders() -> Contract:
-    return Contract.load(FIXTURES / "every_rule.yaml")
+    return load_contract(FIXTURES / "every_rule.yaml")
 
 
 def nothing(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
@@ -66,7 +69,7 @@ def judge(
             "products": con.sql("SELECT 7 AS product_id"),
             "prices": con.sql("SELECT 7 AS product_id, unnest(['north', 'south', 'web']) AS shop"),
         }
-    results = contract.validate(con, con.table("events"), nothing(con), days or DAYS[:1], references)
+    results = validate(contract, con, con.table("events"), nothing(con), days or DAYS[:1], references)
     return {result.rule.name: result for result in results}
 
 
@@ -136,7 +139,7 @@ def test_metrics_of_a_property_know_every_operator_and_unit(
         "      - {name: word, logicalType: string, quality: "
         f"[{{metric: {metric}, {operator}, unit: {unit}, severity: warning}}]}}\n"
     )
-    contract = Contract.load(path)
+    contract = load_contract(path)
     value = {"null": "NULL", "miss": "NULL", "inva": "'y'", "dupl": "'x'"}[metric[:4]]
     for counted, passed in outcomes.items():
         odd = counted + (1 if value == "'x'" else 0)
@@ -144,7 +147,7 @@ def test_metrics_of_a_property_know_every_operator_and_unit(
             f"SELECT CASE WHEN i < {odd} THEN {value} ELSE 'x' || i END AS word, DATE '2017-03-06' AS event_date, "
             "TIMESTAMPTZ '2017-03-06 10:00:00+00' AS occurred_at FROM range(100) rows(i)"
         )
-        result = contract.validate(con, events, nothing(con), DAYS[:1])[-1]
+        result = validate(contract, con, events, nothing(con), DAYS[:1])[-1]
         assert result.passed == passed, result.message
         assert result.passed or dict(result.failing) == {DAYS[0]: counted}
 
@@ -230,7 +233,7 @@ def query(tmp_path: Path, text: str, limit: str = "mustBe: 1") -> Contract:
         "      - {name: word, logicalType: string}\n      - {name: number, logicalType: integer}\n"
         f"    quality:\n      - type: sql\n        {limit}\n        query: |\n          {text}\n"
     )
-    return Contract.load(path)
+    return load_contract(path)
 
 
 QUERIES = [
@@ -257,7 +260,7 @@ def test_a_query_sees_the_days_own_events(
         "SELECT * FROM (VALUES (DATE '2017-03-06', 'a', 2), (DATE '2017-03-06', 'b', 3), (DATE '2017-03-07', 'a', 9)) "
         "v(event_date, word, number), (SELECT TIMESTAMPTZ '2017-03-06 10:00:00+00' AS occurred_at)"
     ).project("* REPLACE (CAST(number AS BIGINT) AS number)")
-    result = contract.validate(con, events, nothing(con), DAYS[:1])[-1]
+    result = validate(contract, con, events, nothing(con), DAYS[:1])[-1]
     assert dict(result.failing) == {DAYS[0]: number}
     assert result.message.startswith(
         "query_rule_1: exactly -7 a day expected; 1 of 1 days fail (2017-03-06: "
@@ -270,10 +273,10 @@ def test_a_query_without_a_number_fails_the_day(con: duckdb.DuckDBPyConnection, 
         "'x' AS word, 1::BIGINT AS number"
     )
     none = query(tmp_path, "SELECT sum(number) FROM {table} WHERE number > 1", "mustBeGreaterOrEqualTo: 0")
-    [result] = none.validate(con, events, nothing(con), DAYS[:1])[-1:]
+    [result] = validate(none, con, events, nothing(con), DAYS[:1])[-1:]
     assert dict(result.failing) == {DAYS[0]: "the query gives no number (NULL)"}
     wrong = query(tmp_path, "SELECT sum(CAST(word AS INTEGER)) FROM {table}", "mustBeGreaterOrEqualTo: 0")
-    [result] = wrong.validate(con, events, nothing(con), DAYS[:1])[-1:]
+    [result] = validate(wrong, con, events, nothing(con), DAYS[:1])[-1:]
     assert str(result.failing[DAYS[0]]).startswith("the query fails: Conversion Error")
 
 
@@ -296,7 +299,7 @@ def test_events_of_another_type_are_named_and_do_not_stop_the_rest(
 ) -> None:
     judge(orders, con, [{}, {"product_id": None}])
     con.execute("ALTER TABLE events ALTER amount TYPE VARCHAR; UPDATE events SET amount = 'dear'")
-    validated = orders.validate(con, con.table("events"), nothing(con), DAYS[:1], {})
+    validated = validate(orders, con, con.table("events"), nothing(con), DAYS[:1], {})
     results = {result.rule.name: result for result in validated}
     assert "the events hold amount as VARCHAR, DECIMAL(10,2) expected" in results["amount_type"].message
     assert dict(results["amount_type"].failing) == {DAYS[0]: 2}
@@ -311,6 +314,6 @@ def test_many_days_are_judged_in_one_go(con: duckdb.DuckDBPyConnection, tmp_path
         "DATE '2017-03-06' + CAST(i % 365 AS INTEGER) AS event_date FROM range(3650) rows(i)"
     )
     expected = Counter(DAYS[0] + timedelta(days=i % 365) for i in range(0, 3650, 10))
-    result = contract.validate(con, events, nothing(con), days)[-1]
+    result = validate(contract, con, events, nothing(con), days)[-1]
     assert dict(result.failing) == {day: expected[day] for day in days if expected[day] >= 2}
     assert result.failing

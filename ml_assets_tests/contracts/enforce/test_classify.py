@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
 from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.contracts.conftest import DAY, GOOD, classified, landed
 
 
@@ -168,7 +171,7 @@ def test_late_events_are_accepted_within_late_days(
         "a day from 2017-01-03 to 2017-01-05 expected (UTC)"
     ]
     with pytest.raises(ValueError, match="late_days is -1"):
-        contract.classify(con, landed(con, []), late_days=-1)
+        classify(contract, con, landed(con, []), late_days=-1)
 
 
 def test_a_row_counts_for_the_day_it_happened_or_else_for_the_day_it_landed(
@@ -261,7 +264,7 @@ def test_typed_rows_give_what_text_rows_give(contract: Contract, con: duckdb.Duc
         f'CAST({_naive(name)} AS {kind}) AS "{name}"' for name, kind in contract.raw_schema("parquet").items()
     )
     typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number, seen_at FROM landed")
-    relation = contract.classify(con, typed).order("row_number")
+    relation = classify(contract, con, typed).order("row_number")
     columns = [name for name in relation.columns if name != "original"]
     from_types = relation.project(", ".join(f'"{name}"' for name in columns)).fetchall()
     assert from_types == [tuple(row[name] for name in columns) for row in from_text]
@@ -274,7 +277,7 @@ def _naive(name: str) -> str:
 
 
 def test_no_rows_are_no_problem(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
-    relation = contract.classify(con, landed(con, []))
+    relation = classify(contract, con, landed(con, []))
     assert relation.fetchall() == []
     assert relation.columns[-2:] == ["original", "reasons"]
     assert str(relation.types[-1]) == "VARCHAR[]"
@@ -284,7 +287,7 @@ def test_a_missing_landing_column_is_named(contract: Contract, con: duckdb.DuckD
     for name in ("brand", "seen_at"):
         rows = landed(con, [{}]).project(f"* EXCLUDE ({name})")
         with pytest.raises(ContractError, match=f"no column '{name}'"):
-            contract.classify(con, rows)
+            classify(contract, con, rows)
 
 
 def test_a_declared_available_at_is_taken_but_not_before_the_file(
@@ -297,13 +300,13 @@ def test_a_declared_available_at_is_taken_but_not_before_the_file(
         "      - {name: occurred_at, logicalType: timestamp, required: true}\n"
         "      - {name: available_at, logicalType: timestamp, required: true}\n"
     )
-    contract = Contract.load(path)
+    contract = load_contract(path)
     rows = con.sql(
         "SELECT '2017-01-04 10:00' AS occurred_at, known AS available_at, DATE '2017-01-05' AS landing_date, "
         "'f' AS file, 'h' AS content_hash, 1::BIGINT AS row_number, TIMESTAMPTZ '2017-01-08 00:00+00' AS seen_at "
         "FROM (VALUES ('2017-01-04 11:00'), ('2017-01-07 12:00')) AS v(known)"
     )
-    result = contract.classify(con, rows, late_days=1)
+    result = classify(contract, con, rows, late_days=1)
     assert result.columns.count("available_at") == 1
     found = result.project("available_at, reasons").order("available_at").fetchall()
     assert found == [(datetime(2017, 1, 6, tzinfo=UTC), []), (datetime(2017, 1, 7, 12, tzinfo=UTC), [])]
@@ -321,12 +324,12 @@ def test_any_text_is_accepted_within_the_rules_or_refused_with_reasons(
 ) -> None:
     """No text breaks the query, no row gets lost, and every accepted row keeps every rule."""
     rows = data.draw(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, cells)), max_size=4))
-    relation = contract.classify(con, landed(con, rows))
+    relation = classify(contract, con, landed(con, rows))
     relation.create_view("judged", replace=True)
     assert len(relation) == len(rows)
     accepted = con.sql("SELECT * FROM judged WHERE len(reasons) = 0")
     refused = con.sql("SELECT * FROM judged WHERE len(reasons) > 0")
-    results = contract.validate(con, accepted, refused, [])
+    results = validate(contract, con, accepted, refused, [])
     assert all(result.passed for result in results if result.rule.severity == "error")
     known = {rule.name for rule in contract.row_rules}
     for (reasons,) in refused.project("reasons").fetchall():
@@ -348,13 +351,13 @@ def test_transforms_that_share_a_failing_part_do_not_fail_the_query(
         f"      - {{name: again, logicalType: integer, transformLogic: {logic}}}\n"
         f"      - {{name: rough, logicalType: number, physicalType: DOUBLE, transformLogic: 1.5 * {logic}}}\n"
     )
-    contract = Contract.load(path)
+    contract = load_contract(path)
     rows = con.sql(
         "SELECT '2017-01-05 10:00' AS occurred_at, n, DATE '2017-01-05' AS landing_date, 'f' AS file, "
         "'h' AS content_hash, row_number() OVER () AS row_number, TIMESTAMPTZ '2017-01-06 00:00+00' AS seen_at "
         "FROM (VALUES ('3'), ('x'), ('99999')) AS v(n)"
     )
-    result = contract.classify(con, rows).order("row_number").project("square, again, rough, len(reasons)")
+    result = classify(contract, con, rows).order("row_number").project("square, again, rough, len(reasons)")
     assert result.fetchall() == [(9, 9, 13.5, 0), (None, None, None, 3), (None, None, 14999700001.5, 2)]
 
 
@@ -388,7 +391,7 @@ calls = st.fixed_dictionaries(
 def calls_contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     path = tmp_path_factory.mktemp("calls") / "contract.yaml"
     path.write_text(CALLS)
-    return Contract.load(path)
+    return load_contract(path)
 
 
 def land_calls(con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
@@ -422,7 +425,7 @@ def judged(
     last = between[1] + timedelta(days=late_days)
     rows = con.sql(f"SELECT * FROM landed WHERE landing_date BETWEEN DATE '{between[0]}' AND DATE '{last}'")
     days = f"event_date BETWEEN DATE '{between[0]}' AND DATE '{between[1]}'"
-    return contract.classify(con, rows, late_days=late_days).filter(days).fetchall()
+    return classify(contract, con, rows, late_days=late_days).filter(days).fetchall()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -442,7 +445,7 @@ def test_any_chunking_of_the_days_gives_what_one_pass_gives(
 ) -> None:
     """Days from the earliest an event can have to the last that landed, in chunks, in any order."""
     land_calls(con, rows)
-    whole = calls_contract.classify(con, con.table("landed"), late_days=late_days).fetchall()
+    whole = classify(calls_contract, con, con.table("landed"), late_days=late_days).fetchall()
     days = [FIRST + timedelta(days=n) for n in range(-late_days, DAYS)]
     edges = sorted({0, len(days), *(cut for cut in cuts if cut < len(days))})
     chunks = [(days[start], days[end - 1]) for start, end in pairwise(edges)]

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.pseudonym import (
     PseudonymError,
     fingerprint,
@@ -74,7 +76,7 @@ def hidden(value: str) -> str:
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     path = tmp_path_factory.mktemp("patients") / "contract.yaml"
     path.write_text(PATIENTS)
-    return Contract.load(path)
+    return load_contract(path)
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, rows: list[dict[str, str | None]]) -> duckdb.DuckDBPyRelation:
@@ -95,7 +97,7 @@ def rows_of(con: duckdb.DuckDBPyConnection, rows: list[dict[str, str | None]]) -
 def judged(
     contract: Contract, con: duckdb.DuckDBPyConnection, rows: list[dict[str, str | None]]
 ) -> list[dict[str, Any]]:
-    relation = contract.classify(con, rows_of(con, rows), key=KEY)
+    relation = classify(contract, con, rows_of(con, rows), key=KEY)
     names = relation.columns
     return [dict(zip(names, row, strict=True)) for row in relation.order("row_number").fetchall()]
 
@@ -152,7 +154,7 @@ def test_typed_values_are_kept_as_the_hmac_of_their_text(
 
 
 def test_stored_types_are_what_the_contract_says(patients: Contract, con: duckdb.DuckDBPyConnection) -> None:
-    relation = patients.classify(con, rows_of(con, []), key=KEY)
+    relation = classify(patients, con, rows_of(con, []), key=KEY)
     found = dict(zip(relation.columns, map(str, relation.types), strict=True))
     wanted = {
         c.name: c.stored_type.replace("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE") for c in patients.columns
@@ -282,7 +284,7 @@ def test_typed_rows_give_what_text_rows_give(patients: Contract, con: duckdb.Duc
         f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in patients.raw_schema("parquet").items()
     )
     typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number, seen_at FROM visits")
-    relation = patients.classify(con, typed, key=KEY).order("row_number")
+    relation = classify(patients, con, typed, key=KEY).order("row_number")
     found = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
     for row in (*found, *from_text):
         row["original"] = {
@@ -306,20 +308,20 @@ def test_no_key_no_rows(patients: Contract, contract: Contract, con: duckdb.Duck
     rows = rows_of(con, [{}])
     for key in (None, b""):
         with pytest.raises(ContractError, match=f"visit_id, .* are personal, and there is no key.*{NAME}"):
-            patients.classify(con, rows, key=key)
+            classify(patients, con, rows, key=key)
 
 
 def test_two_keys_on_one_connection_stay_apart(patients: Contract, con: duckdb.DuckDBPyConnection) -> None:
     """A relation is lazy: it is run after the connection has been given the other key."""
     rows = rows_of(con, [{}])
-    first = patients.classify(con, rows, key=KEY)
-    second = patients.classify(con, rows, key=b"another key for tests")
+    first = classify(patients, con, rows, key=KEY)
+    second = classify(patients, con, rows, key=b"another key for tests")
     assert first.project("email").fetchall() == [(hidden("ana.rojas@zqmail.example"),)]
     assert second.project("email").fetchall() != first.project("email").fetchall()
 
 
 def test_the_key_is_in_no_text_of_the_query(patients: Contract, con: duckdb.DuckDBPyConnection) -> None:
-    query = patients.classify(con, rows_of(con, [{}]), key=KEY).sql_query()
+    query = classify(patients, con, rows_of(con, [{}]), key=KEY).sql_query()
     inner = bytes(byte ^ 0x36 for byte in KEY).decode("latin-1")
     assert "pseudonym_key_" in query
     assert KEY.decode() not in query

@@ -7,6 +7,9 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
+from ml_assets.contracts.enforce.validate import validate
 
 DAY = date(2017, 3, 6)
 KEY = b"a key for tests only"
@@ -29,7 +32,7 @@ def calls(tmp_path: Path, terms: str = "") -> Contract:
     custom = f", customProperties: [{terms}]" if terms else ""
     path = tmp_path / "contract.yaml"
     path.write_text(CONTRACT.replace("SHOP", f"{{to: shops.shop{custom}}}"))
-    return Contract.load(path)
+    return load_contract(path)
 
 
 def raw(con: duckdb.DuckDBPyConnection, *rows: tuple[int, str | None, str | None]) -> duckdb.DuckDBPyRelation:
@@ -43,7 +46,7 @@ def raw(con: duckdb.DuckDBPyConnection, *rows: tuple[int, str | None, str | None
 
 def others(contract: Contract, con: duckdb.DuckDBPyConnection) -> dict[str, duckdb.DuckDBPyRelation]:
     """Two shops, one of them twice and an empty key; and ann, under her pseudonym."""
-    [(ann,)] = contract.classify(con, raw(con, (1, "north", "ann")), key=KEY).select("caller").fetchall()
+    [(ann,)] = classify(contract, con, raw(con, (1, "north", "ann")), key=KEY).select("caller").fetchall()
     shops = con.sql("SELECT unnest(['north', 'south', 'south', NULL]) AS shop")
     return {"shops": shops, "people": con.sql("SELECT $who AS caller", params={"who": ann})}
 
@@ -56,7 +59,7 @@ def test_rows_that_lead_to_nothing_are_refused_with_the_reason(
     rows = raw(
         con, (1, "north", "ann"), (2, "west", "ann"), (2, None, None), (3, "east", "bob"), (4, "south", "ann")
     )
-    found = contract.classify(con, rows, key=KEY, references=known).order("row_number")
+    found = classify(contract, con, rows, key=KEY, references=known).order("row_number")
     assert found.select("reasons").fetchall() == [
         ([],),
         (["shop_in_shops: shop is west, one of shops.shop expected"],),
@@ -76,10 +79,10 @@ def test_without_events_of_the_other_source_rows_wait_with_their_day(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     contract = calls(tmp_path)
-    rows = contract.classify(con, raw(con, (1, "west", None)), key=KEY)
+    rows = classify(contract, con, raw(con, (1, "west", None)), key=KEY)
     assert rows.select("reasons").fetchall() == [([],)]
     quarantine = con.sql("SELECT DATE '2017-01-01' AS event_date, []::VARCHAR[] AS reasons LIMIT 0")
-    results = {r.rule.name: r for r in contract.validate(con, rows, quarantine, [DAY], {})}
+    results = {r.rule.name: r for r in validate(contract, con, rows, quarantine, [DAY], {})}
     assert dict(results["shop_in_shops"].failing) == {DAY: 1}
     assert results["caller_in_people"].passed
 
@@ -98,11 +101,11 @@ def test_other_terms_refuse_no_row_and_judge_the_day(
 ) -> None:
     contract = calls(tmp_path, terms)
     known = others(contract, con)
-    rows = contract.classify(con, raw(con, (1, "west", None), (2, "north", None)), key=KEY, references=known)
+    rows = classify(contract, con, raw(con, (1, "west", None), (2, "north", None)), key=KEY, references=known)
     assert rows.select("reasons").fetchall() == [([],), ([],)]
     quarantine = con.sql("SELECT DATE '2017-01-01' AS event_date, []::VARCHAR[] AS reasons LIMIT 0")
     result = next(
-        r for r in contract.validate(con, rows, quarantine, [DAY], known) if r.rule.name == "shop_in_shops"
+        r for r in validate(contract, con, rows, quarantine, [DAY], known) if r.rule.name == "shop_in_shops"
     )
     assert (result.rule.severity, result.passed) == (severity, passed)
 
@@ -111,6 +114,10 @@ def test_a_reference_to_a_column_of_another_type_is_named(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     with pytest.raises(ContractError, match=r"compares shop, VARCHAR, with shops\.shop, INTEGER"):
-        calls(tmp_path).classify(
-            con, raw(con, (1, "a", "b")), key=KEY, references={"shops": con.sql("SELECT 1 AS shop")}
+        classify(
+            calls(tmp_path),
+            con,
+            raw(con, (1, "a", "b")),
+            key=KEY,
+            references={"shops": con.sql("SELECT 1 AS shop")},
         )

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.contracts import Closed, Contract, RuleResult
+from ml_assets.contracts import Closed
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.service import judge_service
 from ml_assets_tests.places import CONTRACTS as FIXTURES
 
 MONDAY = date(2017, 3, 6)
@@ -28,11 +31,11 @@ def serve(
     often: int = 1,
     closed: Closed = SUNDAYS,
 ) -> dict[str, RuleResult]:
-    contract = Contract.load(FIXTURES / "every_rule.yaml")
+    contract = load_contract(FIXTURES / "every_rule.yaml")
     limits = {"freshness": timedelta(days=fresh), "frequency": timedelta(days=often)}
     rules = tuple(dataclasses.replace(rule, limit=limits[rule.kind]) for rule in contract.service_rules)
     contract = dataclasses.replace(contract, service_rules=rules, closed=closed)
-    results = contract.serve([day(n) for n in landed], day(today), None if end is None else day(end))
+    results = judge_service(contract, [day(n) for n in landed], day(today), None if end is None else day(end))
     return {result.rule.name: result for result in results}
 
 

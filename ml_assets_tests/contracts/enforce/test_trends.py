@@ -7,7 +7,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ml_assets.contracts import Contract, RuleResult
+from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.trends import judge_trends
 from ml_assets.lake import connect
 from ml_assets.landing.completejourney import land
 
@@ -65,7 +68,7 @@ def calls(tmp_path: Path) -> Contract:
             "SCHEMA", f"{trend % 'volume'}, {trend % 'repeats'}"
         )
     )
-    return Contract.load(path)
+    return load_contract(path)
 
 
 def history(con: duckdb.DuckDBPyConnection, change: str = "", days: int = 84) -> None:
@@ -85,7 +88,7 @@ def compare(
     contract: Contract, con: duckdb.DuckDBPyConnection, days: list[int] | None = None
 ) -> dict[str, RuleResult]:
     asked = [day(n) for n in (days if days is not None else range(84))]
-    results = contract.compare(con, con.table("events"), asked)
+    results = judge_trends(contract, con, con.table("events"), asked)
     assert [result.rule for result in results] == list(contract.trend_rules)
     return {result.rule.kind: result for result in results}
 
@@ -233,14 +236,14 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Contract, d
             "CREATE TABLE purchases AS SELECT *, CAST(occurred_at AS DATE) AS event_date "
             f"FROM read_parquet('{folder}/*.parquet')"
         )
-        yield Contract.load(path), con
+        yield load_contract(path), con
 
 
 def test_a_real_year_has_very_few_odd_days(year: tuple[Contract, duckdb.DuckDBPyConnection]) -> None:
     """The days before and after Thanksgiving, and the last day, which the data holds a part of only."""
     contract, con = year
     days = [row[0] for row in con.execute("SELECT DISTINCT event_date FROM purchases").fetchall()]
-    results = contract.compare(con, con.table("purchases"), days)
+    results = judge_trends(contract, con, con.table("purchases"), days)
     odd = {result.rule.kind: [str(day) for day in result.failing] for result in results}
     assert len(days) == 365
     assert odd == {
@@ -285,5 +288,5 @@ def test_an_odd_day_of_a_real_year_is_caught(
         f"AND DATE '{odd}'"
     )
     events = con.sql(change.format(off=f"event_date <> DATE '{odd}'"))
-    failing = [result.rule.kind for result in contract.compare(con, events, [odd]) if not result.passed]
+    failing = [result.rule.kind for result in judge_trends(contract, con, events, [odd]) if not result.passed]
     assert failing == [kind]

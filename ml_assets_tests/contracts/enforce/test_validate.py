@@ -5,7 +5,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from ml_assets.contracts import Contract, ContractError, RuleResult
+from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
+from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.contracts.conftest import landed
 
 DAYS = [date(2017, 1, 5), date(2017, 1, 6)]
@@ -22,14 +26,14 @@ def judge(
     tamper: str | None = None,
 ) -> dict[str, RuleResult]:
     """Classify rows, split them, optionally change the accepted events behind the contract's back, validate."""
-    contract.classify(con, landed(con, rows)).create_view("judged", replace=True)
+    classify(contract, con, landed(con, rows)).create_view("judged", replace=True)
     con.execute(
         "CREATE OR REPLACE TABLE events AS SELECT * EXCLUDE (reasons) FROM judged WHERE len(reasons) = 0"
     )
     con.execute("CREATE OR REPLACE TABLE quarantine AS SELECT * FROM judged WHERE len(reasons) > 0")
     if tamper:
         con.execute(tamper)
-    results = contract.validate(con, con.table("events"), con.table("quarantine"), days or DAYS)
+    results = validate(contract, con, con.table("events"), con.table("quarantine"), days or DAYS)
     return {result.rule.name: result for result in results}
 
 
@@ -127,9 +131,9 @@ def test_missing_columns_are_named(contract: Contract, con: duckdb.DuckDBPyConne
     judge(contract, con, [FIVE])
     events, quarantine = con.table("events"), con.table("quarantine")
     with pytest.raises(ContractError, match="events have no column 'amount'"):
-        contract.validate(con, events.project("* EXCLUDE (amount)"), quarantine, DAYS)
+        validate(contract, con, events.project("* EXCLUDE (amount)"), quarantine, DAYS)
     with pytest.raises(ContractError, match="quarantine have no column 'reasons'"):
-        contract.validate(con, events, quarantine.project("* EXCLUDE (reasons)"), DAYS)
+        validate(contract, con, events, quarantine.project("* EXCLUDE (reasons)"), DAYS)
 
 
 OPERATORS = [
@@ -154,12 +158,12 @@ def test_row_count_knows_every_operator(
         "    properties:\n      - {name: occurred_at, logicalType: timestamp, required: true}\n"
         f"    quality:\n      - {{metric: rowCount, {operator}, severity: warning}}\n"
     )
-    contract = Contract.load(path)
+    contract = load_contract(path)
     quarantine = con.sql("SELECT NULL::DATE AS event_date, NULL::VARCHAR[] AS reasons WHERE FALSE")
     for rows, passed in outcomes.items():
         events = con.sql(
             "SELECT TIMESTAMPTZ '2017-01-05 10:00:00+00' AS occurred_at, DATE '2017-01-05' AS event_date "
             f"FROM range({rows})"
         )
-        result = contract.validate(con, events, quarantine, DAYS[:1])[-1]
+        result = validate(contract, con, events, quarantine, DAYS[:1])[-1]
         assert (result.rule.severity, result.passed) == ("warning", passed)

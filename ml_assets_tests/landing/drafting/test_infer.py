@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
 from ml_assets.contracts.compile.document import parse
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
 from ml_assets.landing import LandingFile, read
 from ml_assets.landing.drafting.draft import rounded_up, scalar
 from ml_assets.landing.drafting.infer import infer
@@ -56,7 +58,7 @@ def inferred(
     text = infer(con, files, name=name)
     path = folder / "contract.yaml"
     path.write_text(text)
-    return Contract.load(path), text
+    return load_contract(path), text
 
 
 def refused(
@@ -70,7 +72,7 @@ def refused(
     if result.rows is None:
         return []
     rows = result.rows.select("*, TIMESTAMPTZ '2100-01-01 00:00:00+00' AS seen_at")
-    found = contract.classify(con, rows, late_days=3660).filter("len(reasons) > 0")
+    found = classify(contract, con, rows, late_days=3660).filter("len(reasons) > 0")
     return found.select("original, reasons").fetchall()
 
 
@@ -284,7 +286,7 @@ def test_epochs_are_times(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Non
     assert refused(con, contract, path) == []
     result = read(con, [LandingFile(DAY, path, 1)], contract)
     assert result.rows is not None
-    rows = contract.classify(con, result.rows.select("*, now() AS seen_at"))
+    rows = classify(contract, con, result.rows.select("*, now() AS seen_at"))
     assert rows.select("occurred_at").fetchall() == [(moment,)]
     assert "count milliseconds from 1970" in comment(text, "occurred_at")
 

@@ -19,7 +19,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.classify import classify
 from ml_assets.lake import connect
 from ml_assets.landing import LandingUnavailable, Listed, NoLandingFiles, content_hash, read
 from ml_assets.landing.places.database import LandingQuery
@@ -303,14 +304,14 @@ def test_postgres_end_to_end(postgres: str, shop: str, tmp_path: Path) -> None:
     assert list(listed) == [FIRST, FIRST + timedelta(days=1)]
     files = [source.fetch(item, tmp_path) for item in listed.values()]
     (tmp_path / "contract.yaml").write_text(CONTRACT)
-    contract = Contract.load(tmp_path / "contract.yaml")
+    contract = load_contract(tmp_path / "contract.yaml")
     with connect() as con:
         result = read(con, files, contract)
         assert not result.refused
         assert result.counts == {FIRST: 25_000, FIRST + timedelta(days=1): 3}
         assert result.rows is not None
         seen = result.rows.select("*, now() AS seen_at")
-        typed = contract.classify(con, seen, late_days=1)
+        typed = classify(contract, con, seen, late_days=1)
         found = typed.filter("len(reasons) = 0").select("order_id, amount, note, occurred_at").fetchall()
     expected = {(o["id"], o["amount"], o["note"], o["placed"]) for o in orders}
     assert set(found) == expected

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 import ml_assets
-from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.monitoring.rehearse.drills import Roles, RolesError, landing_columns
 from ml_assets_tests.places import USE_CASES
 
-RETAIL = Contract.load(USE_CASES / "online_retail" / "defs" / "retail_orders" / "contract.yaml")
-GROCERY = Contract.load(Path(ml_assets.__path__[0]) / "defs" / "transactions" / "contract.yaml")
+RETAIL = load_contract(USE_CASES / "online_retail" / "defs" / "retail_orders" / "contract.yaml")
+GROCERY = load_contract(Path(ml_assets.__path__[0]) / "defs" / "transactions" / "contract.yaml")
 
 
 def test_roles_are_landing_columns_in_the_end() -> None:
