@@ -11,13 +11,8 @@ DAY = timedelta(days=1)
 
 def days_of(table: Table, versions: Mapping[str, int]) -> set[date]:
     """The days that have been written, up to the version that is read; a withheld day has only been left."""
-    limit = versions.get(table.name)
-    written: set[date] = set()
-    for commit in table.history():
-        if commit.between and (limit is None or commit.version <= limit):
-            first, last = commit.between
-            written |= set(days(first, last)) - commit.left
-    return written
+    marks = table.marks(versions.get(table.name))
+    return {day for day, mark in marks.items() if mark.changed is not None}
 
 
 def check_covered(table: Table, covered: set[date], through: date) -> None:

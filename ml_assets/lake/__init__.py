@@ -1,14 +1,20 @@
 """Delta Lake tables read and written through DuckDB: the only storage of the project."""
 
+from ml_assets.lake.commit import Commit
 from ml_assets.lake.days import Between, Slot, as_ranges, days
 from ml_assets.lake.engine import connect, content_hash, count, pin, records
-from ml_assets.lake.table import Commit, Lake, LakeError, Table
+from ml_assets.lake.marks import Mark, Marks
+from ml_assets.lake.stale import Calendar, stale_days
+from ml_assets.lake.table import Lake, LakeError, Table
 
 __all__ = [
     "Between",
+    "Calendar",
     "Commit",
     "Lake",
     "LakeError",
+    "Mark",
+    "Marks",
     "Slot",
     "Table",
     "as_ranges",
@@ -18,4 +24,5 @@ __all__ = [
     "days",
     "pin",
     "records",
+    "stale_days",
 ]

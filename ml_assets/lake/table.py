@@ -6,20 +6,21 @@ the table before it or after it, whatever is killed when.
 """
 
 import errno
-import json
 import os
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from ml_assets.lake.commit import Commit, history, span
 from ml_assets.lake.days import Between, days
+from ml_assets.lake.marks import Marks, marks_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,33 +44,6 @@ class Damaged(LakeError):
 
 class Overtaken(LakeError):
     """The table has moved on since its writer read it; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One version of a table: when it came to be and what made it."""
-
-    version: int
-    at: datetime
-    operation: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def between(self) -> Between | None:
-        """The partitions this commit is about, or None for one that is about none in particular."""
-        if "first" not in self.metadata:
-            return None
-        return date.fromisoformat(self.metadata["first"]), date.fromisoformat(self.metadata["last"])
-
-    @property
-    def left(self) -> frozenset[date]:
-        """The partitions of ``between`` that the commit left as they were."""
-        return frozenset(date.fromisoformat(day) for day in self.metadata.get("left", "").split())
-
-    @property
-    def inputs(self) -> dict[str, int]:
-        """The versions of the tables it was made from: table -> version."""
-        return {name: int(v) for name, v in json.loads(self.metadata.get("inputs", "{}")).items()}
 
 
 @dataclass(frozen=True)
@@ -199,7 +173,7 @@ class Table:
             predicate += f" AND {lead} NOT IN ({', '.join(repr(day.isoformat()) for day in leaving)})"
         if also:
             predicate += f" AND {also}"
-        commit = {**metadata, **_span(set(days(*between)) - set(leaving), between)}
+        commit = {**metadata, **span(set(days(*between)) - set(leaving), between)}
         return self._write(rows, commit, mode="overwrite", predicate=predicate)
 
     def update(
@@ -247,8 +221,7 @@ class Table:
         same = {day for day in days(*between) if wanted.get(day) == found.get(day)}
         empty = same - set(found)
         if empty:
-            known = [commit.between for commit in self.history() if commit.between]
-            same -= {day for day in empty if not any(first <= day <= last for first, last in known)}
+            same -= empty - set(self.marks())
         return same
 
     def append(
@@ -265,7 +238,7 @@ class Table:
         nothing has been written to. Raises Overtaken, and writes nothing, if there is a newer one by then: of
         writers that have read the same version one wins, in however many processes.
         """
-        commit = {**metadata, **(_span(about) if about else {})}
+        commit = {**metadata, **(span(about) if about else {})}
         return self._write(rows, commit, after=after, mode="append")
 
     def _scan(
@@ -305,17 +278,15 @@ class Table:
     def history(self, limit: int | None = None) -> list[Commit]:
         """The commits, newest first; empty before the first write."""
         delta = self._open()
-        if delta is None:
-            return []
-        return [
-            Commit(
-                version=entry["version"],
-                at=datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC),
-                operation=entry["operation"],
-                metadata={k: v for k, v in entry.items() if isinstance(v, str)},
-            )
-            for entry in delta.history(limit)
-        ]
+        return [] if delta is None else history(delta, limit)
+
+    def marks(self, version: int | None = None, **said: str) -> Marks:
+        """What the commits say of every slot, up to a version (default: the newest); empty before the first write.
+
+        Only of the commits whose metadata has ``said``, where that is given: a model's version, for example.
+        """
+        delta = self._open()
+        return {} if delta is None else marks_of(delta, version, said)
 
     def made(self, day: date, version: int | None = None, **said: str) -> Commit:
         """The commit that made a partition as it is in a version (default: the newest), whose metadata has ``said``.
@@ -436,17 +407,6 @@ def _cause(error: Exception) -> str | None:
     if number in FORBIDDEN:
         return f"it may not be written ({os.strerror(number)}); let the user who runs this write there"
     return f"{os.strerror(number)}; see to the disk"
-
-
-def _span(about: Collection[date], between: Between | None = None) -> dict[str, str]:
-    """What a commit says of the partitions it is about: the first, the last, and those in between left alone."""
-    first, last = between or (min(about), max(about))
-    left = sorted(set(days(first, last)) - set(about))
-    return {
-        "first": first.isoformat(),
-        "last": last.isoformat(),
-        "left": " ".join(day.isoformat() for day in left),
-    }
 
 
 def _digests(

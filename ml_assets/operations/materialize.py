@@ -1,9 +1,9 @@
 """Materialize the whole graph from a script: phase by phase, each a range run, only what is missing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Literal
 
 import dagster as dg
@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from ml_assets.components.model.component import Bound
 from ml_assets.components.model.sensors import WEEK, stale_labels, stale_performance
-from ml_assets.components.shared.partitions import range_tags
+from ml_assets.components.shared.partitions import SlotsOf, range_tags
 from ml_assets.components.shared.requests import days_to_score
 from ml_assets.components.source.sensors import (
     BRIDGED,
@@ -21,7 +21,7 @@ from ml_assets.components.source.sensors import (
     touched_by,
     unread_days,
 )
-from ml_assets.lake import Between, Commit, Lake, as_ranges, connect
+from ml_assets.lake import Between, Lake, as_ranges, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
 from ml_assets.project.project import Project
@@ -143,7 +143,7 @@ def _model_phases(
         yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
     chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
     recent = set(wanted[-cutoffs:])
-    for between in as_ranges(recent - _written(tables.decisions.history(), wanted), WEEK):
+    for between in as_ranges(recent - set(tables.decisions.marks()), WEEK):
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
@@ -164,14 +164,14 @@ def _use_phases(
         tables.drift_days,
         champion.number,
         champion.cutoff,
-        model.group.as_ofs,
+        SlotsOf(model.group.as_ofs),
     )
     watching = tuple(model.key(asset) for asset in ("predictions", "drift"))
     for between in as_ranges(wanted):
         yield Phase(f"{model.name}: predictions, drift", watching, between, if_refused="go on")
     for between in as_ranges(stale_performance(model, lake), WEEK):
         yield Phase(f"{model.name}: performance", (model.key("performance"),), between)
-    scored = max((c.between[1] for c in tables.predictions.history() if c.between), default=None)
+    scored = max(tables.predictions.marks(), default=None)
     report = model.key("drift_report")
     if scored and str(scored) not in instance.get_materialized_partitions(report):
         yield Phase(f"{model.name}: drift_report", (report,), (scored, scored), if_refused="go on")
@@ -185,11 +185,6 @@ def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
             CHALLENGER
         )
         return bool(found.promote) or waits or (book.log().champion is None and found.challenger is None)
-
-
-def _written(history: Sequence[Commit], wanted: Sequence[date]) -> set[date]:
-    ranges = [commit.between for commit in history if commit.between]
-    return {day for day in wanted if any(first <= day <= last for first, last in ranges)}
 
 
 def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_assets.components.shared.partitions import daily
-from ml_assets.components.shared.requests import stale_days
+from ml_assets.components.shared.partitions import SlotsOf, daily
 from ml_assets.components.source.sensors import new_files, touched_by, unread_days
 from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Lake, Table, as_ranges, connect, content_hash
+from ml_assets.lake import Lake, Table, as_ranges, connect, content_hash, stale_days
 from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, rows_in_force, seen_files
@@ -131,12 +130,12 @@ class Place:
             events, tiles, snapshot = self.tables.events, self.tiles, self.snapshot
             for part in as_ranges(self._stale(events, tiles, (-LATE, 0))):
                 write_tiles(con, self.features, {"taps": events}, tiles, part, {"taps": LATE}, inputs(events))
-            stale = stale_days(tiles.history(), snapshot.history(), tiles.name, (-3000, -1), AS_OFS)
+            stale = stale_days(tiles.marks(), snapshot.marks(), tiles.name, (-3000, -1), SlotsOf(AS_OFS))
             for part in as_ranges(stale):
                 write_snapshots(con, self.features, tiles, snapshot, part, (-3000, -1), inputs(tiles))
 
     def _stale(self, above: Table, below: Table, reach: tuple[int, int]) -> set[date]:
-        return stale_days(above.history(), below.history(), above.name, reach, PARTITIONS)
+        return stale_days(above.marks(), below.marks(), above.name, reach, SlotsOf(PARTITIONS))
 
     def withheld(self) -> set[date]:
         with connect() as con:

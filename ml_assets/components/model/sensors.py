@@ -6,9 +6,10 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model.component import Bound
-from ml_assets.components.shared.requests import answer, ask, days_to_score, request_key, stale_days
+from ml_assets.components.shared.partitions import SlotsOf
+from ml_assets.components.shared.requests import answer, ask, days_to_score, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.lake import Lake, as_ranges
+from ml_assets.lake import Lake, as_ranges, stale_days
 from ml_assets.landing.raw import landed_through
 from ml_assets.registry.promotion_log import read_log
 
@@ -46,7 +47,12 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
             return dg.SkipReason(f"{model.name} has no champion yet")
         snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
         wanted = days_to_score(
-            snapshot, tables.predictions, tables.drift_days, champion[0], None, model.group.as_ofs
+            snapshot,
+            tables.predictions,
+            tables.drift_days,
+            champion[0],
+            None,
+            SlotsOf(model.group.as_ofs),
         )
         outcomes = [
             ask(
@@ -68,19 +74,15 @@ def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
     A cutoff whose snapshot is still to be built waits for it: without it there is no population to label.
     """
     newest = model.newest_mature(landed) if landed else None
-    labels = model.tables(lake).labels.history()
-    built = [commit.between for commit in model.group.snapshot(lake).history() if commit.between]
+    labels = model.tables(lake).labels.marks()
+    built = model.group.snapshot(lake).marks()
     stale: set[date] = set()
     for table, reach in (
         (model.source.tables(lake).events, (0, model.spec.label.days - 1)),
         (model.group.snapshot(lake), (0, 0)),
     ):
-        stale |= stale_days(table.history(), labels, table.name, reach, model.cutoffs)
-    return {
-        cutoff
-        for cutoff in stale
-        if newest is not None and cutoff <= newest and any(first <= cutoff <= last for first, last in built)
-    }
+        stale |= stale_days(table.marks(), labels, table.name, reach, SlotsOf(model.cutoffs))
+    return {cutoff for cutoff in stale if newest is not None and cutoff <= newest and cutoff in built}
 
 
 def labels_sensor(model: Bound) -> dg.SensorDefinition:
@@ -156,14 +158,12 @@ def performance_sensor(model: Bound) -> dg.SensorDefinition:
 def stale_performance(model: Bound, lake: Lake) -> set[date]:
     """The cutoffs that were scored and have mature labels, without a performance as new as both."""
     tables = model.tables(lake)
-    labels, scores = tables.labels.history(), tables.predictions.history()
-    if not labels or not scores:
-        return set()
-    done = tables.performance.history()
-    labelled = stale_days(labels, [], tables.labels.name, (0, 0), model.cutoffs)
-    scored = stale_days(scores, [], tables.predictions.name, (0, 0), model.cutoffs)
-    stale = stale_days(labels, done, tables.labels.name, (0, 0), model.cutoffs)
-    stale |= stale_days(scores, done, tables.predictions.name, (0, 0), model.cutoffs)
+    labels, scores, done = tables.labels.marks(), tables.predictions.marks(), tables.performance.marks()
+    cutoffs = SlotsOf(model.cutoffs)
+    labelled = stale_days(labels, {}, tables.labels.name, (0, 0), cutoffs)
+    scored = stale_days(scores, {}, tables.predictions.name, (0, 0), cutoffs)
+    stale = stale_days(labels, done, tables.labels.name, (0, 0), cutoffs)
+    stale |= stale_days(scores, done, tables.predictions.name, (0, 0), cutoffs)
     return stale & labelled & scored
 
 

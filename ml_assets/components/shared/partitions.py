@@ -1,11 +1,12 @@
 """Partitions: days and cutoffs, how they map onto each other, and which of them a run is about."""
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.lake import Between
+from ml_assets.lake import Between, Slot
 
 RANGE_START, RANGE_END, SINGLE = (
     "dagster/asset_partition_range_start",
@@ -31,6 +32,18 @@ def weekly(start: date, end: date | None) -> dg.WeeklyPartitionsDefinition:
         end_date=last.isoformat() if last else None,
         day_offset=(start.weekday() + 1) % 7,
     )
+
+
+@dataclass(frozen=True)
+class SlotsOf:
+    """The calendar that partitions follow."""
+
+    partitions: dg.TimeWindowPartitionsDefinition
+
+    def between(self, first: Slot, last: Slot) -> list[Slot]:
+        """The slots from first to last, both included, oldest first."""
+        slots = [date.fromisoformat(key) for key in self.partitions.get_partition_keys()]
+        return [slot for slot in slots if first <= slot <= last]
 
 
 def window(first: int, last: int) -> dg.TimeWindowPartitionMapping:

@@ -8,12 +8,12 @@ tried again a few times. So the same tick twice, a lost cursor and a run in flig
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import dagster as dg
 
 from ml_assets.components.shared.partitions import range_tags
-from ml_assets.lake import Between, Commit, Table, days
+from ml_assets.lake import Between, Calendar, Table, stale_days
 
 REQUEST = "ml_assets/request"
 ATTEMPTS = 3
@@ -75,58 +75,13 @@ def answer(
     return dg.SkipReason("; ".join(reasons) or nothing)
 
 
-def stale_days(
-    upstream: Sequence[Commit],
-    downstream: Sequence[Commit],
-    upstream_name: str,
-    reach: tuple[int, int],
-    partitions: dg.TimeWindowPartitionsDefinition,
-) -> set[date]:
-    """The downstream days whose upstream days have changed since they were written, or that are missing.
-
-    Downstream day D reads the upstream days D + reach[0] to D + reach[1]. A commit's metadata names the
-    days it is about, those of them it left as they were, and the upstream version it read: an upstream day
-    that was left has not changed; a downstream day that was left has been read, unless another writer changed it
-    after it was compared. Only days of ``partitions`` are named, from the first that any upstream day allows to
-    the last whose nearest upstream day there is.
-    """
-    changed: dict[date, int] = {}
-    for commit in sorted(upstream, key=lambda c: c.version):
-        for day in _days_of(commit):
-            if day not in commit.left:
-                changed[day] = commit.version
-    if not changed:
-        return set()
-    read: dict[date, int] = {}
-    written: dict[date, int] = {}
-    for commit in sorted(downstream, key=lambda c: c.version):
-        version = int(json.loads(commit.metadata.get("inputs", "{}")).get(upstream_name, -1))
-        compared = int(commit.metadata.get("compared", commit.version))
-        for day in _days_of(commit):
-            if day not in commit.left:
-                written[day] = commit.version
-            elif written.get(day, -1) > compared:
-                continue
-            read[day] = version
-    stale = set()
-    nearest = max(reach[0], min(reach[1], 0))
-    for day in days(min(changed) - timedelta(days=reach[1]), max(changed) - timedelta(days=nearest)):
-        if not partitions.has_partition_key(day.isoformat()):
-            continue
-        offsets = range(_reach_start(reach, day, changed), reach[1] + 1)
-        newest = max((changed.get(day + timedelta(days=n), -1) for n in offsets), default=-1)
-        if day not in read or newest > read[day]:
-            stale.add(day)
-    return stale
-
-
 def days_to_score(
     snapshot: Table,
     predictions: Table,
     drift: Table,
     version: int,
     since: date | None,
-    partitions: dg.DailyPartitionsDefinition,
+    calendar: Calendar,
 ) -> set[date]:
     """The as_ofs a version has to score: snapshots it has not scored yet, or that changed since it did.
 
@@ -135,20 +90,10 @@ def days_to_score(
     ``since`` is the first as_of wanted; without it, the first the version has scored, or the newest
     snapshot if it has scored none.
     """
-    snapshots = snapshot.history()
-    own = [c for c in predictions.history() if c.metadata.get("model_version") == str(version)]
-    newest = max((c.between[1] for c in snapshots if c.between), default=None)
-    if newest is None:
+    snapshots, own = snapshot.marks(), predictions.marks(model_version=str(version))
+    if not snapshots:
         return set()
-    first = since or min((c.between[0] for c in own if c.between), default=newest)
-    stale = stale_days(snapshots, own, snapshot.name, (0, 0), partitions)
-    stale |= stale_days(own, drift.history(), predictions.name, (0, 0), partitions)
+    first = since or min(own or [max(snapshots)])
+    stale = stale_days(snapshots, own, snapshot.name, (0, 0), calendar)
+    stale |= stale_days(own, drift.marks(), predictions.name, (0, 0), calendar)
     return {day for day in stale if day >= first}
-
-
-def _reach_start(reach: tuple[int, int], day: date, changed: Mapping[date, int]) -> int:
-    return max(reach[0], (min(changed) - day).days)
-
-
-def _days_of(commit: Commit) -> list[date]:
-    return days(*commit.between) if commit.between else []

@@ -15,10 +15,11 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key, stale_days
+from ml_assets.components.shared.partitions import SlotsOf
+from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.contracts import Contract
-from ml_assets.lake import Between, Lake, Table, as_ranges, connect, days
+from ml_assets.lake import Between, Lake, Table, as_ranges, connect, days, stale_days
 from ml_assets.landing import Landing, LandingUnavailable, Listed, NoLandingFiles, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
 from ml_assets.landing.withholding import breaches, waiting
@@ -143,10 +144,10 @@ def unread_days(tables: SourceTables, late_days: int, partitions: dg.DailyPartit
     Of two runs over a day at once the slower one may write what has been put right meanwhile: so also the days
     of which the quarantine, or what is on record of their breaches, hasn't.
     """
-    landed = tables.files.history()
+    landed, calendar = tables.files.marks(), SlotsOf(partitions)
 
     def unread_by(table: Table) -> set[date]:
-        return stale_days(landed, table.history(), tables.files.name, (0, late_days), partitions)
+        return stale_days(landed, table.marks(), tables.files.name, (0, late_days), calendar)
 
     unread = unread_by(tables.events) | unread_by(tables.quarantine)
     with connect() as con:
@@ -172,22 +173,17 @@ def orphaned_days(con: duckdb.DuckDBPyConnection, source: Source, lake: Lake) ->
         )
         lacking |= {(day, rules[rule]) for day, rule in reasons.fetchall() if rule in rules}
     newest = {name: _changed_last(table) for name, table in referred.items()}
-    built = [commit for commit in tables.events.history() if commit.between]
-    found = set()
-    for day, name in lacking:
-        made = next((c for c in built if c.between and c.between[0] <= day <= c.between[1]), None)
-        read = made.inputs.get(referred[name].name, -1) if made else -1
-        if newest[name] > read:
-            found.add(day)
-    return found
+    built = tables.events.marks()
+    return {
+        day
+        for day, name in lacking
+        if day not in built or newest[name] > built[day].read.get(referred[name].name, -1)
+    }
 
 
 def _changed_last(table: Table) -> int:
-    """The newest version of a table that changed a day, or -1."""
-    for commit in table.history():
-        if commit.between and set(days(*commit.between)) - commit.left:
-            return commit.version
-    return -1
+    """The newest version of a table that changed a day and is in force there, or -1."""
+    return max((mark.changed for mark in table.marks().values() if mark.changed is not None), default=-1)
 
 
 def _in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
@@ -215,11 +211,11 @@ class Edge:
     def stale(self) -> set[date]:
         """The downstream days whose upstream days have changed since, or that are missing."""
         return stale_days(
-            self.upstream.history(),
-            self.downstream.history(),
+            self.upstream.marks(),
+            self.downstream.marks(),
             self.upstream.name,
             self.reach,
-            self.partitions,
+            SlotsOf(self.partitions),
         )
 
 

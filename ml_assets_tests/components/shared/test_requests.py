@@ -1,90 +1,14 @@
-import json
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from datetime import date
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ml_assets.components.shared.partitions import daily
-from ml_assets.components.shared.requests import REQUEST, answer, ask, request_key, stale_days
-from ml_assets.lake import Commit
+from ml_assets.components.shared.requests import REQUEST, answer, ask, request_key
 from ml_assets_tests.house import between_of
 
 START = date(2024, 1, 1)
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 FAILED = ("FAILURE", "CANCELED")
-
-
-class Write(NamedTuple):
-    """A commit in numbers of days; ``read`` is the upstream version it was made from."""
-
-    first: int
-    last: int
-    read: int = -1
-
-
-def commits(writes: Sequence[Write]) -> list[Commit]:
-    """Commits, newest first as in a table's history; version 0 made the table."""
-    made = [Commit(0, datetime(2024, 1, 1, tzinfo=UTC), "CREATE TABLE")]
-    for version, write in enumerate(writes, start=1):
-        ends = [str(START + timedelta(days=n)) for n in (write.first, write.last)]
-        inputs = json.dumps({"up": write.read} if write.read >= 0 else {})
-        metadata = {"first": ends[0], "last": ends[1], "inputs": inputs}
-        made.append(Commit(version, datetime(2024, 1, 1, tzinfo=UTC), "WRITE", metadata))
-    return made[::-1]
-
-
-def slowly(
-    upstream: Sequence[Write],
-    downstream: Sequence[Write],
-    reach: tuple[int, int],
-    partitions: range,
-) -> set[date]:
-    """The definition of ``stale_days``, day by day."""
-    touched = {n for write in upstream for n in range(write.first, write.last + 1)}
-    stale = set()
-    for day in partitions:
-        if not touched or not min(touched) <= day + reach[1] <= max(touched):
-            continue
-        reads = [write.read for write in downstream if write.first <= day <= write.last]
-        changes = [
-            version
-            for version, write in enumerate(upstream, start=1)
-            for n in range(reach[0], reach[1] + 1)
-            if write.first <= day + n <= write.last
-        ]
-        if not reads or any(version > reads[-1] for version in changes):
-            stale.add(START + timedelta(days=day))
-    return stale
-
-
-spans = st.tuples(st.integers(0, 12), st.integers(0, 4)).map(lambda s: (s[0], s[0] + s[1]))
-writes = st.lists(st.builds(lambda s, r: Write(*s, r), spans, st.integers(-1, 4)), max_size=5)
-reaches = st.tuples(st.integers(-15, 0), st.integers(-3, 0)).map(lambda r: (min(r), max(r)))
-
-
-@given(writes, writes, reaches, st.integers(0, 3), st.integers(5, 14))
-@settings(max_examples=150, deadline=None)
-def test_stale_days_are_those_of_the_definition(
-    upstream: list[Write], downstream: list[Write], reach: tuple[int, int], start: int, end: int
-) -> None:
-    partitions = daily(START + timedelta(days=start), START + timedelta(days=end))
-    found = stale_days(commits(upstream), commits(downstream), "up", reach, partitions)
-    assert found == slowly(upstream, downstream, reach, range(start, end + 1))
-
-
-def test_one_changed_day_makes_stale_what_reads_it() -> None:
-    upstream = commits([Write(0, 9), Write(4, 4)])
-    downstream = commits([Write(1, 10, read=1)])
-    found = stale_days(upstream, downstream, "up", (-3, -1), daily(START, None))
-    assert found == {START + timedelta(days=n) for n in (5, 6, 7)}
-
-
-def test_without_upstream_nothing_is_stale() -> None:
-    assert stale_days([], [], "up", (0, 0), daily(START, None)) == set()
 
 
 def test_a_key_follows_from_the_facts_alone() -> None:

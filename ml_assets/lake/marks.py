@@ -1,0 +1,89 @@
+"""What the commits of a table say of every slot: who asks what is due, or covered, asks this and nothing else."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from deltalake import DeltaTable
+
+from ml_assets.lake.commit import Commit, history
+from ml_assets.lake.days import Slot, days
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is known of one slot of a table."""
+
+    changed: int | None
+    """The version that last changed it; None if every commit about it left it as it was."""
+    read: Mapping[str, int]
+    """The versions of the tables it was last built from, or found to be equal to: table -> version."""
+    definition: str | None = None
+    """The hash of the definition it was built by; None where none was recorded."""
+
+
+Marks = Mapping[Slot, Mark]
+"""The slots that commits have been about, with what they say of each."""
+
+
+def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
+    """The marks after further commits, the oldest first.
+
+    A slot that a commit left as it was has been read, unless another writer changed it after it was compared.
+    """
+    after = dict(marks)
+    for commit in commits:
+        if commit.between is None:
+            continue
+        left, read = commit.left, commit.inputs
+        written = Mark(commit.version, read)
+        for slot in days(*commit.between):
+            changed = after[slot].changed if slot in after else None
+            if slot not in left:
+                after[slot] = written
+            elif changed is None or changed <= commit.compared:
+                after[slot] = Mark(changed, read)
+    return after
+
+
+@dataclass(frozen=True)
+class _Seen:
+    newest: Commit
+    marks: Marks
+
+
+_SEEN: dict[tuple[str, frozenset[tuple[str, str]]], _Seen] = {}
+_ROOM = 1024
+
+
+def marks_of(delta: DeltaTable, version: int | None, said: Mapping[str, str]) -> Marks:
+    """The marks of a table up to a version, None for the newest, from the commits whose metadata has ``said``.
+
+    What a process has worked out of the newest version it keeps, and reads only the commits since.
+    """
+    place = (delta.table_uri, frozenset(said.items()))
+    now = _followed(delta, _SEEN.get(place), said)
+    if len(_SEEN) >= _ROOM:
+        _SEEN.clear()
+    _SEEN[place] = now
+    if version is None or version >= now.newest.version:
+        return now.marks
+    return replayed({}, _saying(said, (c for c in history(delta) if c.version <= version)))
+
+
+def _followed(delta: DeltaTable, seen: _Seen | None, said: Mapping[str, str]) -> _Seen:
+    """What was seen of a table, and the commits since; all of them, if they don't follow on from it.
+
+    They do if the newest that was seen is still there, word for word: a table that was made anew or put back from
+    a backup is read from the start.
+    """
+    if seen and seen.newest.version <= delta.version():
+        *since, last = history(delta, delta.version() - seen.newest.version + 1)
+        if last == seen.newest:
+            return _Seen((since or [last])[0], replayed(seen.marks, _saying(said, since)))
+    commits = history(delta)
+    return _Seen(commits[0], replayed({}, _saying(said, commits)))
+
+
+def _saying(said: Mapping[str, str], commits: Iterable[Commit]) -> list[Commit]:
+    """The commits whose metadata has ``said``, turned round: the oldest first."""
+    return [commit for commit in commits if said.items() <= commit.metadata.items()][::-1]
