@@ -2,6 +2,7 @@
 
 from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
-from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.feature_set import FeatureSet
+from ml_assets.features.spec import Feature
 
 __all__ = ["Entity", "Feature", "FeatureError", "FeatureSet"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.feature_set import FeatureSet
+from ml_assets.features.spec import Feature
 
 COLUMNS = {
     "as_of": "DATE",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -17,8 +16,14 @@ from pydantic import (
     model_validator,
 )
 
-from ml_assets.features.entity import Entity
-from ml_assets.features.errors import FeatureError
+from ml_assets.features.aggregations.aggregation import Aggregation
+from ml_assets.features.aggregations.count import Count
+from ml_assets.features.aggregations.distinct import Distinct
+from ml_assets.features.aggregations.extremes import Largest, Smallest
+from ml_assets.features.aggregations.latest import Attribute, Last
+from ml_assets.features.aggregations.mode import Mode
+from ml_assets.features.aggregations.sums import Mean, Stddev, Sum
+from ml_assets.features.aggregations.time_since import TimeSinceFirst, TimeSinceLast
 from ml_assets.features.sql import columns_of
 
 
@@ -36,22 +41,14 @@ Window = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*d$", "examples": ["28d"]}),
 ]
 
-AGGREGATIONS = (
-    "count",
-    "count_distinct",
-    "sum",
-    "mean",
-    "stddev",
-    "min",
-    "max",
-    "mode",
-    "last",
-    "attribute",
-    "time_since_last",
-    "time_since_first",
-)
-UNWINDOWED = ("last", "attribute", "time_since_last", "time_since_first")
-"""Aggregations that look back without a limit."""
+AGGREGATIONS: dict[str, type[Aggregation]] = {}
+"""The aggregations by their YAML key, in the order in which ``Feature`` names them."""
+
+
+def _by(aggregation: type[Aggregation]) -> Any:
+    """The field of an aggregation, which makes it known."""
+    AGGREGATIONS[aggregation.key] = aggregation
+    return Field(None, description=aggregation.means)
 
 
 class Example(BaseModel):
@@ -110,22 +107,18 @@ class Feature(BaseModel):
     description: str | None = Field(
         None, description="What an engineer should know of it: how, why so, its limits."
     )
-    count: str | None = Field(None, description='Number of events; "*", or a column that must not be null.')
-    count_distinct: str | None = Field(None, description="Number of different values.")
-    sum: str | None = Field(None, description="Sum of an exact number: an integer or a DECIMAL.")
-    mean: str | None = Field(None, description="Mean of an exact number, per event.")
-    stddev: str | None = Field(
-        None, description="Sample standard deviation of an exact number, to 6 decimals; of one event none."
-    )
-    min: str | None = Field(None, description="Smallest value.")
-    max: str | None = Field(None, description="Largest value.")
-    mode: str | None = Field(None, description="Most frequent value; the first in the alphabet among equals.")
-    last: str | None = Field(None, description="Value of the last event that has one.")
-    attribute: str | None = Field(
-        None, description="Value in force: that of the last event, empty where the last event has none."
-    )
-    time_since_last: Literal["day"] | None = Field(None, description="Days since the last event.")
-    time_since_first: Literal["day"] | None = Field(None, description="Days since the first event.")
+    count: str | None = _by(Count)
+    count_distinct: str | None = _by(Distinct)
+    sum: str | None = _by(Sum)
+    mean: str | None = _by(Mean)
+    stddev: str | None = _by(Stddev)
+    min: str | None = _by(Smallest)
+    max: str | None = _by(Largest)
+    mode: str | None = _by(Mode)
+    last: str | None = _by(Last)
+    attribute: str | None = _by(Attribute)
+    time_since_last: Literal["day"] | None = _by(TimeSinceLast)
+    time_since_first: Literal["day"] | None = _by(TimeSinceFirst)
     sql: str | None = Field(None, description="SQL expression over other features of the group.")
     source: str | None = Field(None, description="Which of the group's sources it reads; default the first.")
     where: str | None = Field(None, description="Only events for which this SQL condition is true.")
@@ -146,13 +139,13 @@ class Feature(BaseModel):
             raise ValueError(
                 f"feature {self.name}: give exactly one of {', '.join(AGGREGATIONS)} or sql; found {found}"
             )
-        if self.kind in (*UNWINDOWED, "sql"):
-            if self.windows:
-                raise ValueError(f"feature {self.name}: {self.kind} takes no windows")
-            if self.kind == "sql" and (self.where or self.source):
-                refused = "where" if self.where else "source"
-                raise ValueError(f"feature {self.name}: sql is over features, so it takes no {refused}")
-        elif not self.windows:
+        if self.kind == "sql" and (self.where or self.source):
+            refused = "where" if self.where else "source"
+            raise ValueError(f"feature {self.name}: sql is over features, so it takes no {refused}")
+        windowed = self.kind != "sql" and AGGREGATIONS[self.kind].windowed
+        if self.windows and not windowed:
+            raise ValueError(f"feature {self.name}: {self.kind} takes no windows")
+        if windowed and not self.windows:
             raise ValueError(f"feature {self.name}: {self.kind} needs windows, for example [7d, 28d]")
         if len(set(self.windows)) != len(self.windows):
             raise ValueError(f"feature {self.name}: a window is named twice in {list(self.windows)}")
@@ -164,15 +157,24 @@ class Feature(BaseModel):
         return next(k for k in (*AGGREGATIONS, "sql") if getattr(self, k) is not None)
 
     @property
-    def is_carried(self) -> bool:
-        """Whether it looks back without a limit."""
-        return self.kind in UNWINDOWED
-
-    @property
     def expression(self) -> str:
         """The SQL expression that is aggregated or computed."""
         expression: str = getattr(self, self.kind)
         return expression
+
+    @cached_property
+    def aggregation(self) -> Aggregation | None:
+        """What it aggregates events by; none of ``sql``."""
+        if self.kind == "sql":
+            return None
+        return AGGREGATIONS[self.kind](self.name, self.expression, self.where)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that its SQL names: of events, or with ``sql`` of other features."""
+        value = self.aggregation.read if self.aggregation else self.expression
+        texts = [text for text in (value, self.where) if text]
+        return tuple(dict.fromkeys(column for text in texts for column in columns_of(text, self.name)))
 
     @property
     def columns(self) -> dict[str, int | None]:
@@ -180,128 +182,6 @@ class Feature(BaseModel):
         if len(self.windows) > 1:
             return {f"{self.name}_{w}": int(w[:-1]) for w in self.windows}
         return {self.name: int(self.windows[0][:-1]) if self.windows else None}
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """The features of one entity over one source or several, checked against the sources' columns.
-
-    ``sources`` maps the name of each source to its columns with their DuckDB types; a feature that names no source
-    reads the first. Raises FeatureError naming the feature where an expression or an entity can't be resolved.
-    """
-
-    entity: Entity
-    features: tuple[Feature, ...]
-    sources: Mapping[str, Mapping[str, str]]
-
-    def __post_init__(self) -> None:
-        self._check_entity()
-        for source in self.sources:
-            if len(self.sources) > 1 and not self.of_source(source):
-                raise FeatureError(f"no feature reads the source {source}: leave it out, or use it", source)
-        names = [column for feature in self.features for column in feature.columns]
-        for name in names:
-            if names.count(name) > 1:
-                raise FeatureError(f"two features give a column {name}: rename one", name)
-            if name in (*self.entity, "as_of"):
-                raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column", name)
-        for feature in self.features:
-            self._check(feature)
-        _ = self.ordered_sql
-
-    def _check_entity(self) -> None:
-        for column in self.entity:
-            if self.entity.count(column) > 1:
-                raise FeatureError(f"entity: {column} is named twice", column)
-            for source, columns in self.sources.items():
-                if column not in columns:
-                    raise FeatureError(f"entity {column}, in {source}: {unknown(column, columns)}", column)
-            types = {columns[column]: source for source, columns in self.sources.items()}
-            if len(types) > 1:
-                found = ", ".join(f"{kind} in {source}" for kind, source in types.items())
-                raise FeatureError(
-                    f"entity {column}: it is a {found}; declare the same type in both contracts", column
-                )
-
-    def _check(self, feature: Feature) -> None:
-        if feature.source is not None and feature.source not in self.sources:
-            raise FeatureError(
-                f"feature {feature.name}: {unknown(feature.source, list(self.sources), 'source')}",
-                feature.source,
-            )
-        columns = self.columns_for(feature)
-        known: Sequence[str] = self.columns if feature.kind == "sql" else list(columns)
-        expressions = (
-            [] if feature.kind.startswith("time_since") or feature.expression == "*" else [feature.expression]
-        )
-        for text in [*expressions, *([feature.where] if feature.where else [])]:
-            for column in columns_of(text, feature.name):
-                if column not in known:
-                    raise FeatureError(f"feature {feature.name}: {unknown(column, known)}", column)
-
-        given = feature.example.events if feature.example else ()
-        for column in {column: None for event in given for column in event if column != "ago"}:
-            if column not in columns:
-                raise FeatureError(
-                    f"feature {feature.name}: its example has {unknown(column, columns)}", column
-                )
-
-    def source_of(self, feature: Feature) -> str:
-        """The name of the source a feature reads: its own, or the first."""
-        return feature.source or next(iter(self.sources))
-
-    def of_source(self, source: str) -> list[Feature]:
-        """The features that aggregate the events of a source, in the order of declaration."""
-        return [f for f in self.features if f.kind != "sql" and self.source_of(f) == source]
-
-    def columns_for(self, feature: Feature) -> Mapping[str, str]:
-        """The columns, with their types, of the source a feature reads."""
-        return self.sources[self.source_of(feature)]
-
-    @property
-    def entity_types(self) -> dict[str, str]:
-        """Column -> DuckDB type of the entity."""
-        types = next(iter(self.sources.values()))
-        return {column: types[column] for column in self.entity}
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """Every feature column, in the order of declaration."""
-        return [column for feature in self.features for column in feature.columns]
-
-    @property
-    def longest_window(self) -> int:
-        """The longest window, in days; at least 1."""
-        return max((days or 1 for feature in self.features for days in feature.columns.values()), default=1)
-
-    @cached_property
-    def ordered_sql(self) -> list[list[Feature]]:
-        """The ``sql`` features in layers: each needs only aggregations and earlier layers."""
-        waiting = [feature for feature in self.features if feature.kind == "sql"]
-        ready = {c for feature in self.features if feature.kind != "sql" for c in feature.columns}
-        layers: list[list[Feature]] = []
-        while waiting:
-            layer = [f for f in waiting if set(columns_of(f.expression, f.name)) <= ready]
-            if not layer:
-                circle = ", ".join(feature.name for feature in waiting)
-                raise FeatureError(
-                    f"features {circle} need each other in a circle: break it", waiting[0].name
-                )
-            layers.append(layer)
-            ready |= {feature.name for feature in layer}
-            waiting = [feature for feature in waiting if feature not in layer]
-        return layers
-
-    def lineage(self, feature: Feature) -> set[tuple[str, str]]:
-        """The columns a feature is computed from, each with the name of its source."""
-        if feature.kind == "sql":
-            needed = set(columns_of(feature.expression, feature.name))
-            return {c for f in self.features if needed & set(f.columns) for c in self.lineage(f)}
-        texts = [feature.where] if feature.where else []
-        if feature.expression != "*" and not feature.kind.startswith("time_since"):
-            texts.append(feature.expression)
-        read = {"occurred_at"} | {c for text in texts for c in columns_of(text, feature.name)}
-        return {(self.source_of(feature), column) for column in read}
 
 
 def unknown(name: str, known: Sequence[str] | Mapping[str, str], what: str = "column") -> str:

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import duckdb
 
 from ml_assets.features.errors import FeatureError
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
-from ml_assets.features.spec import FeatureSet
 from ml_assets.lake import Between, Table, count
 
 DAY = timedelta(days=1)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
-from ml_assets.features.spec import FeatureSet
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.lake import Table
 
 CLOSE = 1e-9

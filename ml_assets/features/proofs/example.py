@@ -8,10 +8,11 @@ from uuid import UUID
 
 import duckdb
 
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
-from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.spec import Feature
 
 AS_OF = date(2024, 3, 1)
 UNITS = {"d": "DAY", "h": "HOUR", "min": "MINUTE"}

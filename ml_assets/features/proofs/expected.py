@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from ml_assets.features.spec import Expected, FeatureSet
+from ml_assets.features.feature_set import FeatureSet
+from ml_assets.features.spec import Expected
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from datetime import date
 
 import duckdb
 
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.proofs.differences import Difference, Rows, differences, hold_sample, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
-from ml_assets.features.spec import FeatureSet
 from ml_assets.lake import Table
 
 ENTITIES = 50

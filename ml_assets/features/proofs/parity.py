@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import duckdb
 
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.proofs.differences import Difference, Rows, differences, hold_sample, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.request import Requests
-from ml_assets.features.spec import FeatureSet
 from ml_assets.lake import Table, connect
 
 ENTITIES = 10

@@ -7,10 +7,11 @@ import duckdb
 
 from ml_assets.features.coverage import check_covered, days_of
 from ml_assets.features.errors import FeatureError
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.schema import snapshot_schema
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of
-from ml_assets.features.spec import FeatureSet, unknown
+from ml_assets.features.spec import unknown
 from ml_assets.lake import Table
 
 CHUNK = 250_000
@@ -47,7 +48,7 @@ def features_at(
     declared = ", ".join([f"{ROW} BIGINT", *(f'"{column}" {kind}' for column, kind in types.items())])
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
     query = spine_query(features)
-    looks_back = any(feature.is_carried for feature in features.features)
+    looks_back = any(not each.windowed for each in features.aggregations)
     covered: dict[str, set[date]] = {table.name: days_of(table, given) for table in (*events.values(), tiles)}
     keys = ", ".join(f'CAST("{name}" AS {kind}) AS {name}' for name, kind in features.entity_types.items())
     for start in range(0, _count(con), CHUNK):

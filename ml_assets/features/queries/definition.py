@@ -3,8 +3,9 @@
 What the compiled queries are held against: slow, and easy to read beside the declaration.
 """
 
-from ml_assets.features.queries.tiles import sql_layers
-from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.feature_set import FeatureSet
+from ml_assets.features.queries.layers import sql_layers
+from ml_assets.features.spec import Feature
 
 
 def definition_query(features: FeatureSet, now: str) -> str:
@@ -23,7 +24,9 @@ def definition_query(features: FeatureSet, now: str) -> str:
     tables = []
     for source in features.sources:
         columns = []
-        for feature in features.of_source(source):
+        for feature in features.features:
+            if feature.kind == "sql" or features.source_of(feature) != source:
+                continue
             for column, days in feature.columns.items():
                 if feature.kind == "mode":
                     steps.append(_mode(features, feature, column, days, now))

@@ -13,9 +13,10 @@ import duckdb
 
 from ml_assets.features.coverage import check_covered, days_of
 from ml_assets.features.errors import FeatureError
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import carried_parts, events_of
-from ml_assets.features.spec import FeatureSet, unknown
+from ml_assets.features.spec import unknown
 from ml_assets.lake import Table
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _literal(value: object) -> str:
 
 def _recent_and_before(features: FeatureSet, since: date, back: date) -> str:
     """The tiles of events from the day ``back`` on; of those before, what is known by ``since``, one tile an entity."""
-    carried = [f"{together}({part}) AS {part}" for part, together in carried_parts(features).items()]
+    carried = [f"{part.merged(column)} AS {column}" for column, part in carried_parts(features).items()]
     day_before = f"DATE '{since}' - 1"
     recent = f"SELECT * FROM read_rows WHERE event_date >= DATE '{back}'"
     if not carried:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
+from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
-from ml_assets.features.queries.tiles import events_of, partials, tiles_query
-from ml_assets.features.spec import Feature, FeatureSet
+from ml_assets.features.queries.tiles import events_of, tiles_query
+from ml_assets.features.spec import Feature
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -62,23 +63,16 @@ def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
 
 def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
     for feature in features.features:
-        if feature.kind == "sql":
+        if not (aggregation := feature.aggregation):
             continue
-        unread = feature.kind.startswith("time_since") or feature.expression == "*"
-        expression = "1" if unread else feature.expression
         where = f"WHERE {feature.where}" if feature.where else ""
         events = events_of(features.source_of(feature))
-        sql_type = _type_of(con, feature, f"SELECT {expression} AS x FROM {events} {where}")
-        if feature.kind in ("sum", "mean", "stddev") and sql_type in ("DOUBLE", "FLOAT"):
-            raise FeatureError(
-                f"feature {feature.name}: {expression} is a {sql_type}, whose sums differ from run to run. "
-                "Declare the column as DECIMAL in the contract, or cast the expression: "
-                f"CAST({expression} AS DECIMAL(18, 4))",
-                feature.name,
-            )
-        for aggregate in partials(feature).values():
-            if aggregate:
-                _type_of(con, feature, f"SELECT {aggregate} FROM {events}")
+        sql_type = _type_of(con, feature, f"SELECT {aggregation.read or '1'} AS x FROM {events} {where}")
+        if why := aggregation.why_not(sql_type):
+            raise FeatureError(f"feature {feature.name}: {why}", feature.name)
+        for part in aggregation.parts.values():
+            if part.of_events:
+                _type_of(con, feature, f"SELECT {part.of_events} FROM {events}")
 
 
 def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:

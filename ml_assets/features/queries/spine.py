@@ -8,16 +8,17 @@ tiles. So no feature is defined a second time, and a busy entity costs a tile a 
 Queries are DuckDB SQL that sqlglot can carry to other engines: no ASOF joins, no function without an equal there.
 """
 
+from ml_assets.features.aggregations.aggregation import Tally
+from ml_assets.features.aggregations.distinct import Distinct
+from ml_assets.features.feature_set import Aggregated, FeatureSet
+from ml_assets.features.queries.layers import layers, merged_parts
 from ml_assets.features.queries.tiles import (
     carried_parts,
+    columns_of_source,
     known_events,
-    over,
     part_columns,
-    partial_aggregates,
-    parts_of,
-    sql_layers,
+    parts_of_events,
 )
-from ml_assets.features.spec import Feature, FeatureSet
 
 ROW = "__row"
 """The column that numbers the rows of a spine. Names that begin so are never a source's."""
@@ -32,25 +33,23 @@ def spine_query(features: FeatureSet) -> str:
     ``__row``, then the features in the order of declaration. A row whose entity has no events counts and
     sums 0 and has NULL otherwise.
     """
-    windows = sorted({days for f in features.features for days in f.columns.values() if days is not None})
-    counted = [
-        (feature, column, days)
-        for feature in features.features
-        for column, days in feature.columns.items()
-        if feature.kind in ("mode", "count_distinct") and days is not None
-    ]
+    windows = sorted({column.days for column in features.aggregated if column.days is not None})
+    listed = [*features.distinct, *features.tallied]
+    joins = "".join(f" LEFT JOIN {column.name}__listed USING ({ROW})" for column in listed)
     steps = [
-        f"asked AS (SELECT {ROW}, {features.entity}, as_of, CAST(as_of AS DATE) AS as_of_day FROM spine)",
+        f"asked AS (SELECT {ROW}, {features.entity}, as_of, CAST(as_of AS DATE) AS __day FROM spine)",
         *(step for source in features.sources for step in _touched(features, source, windows)),
-        *(_carried(features) if any(f.is_carried for f in features.features) else []),
+        *(_carried(features) if carried_parts(features) else []),
         _pieces(features, windows),
-        _aggregated(features),
-        *(_counted(feature, column, days) for feature, column, days in counted),
-        _together(features, [column for _, column, _ in counted]),
+        _folded(features),
+        *(_distinct(column) for column in features.distinct),
+        *(_tallied(column) for column in features.tallied),
+        *layers(features, ROW, f"asked LEFT JOIN folded USING ({ROW}){joins}", "as_of"),
     ]
-    steps += sql_layers(features)
-    listed = ", ".join([ROW, *features.columns])
-    return f"WITH {', '.join(steps)} SELECT {listed} FROM layer_{len(features.ordered_sql)}"
+    return (
+        f"WITH {', '.join(steps)} SELECT {', '.join([ROW, *features.columns])} "
+        f"FROM layer_{len(features.ordered_sql)}"
+    )
 
 
 def _within(days: int) -> str:
@@ -66,28 +65,28 @@ def _touched(features: FeatureSet, source: str, windows: list[int]) -> list[str]
     flags = [f"{begins[days]} AS {_within(days)}" for days in windows]
     branches = [
         f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
-        "AND available_date = as_of_day WHERE occurred_at < as_of AND available_at <= as_of"
+        "AND available_date = __day WHERE occurred_at < as_of AND available_at <= as_of"
     ]
     for days in windows:
         flags = [f"{days == other} AS {_within(other)}" for other in windows]
         branches.append(
             f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
-            f"AND event_date = as_of_day - {days} WHERE available_date < as_of_day AND {begins[days]}"
+            f"AND event_date = __day - {days} WHERE available_date < __day AND {begins[days]}"
         )
     touched = f"touched_{source}"
     return [
         known_events(features, source),
         f"{touched} AS ({' UNION ALL '.join(branches)})",
-        *partial_aggregates(features, source, touched, [ROW, *map(_within, windows)]),
+        *parts_of_events(features, source, touched, [ROW, *map(_within, windows)]),
     ]
 
 
 def _carried(features: FeatureSet) -> list[str]:
     """What looks back without a limit, as it stood after each day on which something became available."""
     entity = features.entity
-    picked = [f"{together}({part}) {{over}}AS {part}" for part, together in carried_parts(features).items()]
-    daily = [each.format(over="") for each in picked]
-    running = [each.format(over="OVER up_to_now ") for each in picked]
+    parts = carried_parts(features).items()
+    daily = [f"{part.merged(column)} AS {column}" for column, part in parts]
+    running = [f"{part.merged(column, 'OVER up_to_now')} AS {column}" for column, part in parts]
     return [
         f"daily AS (SELECT {', '.join([*entity, 'available_date', *daily])} FROM tiles "
         f"JOIN (SELECT DISTINCT {entity} FROM asked) AS whom USING ({entity}) GROUP BY {entity}, available_date)",
@@ -100,67 +99,53 @@ def _carried(features: FeatureSet) -> list[str]:
 def _pieces(features: FeatureSet, windows: list[int]) -> str:
     """All parts a row is made of, each with the windows it lies in."""
     entity, columns = features.entity, part_columns(features)
+    within = list(map(_within, windows))
     branches = [
-        f"SELECT {', '.join([ROW, *map(_within, windows), *parts_of(features, source)])} FROM touched_{source}_parts"
+        f"SELECT {', '.join([ROW, *within, *columns_of_source(features, source)])} FROM touched_{source}_parts"
         for source in features.sources
     ]
     if windows:
-        flags = [f"event_date > as_of_day - {days} AS {_within(days)}" for days in windows]
+        flags = [f"event_date > __day - {days} AS {_within(days)}" for days in windows]
         branches.append(
             f"SELECT {', '.join([ROW, *flags, *columns])} FROM asked JOIN tiles ON {entity.equal('tiles', 'asked')} "
-            f"AND available_date < as_of_day AND event_date > as_of_day - {windows[-1]}"
+            f"AND available_date < __day AND event_date > __day - {windows[-1]}"
         )
     if parts := carried_parts(features):
         flags = [f"FALSE AS {_within(days)}" for days in windows]
         held = [column if column in parts else f"NULL AS {column}" for column in columns]
         branches.append(
             f"SELECT {', '.join([ROW, *flags, *held])} FROM asked JOIN carried ON {entity.equal('carried', 'asked')} "
-            "AND after < as_of_day AND (until IS NULL OR until >= as_of_day)"
+            "AND after < __day AND (until IS NULL OR until >= __day)"
         )
     return f"pieces AS ({' UNION ALL '.join(branches)})"
 
 
-def _aggregated(features: FeatureSet) -> str:
-    columns = [f"{together}({part}) AS {part}" for part, together in carried_parts(features).items()]
-    for feature in features.features:
-        if not feature.is_carried and feature.kind not in ("mode", "count_distinct", "sql"):
-            columns += [
-                f"{over(feature, _within(days))} AS {column}"
-                for column, days in feature.columns.items()
-                if days
-            ]
-    return f"aggregated AS (SELECT {', '.join([ROW, *columns])} FROM pieces GROUP BY {ROW})"
+def _folded(features: FeatureSet) -> str:
+    """The merged parts of what is folded, ``<column>__<part>``."""
+    merged = {column: part.merged(column) for column, part in carried_parts(features).items()}
+    for column in features.folded:
+        if column.days is not None:
+            merged |= merged_parts(column, _within(column.days))
+    columns = [f"{each} AS {name}" for name, each in merged.items()]
+    return f"folded AS (SELECT {', '.join([ROW, *columns])} FROM pieces GROUP BY {ROW})"
 
 
-def _counted(feature: Feature, column: str, days: int) -> str:
-    """Distinct counts and most frequent values, which need the values themselves."""
-    if feature.kind == "count_distinct":
-        return (
-            f"{column}__counted AS (SELECT {ROW}, COUNT(DISTINCT value) AS {column} FROM ("
-            f"SELECT {ROW}, UNNEST({feature.name}__values) AS value FROM pieces WHERE {_within(days)}) AS listed "
-            f"GROUP BY {ROW})"
-        )
+def _distinct(column: Aggregated[Distinct]) -> str:
+    """A distinct count, which needs the values themselves."""
+    assert column.days is not None
     return (
-        f"{column}__counted AS (SELECT {ROW}, MIN(STRUCT_PACK(fewer := -n, value := value)).value AS {column} FROM ("
-        f"SELECT {ROW}, entry.value AS value, SUM(entry.n) AS n FROM ("
-        f"SELECT {ROW}, UNNEST({feature.name}__counts) AS entry FROM pieces WHERE {_within(days)}) AS listed "
-        f"GROUP BY {ROW}, entry.value) AS summed GROUP BY {ROW})"
+        f"{column.name}__listed AS (SELECT {ROW}, COUNT(DISTINCT __value) AS {column.name} FROM ("
+        f"SELECT {ROW}, UNNEST({column.by.list}) AS __value FROM pieces WHERE {_within(column.days)}) AS listed "
+        f"GROUP BY {ROW})"
     )
 
 
-def _together(features: FeatureSet, counted: list[str]) -> str:
-    columns = []
-    for feature in features.features:
-        for column in feature.columns:
-            if feature.kind in ("count", "count_distinct", "sum"):
-                columns.append(f"COALESCE({column}, 0) AS {column}")
-            elif feature.kind in ("last", "attribute"):
-                columns.append(f"{feature.name}__last.value AS {column}")
-            elif feature.is_carried:
-                columns.append(
-                    f"DATE_DIFF('microsecond', {feature.name}__at, as_of) / 86400000000 AS {column}"
-                )
-            elif feature.kind != "sql":
-                columns.append(column)
-    joins = "".join(f" LEFT JOIN {column}__counted USING ({ROW})" for column in counted)
-    return f"layer_0 AS (SELECT {', '.join([ROW, *columns])} FROM asked LEFT JOIN aggregated USING ({ROW}){joins})"
+def _tallied(column: Aggregated[Tally]) -> str:
+    """What is finished of how often each value occurs."""
+    assert column.days is not None
+    counts = (
+        f"(SELECT {ROW}, entry.value AS __value, SUM(entry.n) AS __n FROM ("
+        f"SELECT {ROW}, UNNEST({column.by.list}) AS entry FROM pieces WHERE {_within(column.days)}) AS listed "
+        f"GROUP BY {ROW}, entry.value) AS counts"
+    )
+    return f"{column.name}__listed AS ({column.by.finish_counts(counts, ROW, column.name)})"

@@ -1,0 +1,1 @@
+"""What features aggregate events by: a class each, with all that is to be said of it."""
