@@ -10,6 +10,7 @@ ROOT := $(or $(ML_ASSETS_HOME),$(CURDIR))
 PYTHON ?=
 DAYS ?=
 CUTOFFS ?=
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=25
 
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -49,11 +50,11 @@ down: env ## end what `make up` started
 check: env ## run all asset checks; fails if one fails
 	@$(BIN)/ml-assets check
 
-test: env ## all tests but the proofs, in two processes
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+test: env ## the tests of all rooms, in two processes
+	@$(TESTS) $(PYTEST)
 
-proofs: env ## the tests that take minutes: the whole project, kills of the whole command, a year's backfill, drills
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m proof $(PYTEST)
+proofs: env ## what takes longer: the whole project, kills of the whole command, a year's backfill, drills
+	@$(TESTS) -m "slow or proof" --hypothesis-profile=full $(PYTEST)
 
 lint: env ## ruff, formatting, types
 	$(BIN)/ruff check .

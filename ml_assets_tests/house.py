@@ -1,6 +1,7 @@
 """A project in a scratch folder: landing files, definitions, a lake and a real Dagster instance."""
 
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 
 from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.partitions import range_tags
@@ -29,6 +32,11 @@ from ml_assets_tests.places import USE_CASES
 MINI = "ml_assets_tests.use_cases.mini.defs"
 MINI_FOLDER = USE_CASES / "mini" / "defs"
 SOURCE = ("visits/raw", "visits/events", "visits/quarantine")
+SETTINGS = {
+    "telemetry": {"enabled": False},
+    "event_log_storage": {"module": "ml_assets.instance.event_log", "class": "SqliteEventLog"},
+}
+"""Of a house's Dagster instance: the event log is the project's own, as in dagster.yaml."""
 FEATURES = ("visitor_features/tiles", "visitor_features/snapshot")
 TABLES: dict[str, tuple[str, list[str]]] = {
     "visits/events": ("event_date", ["event_date", "visit_id", "row_number"]),
@@ -198,9 +206,23 @@ def opened(home: Path, *, template: Path | None = None, module: str = MINI) -> I
         patch.setenv("ML_ASSETS_MINI_LANDING", str(home / "landing"))
         patch.delenv("ML_ASSETS_WEBHOOK", raising=False)
         patch.delenv("ML_ASSETS_LAKE", raising=False)
-        settings = {"telemetry": {"enabled": False}}
-        with dg.DagsterInstance.local_temp(str(storage), overrides=settings) as instance:
+        with unsynced(), dg.DagsterInstance.local_temp(str(storage), overrides=SETTINGS) as instance:
             yield House(home, instance, module)
+
+
+@contextmanager
+def unsynced() -> Iterator[None]:
+    """SQLite doesn't wait for the disk meanwhile: no power fails in these tests."""
+
+    def relax(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    listen(Engine, "connect", relax)
+    try:
+        yield
+    finally:
+        remove(Engine, "connect", relax)
 
 
 def scratch_defs(folder: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> str:

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
@@ -22,6 +22,7 @@ from ml_assets.evaluation.metrics import (
 from ml_assets.evaluation.ranking import Ranking
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.evaluation.holdouts import KINDS, SIZES, make_holdout, make_multiclass, make_regression
+from ml_assets_tests.profiles import examples
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 4)), min_size=2, max_size=40)
 
@@ -124,7 +125,7 @@ def test_a_label_of_another_target_is_refused(target, label, said):
         measure(target, pd.DataFrame({"label": label, "score_candidate": 0.5}), "candidate")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(ROWS)
 def test_weighted_ranking_metrics_are_sklearns_with_ties(rows):
     label, score, weight = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
@@ -182,7 +183,7 @@ def test_calibration_bins_have_equal_counts_without_ties():
     assert list(count) == [100] * 10
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_decides_nothing(rows, random):
     other = list(rows)

@@ -4,13 +4,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
 from ml_assets.evaluation.slices import BINS, NO_VALUE, by_slice, parts_of
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.evaluation.holdouts import SIZES, make_holdout, make_multiclass, make_regression
+from ml_assets_tests.profiles import examples
 
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
@@ -74,7 +75,7 @@ def test_numbers_are_binned_and_texts_are_not(values, named):
     assert list(parts_of(pd.DataFrame({"c": values}), "c")) == named
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(NUMBERS)
 def test_bins_hold_every_row_once_in_order(values):
     frame = pd.DataFrame({"c": pd.Series(values, dtype="float64")})

@@ -4,10 +4,11 @@ from random import Random
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import connect, content_hash
+from ml_assets_tests.profiles import examples
 
 ROWS = [(1, "a", "2.50"), (2, None, "0.00"), (3, "NULL", "-1.25")]
 
@@ -87,7 +88,7 @@ def test_the_hash_is_the_same_over_many_row_groups(con: duckdb.DuckDBPyConnectio
 values = st.tuples(st.one_of(st.none(), st.text(max_size=4)), st.one_of(st.none(), st.integers(-9, 9)))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.lists(values, max_size=5), st.lists(values, max_size=5), st.integers(0, 99))
 def test_equal_hashes_mean_equal_rows(
     one: list[tuple[str | None, int | None]], other: list[tuple[str | None, int | None]], seed: int

@@ -7,12 +7,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import Lake, LakeError, Table, connect
 from ml_assets.lake.maintenance import KEPT, expire, lost, maintain, needed, tables
 from ml_assets_tests.landing.places.s3 import served
+from ml_assets_tests.profiles import examples
 
 DAY = date(2024, 1, 1)
 NOTHING = timedelta(0)
@@ -176,7 +177,7 @@ def test_a_writer_at_work_loses_nothing(lake: Lake) -> None:
 steps = st.lists(st.sampled_from(["write", "append", "maintain", "keep"]), min_size=2, max_size=7)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(steps)
 def test_maintenance_changes_no_kept_version(
     tmp_path_factory: pytest.TempPathFactory, taken: list[str]

@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract
 from ml_assets.landing import LandingFile, read
 from ml_assets_tests.landing.conftest import HEADER, ROW, days, packed, values
 from ml_assets_tests.places import LANDING as CORPUS
+from ml_assets_tests.profiles import examples
 
 OBJECT = '{"id":1,"amount":1.50,"Label":"a \\"é\\"","occurred_at":"2017-07-01 11:00:00","size":[7]}\n'
 TEXTS = {
@@ -61,7 +62,7 @@ def changed(content: bytes, todo: list[tuple[str, float, bytes]]) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", GOOD)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(todo=changes)
 def test_no_bytes_bring_the_reader_down(
     tmp_path_factory: pytest.TempPathFactory,

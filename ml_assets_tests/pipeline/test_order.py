@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.components.shared.partitions import SlotsOf, daily
@@ -21,6 +21,7 @@ from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, rows_in_force, seen_files
 from ml_assets.landing.withholding import withheld
+from ml_assets_tests.profiles import examples
 
 START, DAYS, LATE = date(2024, 2, 27), 5, 2
 PARTITIONS = daily(START, START + timedelta(days=DAYS - 1))
@@ -185,7 +186,7 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Contr
 
 
 @pytest.mark.proof
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(12, suppress_health_check=list(HealthCheck))
 @given(
     arrivals=st.lists(st.tuples(file, st.booleans(), st.none() | span), min_size=1, max_size=7),
     repeats=st.lists(span, max_size=2),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.registry.promotion import Book
@@ -18,6 +18,7 @@ from ml_assets.registry.verdicts import (
     read_verdicts,
     reference,
 )
+from ml_assets_tests.profiles import examples
 from ml_assets_tests.registry.shelf import MODEL, POLICY, decide, train, verdict, week
 
 RULES = Rules(POLICY)
@@ -204,7 +205,7 @@ def situations(draw: st.DrawFn) -> Situation:
     return Situation(verdicts, log)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(situations())
 def test_what_a_plan_never_does(given: Situation) -> None:
     found = planned(given.verdicts, given.log)
@@ -225,7 +226,7 @@ def test_what_a_plan_never_does(given: Situation) -> None:
     assert all(v.passed and v.champion_version == given.log.champion for v in by_hand.wait)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(situations(), st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_the_order_of_verdicts(given: Situation, rng: random.Random) -> None:
     shuffled = list(given.verdicts)
@@ -233,7 +234,7 @@ def test_a_plan_does_not_depend_on_the_order_of_verdicts(given: Situation, rng: 
     assert planned(shuffled, given.log) == planned(given.verdicts, given.log)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(situations())
 def test_a_plan_that_was_followed_leaves_nothing_to_promote(given: Situation) -> None:
     done = planned(given.verdicts, given.log).promote
@@ -279,7 +280,7 @@ def test_it_is_the_champion_where_a_person_approves() -> None:
     assert compared(verdicts, log_of((None, 1)), 4, MANUAL) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.booleans(), max_size=8), st.sampled_from([RULES, MANUAL]), st.integers(0, 3))
 def test_evidence_against_the_reference_is_never_stale(
     outcomes: list[bool], rules: Rules, start: int

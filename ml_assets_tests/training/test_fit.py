@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.training import Train
 from ml_assets.training.fit import Fitted, NotTrainable, check_trainable, fit, loss_of
 from ml_assets.training.predictor import Scores, files_hash
 from ml_assets.training.target import BINARY, REGRESSION, Target
+from ml_assets_tests.profiles import examples
 from ml_assets_tests.training.estimators.examples import CLASSES, SCHEMA, SERVED, TARGETS, make_frame, quick
 
 TREES = ["xgboost", "hist_gradient_boosting"]
@@ -271,7 +272,7 @@ def bound() -> Mapping[str, Fitted]:
     }
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(
     values=st.lists(st.floats(-10, 100), min_size=2, max_size=40).map(sorted),
     usual=st.floats(-10, 100),

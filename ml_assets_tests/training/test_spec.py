@@ -2,7 +2,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -10,6 +10,7 @@ from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.estimators import estimator_class
 from ml_assets.training.spec import Search, split_as_ofs
 from ml_assets.training.target import BINARY, REGRESSION, Target
+from ml_assets_tests.profiles import examples
 
 OWN = "ml_assets_tests.training.estimators.own"
 START = date(2017, 4, 2)
@@ -208,7 +209,7 @@ def test_the_first_mature_label_tunes_and_nothing_is_left_to_fit() -> None:
     assert split_as_ofs(START + 8 * WEEK, label, WEEKLY, Train())[0] == [START]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     weeks=st.integers(-3, 60),
     within=st.integers(1, 60),

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
@@ -15,6 +15,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.places import CONTRACTS as FIXTURES
+from ml_assets_tests.profiles import examples
 
 DAYS = [date(2017, 3, 6), date(2017, 3, 7)]
 ORDER: dict[str, Any] = {
@@ -177,7 +178,7 @@ def test_rows_repeat_each_other_within_a_day_only(orders: Contract, con: duckdb.
     assert dict(again["voucher_used_once"].failing) == {DAYS[0]: 2}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(DAYS), st.integers(1, 3) | st.none(), st.sampled_from(["north", None]))

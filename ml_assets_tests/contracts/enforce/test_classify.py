@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
@@ -16,6 +16,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.contracts.conftest import DAY, GOOD, classified, landed
+from ml_assets_tests.profiles import examples
 
 
 def test_a_good_row_is_typed_and_accepted(contract: Contract, con: duckdb.DuckDBPyConnection) -> None:
@@ -317,7 +318,7 @@ odd = ["", " ", "1'; --", "0x1f", "1e5", "NaN", "-inf", "2017-02-30", "true", "Ù
 cells = st.one_of(st.none(), texts, st.integers().map(str), st.decimals().map(str), st.sampled_from(odd))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_text_is_accepted_within_the_rules_or_refused_with_reasons(
     contract: Contract, con: duckdb.DuckDBPyConnection, data: st.DataObject
@@ -428,7 +429,7 @@ def judged(
     return classify(contract, con, rows, late_days=late_days).filter(days).fetchall()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(calls, max_size=25),
     late_days=st.integers(0, 3),

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
@@ -17,6 +17,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.frames import frame_schema
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets_tests.places import CONTRACTS as FIXTURES
+from ml_assets_tests.profiles import examples
 
 MOMENT = datetime(2017, 1, 5, 10, tzinfo=UTC)
 EVENT: dict[str, dict[str, Any]] = {
@@ -230,7 +231,7 @@ VALUES: dict[str, list[Any]] = {
 }
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=st.data(), name=st.sampled_from(["good", "every_rule"]))
 def test_frames_break_the_rules_that_tables_break(data: st.DataObject, name: str) -> None:
     contract = contract_of(name)

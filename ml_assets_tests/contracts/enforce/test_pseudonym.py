@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
@@ -19,6 +19,7 @@ from ml_assets.contracts.enforce.pseudonym import (
     key_from_environment,
     pseudonym,
 )
+from ml_assets_tests.profiles import examples
 
 KEY = b"a key for tests only"
 NAME = "ML_ASSETS_PSEUDONYM_KEY"
@@ -105,7 +106,7 @@ def judged(
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=90)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.binary(min_size=1, max_size=150), value=texts)
 def test_a_pseudonym_is_the_hmac_of_the_text(con: duckdb.DuckDBPyConnection, key: bytes, value: str) -> None:
     expression = pseudonym("value", hand_over(con, key))
@@ -246,7 +247,7 @@ TRACES = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SECRETS.items()}), max_size=8

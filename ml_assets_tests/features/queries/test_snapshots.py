@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
@@ -18,6 +18,7 @@ from ml_assets.features.queries.tiles import tiles_query
 from ml_assets.features.sql import transpile
 from ml_assets.lake import connect, content_hash
 from ml_assets_tests.features.oracle import ALL, CARRIED, LIMITED, SOURCE, Event, expected, load, midnight
+from ml_assets_tests.profiles import examples
 
 START = date(2020, 2, 26)
 """The first day on which an event can happen; a leap day lies in the range."""
@@ -112,7 +113,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return [*events, *repeated]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(histories())
 def test_every_aggregation_is_what_the_definition_says(events: list[Event]) -> None:
     with connect() as con:
@@ -126,7 +127,7 @@ def test_every_aggregation_is_what_the_definition_says(events: list[Event]) -> N
                 assert same(found[as_of][entity][column], value), (as_of, entity, column)
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(histories())
 def test_a_range_of_snapshots_is_the_same_as_day_by_day(events: list[Event]) -> None:
     first, last = START + timedelta(days=4), START + timedelta(days=8)
@@ -151,7 +152,7 @@ def pasts_and_futures(draw: st.DrawFn) -> tuple[date, list[Event], list[Event]]:
     return as_of, draw(histories()), future
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(pasts_and_futures())
 def test_the_future_changes_no_snapshot(drawn: tuple[date, list[Event], list[Event]]) -> None:
     as_of, past, future = drawn

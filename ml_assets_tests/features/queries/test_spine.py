@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.features.queries.spine import ROW, spine_query
@@ -24,6 +24,7 @@ from ml_assets_tests.features.queries.test_snapshots import (
     same,
     snapshots,
 )
+from ml_assets_tests.profiles import examples
 
 TILES, SPINE = tiles_query(ALL), spine_query(ALL)
 Row = tuple[int | None, datetime]
@@ -59,7 +60,7 @@ def spines(draw: st.DrawFn, events: list[Event]) -> list[Row]:
     return draw(st.lists(st.tuples(st.sampled_from([1, 1, 1, 2, 3, None]), moments), max_size=12))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_every_row_is_what_the_definition_says(data: st.DataObject) -> None:
     events = data.draw(histories())

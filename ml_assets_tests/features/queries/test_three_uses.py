@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
@@ -45,6 +45,7 @@ from ml_assets_tests.features.queries.test_snapshots import (
     one_event,
     same,
 )
+from ml_assets_tests.profiles import examples
 
 NEW_YORK = ZoneInfo("America/New_York")
 REACH, LAST = 5, START + timedelta(days=16)
@@ -214,7 +215,7 @@ def histories(draw: st.DrawFn) -> History:
     return History([*bought, *repeated], draw(st.lists(st.tuples(keys, visits), max_size=6)))
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.data())
 def test_all_three_uses_are_what_the_definition_says(data: st.DataObject) -> None:
     history = data.draw(histories())

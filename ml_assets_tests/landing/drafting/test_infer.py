@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
@@ -24,6 +24,7 @@ from ml_assets.contracts.enforce.classify import classify
 from ml_assets.landing import LandingFile, read
 from ml_assets.landing.drafting.draft import rounded_up, scalar
 from ml_assets.landing.drafting.infer import infer
+from ml_assets_tests.profiles import examples
 
 DAY = date(2024, 3, 4)
 TIMES = [f"2024-03-04 10:{minute:02}:00" for minute in range(60)]
@@ -525,9 +526,7 @@ def frames(draw: st.DrawFn) -> list[dict[str, str]]:
     ]
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@examples(30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rows=frames(), suffix=st.sampled_from([".csv", ".jsonl", ".parquet"]))
 def test_an_inferred_contract_refuses_no_row_of_its_files(rows: list[dict[str, str]], suffix: str) -> None:
     if suffix != ".csv":
@@ -544,7 +543,7 @@ def test_an_inferred_contract_refuses_no_row_of_its_files(rows: list[dict[str, s
 FLOATS = st.floats() | st.integers(-5, 5).map(float)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(
     floats=st.lists(st.none() | FLOATS, min_size=1, max_size=20),
     integers=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20),

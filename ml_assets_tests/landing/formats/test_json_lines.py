@@ -4,12 +4,13 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract
 from ml_assets_tests.landing import conftest
 from ml_assets_tests.landing.conftest import days, read_all, reason, values
+from ml_assets_tests.profiles import examples
 
 KEYS = ("id", "amount", "Label", "occurred_at", "size")
 REST = '"amount":1,"Label":"a","occurred_at":"x","size":7'
@@ -79,7 +80,7 @@ members = st.one_of(
 rows = st.lists(st.dictionaries(st.sampled_from(KEYS), members), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     rows=rows, ascii_only=st.booleans(), indent=st.sampled_from([(",", ":"), (", ", ": "), (" , ", "  :\t")])
 )

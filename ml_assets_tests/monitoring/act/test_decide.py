@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.monitoring.act.decide import ATTEMPTS, MONTH, Attempt, Champion, Outcome, Situation, decide
 from ml_assets.monitoring.act.evidence import Evidence
 from ml_assets.monitoring.spec import MonitoringPolicy
+from ml_assets_tests.profiles import examples
 
 POLICY = MonitoringPolicy()
 TODAY = date(2017, 12, 1)
@@ -193,7 +194,7 @@ def lived(days: list[tuple[bool, Outcome]], policy: MonitoringPolicy) -> Iterato
             champion = Champion(version, mature, today)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(histories())
 def test_retraining_can_neither_storm_nor_loop(days: list[tuple[bool, Outcome]]) -> None:
     """Whatever the evidence and the outcomes: the budget, the bounds on failures and on rejections hold."""
@@ -212,7 +213,7 @@ def test_retraining_can_neither_storm_nor_loop(days: list[tuple[bool, Outcome]])
         assert sum(a.outcome == "rejected" for a in ended if a.champion == champion) <= POLICY.rejections
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.booleans(), min_size=120, max_size=200))
 def test_retraining_does_not_stall(evident: list[bool]) -> None:
     """A model whose candidates pass is never older than its maximum age, a week of maturing and the cool-down."""

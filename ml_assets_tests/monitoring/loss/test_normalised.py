@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, r2_score
 
 from ml_assets.monitoring.loss.normalised import Growth, loss_of
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.monitoring.scored import CLASSES, TARGETS, draw
+from ml_assets_tests.profiles import examples
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
@@ -61,7 +62,7 @@ def test_a_label_of_another_target_is_refused() -> None:
         loss_of(BINARY, np.array([0.0, 2.0]), np.array([0.1, 0.2]))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 1_000), st.integers(2, 5))
 def test_every_row_twice_changes_the_error_alone(seed: int, times: int) -> None:
     labels, said = draw(BINARY, 60, seed)

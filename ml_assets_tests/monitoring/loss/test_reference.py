@@ -1,7 +1,7 @@
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import records
@@ -10,6 +10,7 @@ from ml_assets.monitoring.loss.normalised import loss_of
 from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, Reference, build_reference
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
+from ml_assets_tests.profiles import examples
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -62,7 +63,7 @@ def test_amounts_have_a_variance_by_score() -> None:
     assert found.losses.mean() == pytest.approx(((labels - said) ** 2).mean(), rel=0.02)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 10_000), st.integers(1, 300), st.integers(1, 30))
 def test_curves_never_fall_and_stay_probabilities(seed: int, rows: int, values: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.monitoring.measure.counting import ProfileError
@@ -19,6 +19,7 @@ from ml_assets.monitoring.measure.profile import (
     profiles_from_rows,
 )
 from ml_assets_tests.monitoring.conftest import CATEGORICAL, NUMERIC, WEIGHTS, day_rows
+from ml_assets_tests.profiles import examples
 
 
 def profile_of(con: duckdb.DuckDBPyConnection, values: object, kind: str = "numeric") -> FeatureProfile:
@@ -66,7 +67,7 @@ def test_a_repeated_value_in_the_middle_is_apart_from_its_neighbours(con: duckdb
     assert max(profile.coarse) == (values == 0).sum()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60))
 def test_at_most_ten_groups_hold_all_and_spikes_stand_alone(counts: list[int]) -> None:
     shares = [count / (sum(counts) or 1) for count in counts]

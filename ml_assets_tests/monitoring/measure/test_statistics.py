@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.monitoring.measure.statistics import (
@@ -16,6 +16,7 @@ from ml_assets.monitoring.measure.statistics import (
     wasserstein,
     wasserstein_by_chance,
 )
+from ml_assets_tests.profiles import examples
 
 counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=12)
 pairs = st.integers(1, 12).flatmap(
@@ -23,7 +24,7 @@ pairs = st.integers(1, 12).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(pairs)
 def test_is_never_negative_always_finite_and_symmetric(pair: tuple[list[int], list[int]]) -> None:
     value = psi(*pair)
@@ -32,7 +33,7 @@ def test_is_never_negative_always_finite_and_symmetric(pair: tuple[list[int], li
     assert value == pytest.approx(psi(*reversed(pair)), abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(counts, st.integers(1, 50))
 def test_is_zero_for_identical_shares_of_any_size(histogram: list[int], times: int) -> None:
     assert psi(histogram, [count * times for count in histogram]) == pytest.approx(0, abs=1e-12)
@@ -133,7 +134,7 @@ def test_chance_of_a_constant_or_of_no_rows_is_no_distance() -> None:
     assert wasserstein_by_chance(Histogram([1.0], [5, 5], 0.0, 2.0), 0) == 0
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(pairs.filter(lambda pair: all(sum(side) > 0 for side in pair)))
 def test_jensen_shannon_and_chi_square_agree_with_scipy(pair: tuple[list[int], list[int]]) -> None:
     from scipy.spatial.distance import jensenshannon

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import chain, combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.monitoring.act.evidence import Loss
@@ -31,6 +31,7 @@ from ml_assets.monitoring.rehearse.backtest import (
 from ml_assets.monitoring.show.backtest_plot import backtest_plot
 from ml_assets.monitoring.show.backtest_text import backtest_text
 from ml_assets.monitoring.spec import MonitoringPolicy
+from ml_assets_tests.profiles import examples
 
 FIRST = date(2024, 1, 7)
 HORIZON = timedelta(days=28)
@@ -231,7 +232,7 @@ def ageless(**changes: int) -> MonitoringPolicy:
     return MonitoringPolicy.model_validate({"max_age_days": 10_000, **changes})
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     alarms=st.sets(st.integers(0, 97)),
     rejected=st.sets(st.integers(2, 18)),
@@ -268,7 +269,7 @@ def drawn(losses: list[float], marks: list[float], versions: int = 10) -> Histor
     )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(losses=matrices, marks=metrics, tolerance=st.sampled_from([0.001, 0.02, 0.1]))
 def test_the_oracle_is_the_best_of_all_schedules_without_an_idle_retrain(
     losses: list[float], marks: list[float], tolerance: float

@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.monitoring.rehearse.drills import INCIDENTS, Incident, Rows
 from ml_assets.monitoring.rehearse.drills.incidents import Day, another, times
+from ml_assets_tests.profiles import examples
 
 COLUMNS = {"amount": "paid", "store": "shop", "category": "kind", "entity": "card", "visit": "receipt"}
 
@@ -169,7 +170,7 @@ def test_what_is_no_number_is_said() -> None:
         times("a lot", Decimal(2))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(st.integers(0, 10**12), unique=True)
     | st.lists(st.from_regex(r"[AC]?[0-9]{6}", fullmatch=True), unique=True)
