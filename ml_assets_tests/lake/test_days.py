@@ -1,10 +1,11 @@
 import itertools
 from datetime import date, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import as_ranges, days
+from ml_assets_tests.profiles import examples
 
 START = date(2024, 1, 1)
 
@@ -20,7 +21,7 @@ def test_days_are_closed_ranges() -> None:
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_ranges_cover_the_days_and_bridge_only_short_gaps(numbers: set[int], step: int) -> None:
     wanted = {START + timedelta(days=n) for n in numbers}
     ranges = as_ranges(wanted, timedelta(days=step))
