@@ -10,12 +10,12 @@ ROOT := $(or $(ML_ASSETS_HOME),$(CURDIR))
 PYTHON ?=
 DAYS ?=
 CUTOFFS ?=
-TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=25
+TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=25 --junitxml=.pytest_cache/$@.xml
 
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help env up land materialize ui down check test proofs lint validate bench bench-peers lock clean
+.PHONY: help env up land materialize ui down check test proofs durations lint validate bench bench-peers lock clean
 
 help: ## list the targets
 	@echo "make up is all you need. The targets:"
@@ -55,6 +55,9 @@ test: env ## the tests of all rooms, in two processes
 
 proofs: env ## what takes longer: the whole project, kills of the whole command, a year's backfill, drills
 	@$(TESTS) -m "slow or proof" --hypothesis-profile=full $(PYTEST)
+
+durations: env ## write what the last `make test` and `make proofs` took into docs/testing.md
+	@$(BIN)/python -m ml_assets_tests.durations
 
 lint: env ## ruff, formatting, types
 	$(BIN)/ruff check .

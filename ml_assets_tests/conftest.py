@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_assets_tests import profiles
+from ml_assets_tests.kinds import kind_of
 from ml_assets_tests.once import Once
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ LANDED = 70
 """The number of the last day that has landed in the finished project: 2024-03-11."""
 
 profiles.register()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the report of a run say of which kind each test is."""
+    for item in items:
+        item.user_properties.append(("kind", kind_of(item)))
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""Writes into docs/testing.md how many tests there are of each kind, how long they take, and which take longest.
+
+Run `make test`, `make proofs` and then `make durations`: the first two leave their reports in .pytest_cache.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ml_assets.instance.home import CHECKOUT
+from ml_assets_tests.kinds import KINDS
+
+PAGE = CHECKOUT / "docs" / "testing.md"
+RUNS = ("test", "proofs")
+"""The targets of the Makefile, each with its report."""
+SLOWEST = 25
+BEGIN, END = "<!-- from here on written by `make durations` -->", "<!-- to here -->"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A test that was run: by which target, of which kind, in how many seconds of the clock."""
+
+    run: str
+    name: str
+    kind: str
+    seconds: float
+
+
+def timed(run: str, report: Path) -> Iterator[Timed]:
+    """The tests in a report of pytest (JUnit XML), but for those that were skipped."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        if case.find("skipped") is not None:
+            continue
+        kinds = [p.get("value") for p in case.iter("property") if p.get("name") == "kind"]
+        place = re.sub(r"^ml_assets_tests\.", "", case.get("classname", "")).replace(".", "/")
+        yield Timed(run, f"{place}: {case.get('name')}", str(kinds[0]), float(case.get("time", 0)))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """As Markdown."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def page(tests: list[Timed], clocks: dict[str, float]) -> str:
+    """What stands between the two marks."""
+    kinds = []
+    for kind in KINDS:
+        own = [[t.seconds for t in tests if t.kind == kind.name and t.run == run] for run in RUNS]
+        kinds.append([kind.name, kind.proves, *(f"{len(s):,} in {sum(s):,.0f} s" for s in own)])
+    whole = [[t.seconds for t in tests if t.run == run] for run in RUNS]
+    kinds.append(["all", "", *(f"{len(s):,} in {sum(s):,.0f} s" for s in whole)])
+    slowest = sorted(tests, key=lambda t: -t.seconds)[:SLOWEST]
+    clock = " and ".join(f"`make {run}` {clocks[run]:,.0f} s" for run in RUNS)
+    return "\n\n".join(
+        [
+            f"Seconds are those of the tests one by one, preparations included; two processes share them: {clock}.",
+            table(("Kind", "Proves", *(f"`make {run}`" for run in RUNS)), kinds),
+            f"The {SLOWEST} slowest:",
+            table(
+                ("Test", "Kind", "By", "Seconds"),
+                [[t.name, t.kind, f"`make {t.run}`", f"{t.seconds:.1f}"] for t in slowest],
+            ),
+        ]
+    )
+
+
+def main() -> None:
+    """Read both reports and write the page."""
+    reports = {run: CHECKOUT / ".pytest_cache" / f"{run}.xml" for run in RUNS}
+    tests = [test for run, report in reports.items() for test in timed(run, report)]
+    clocks = {
+        run: sum(float(s.get("time", 0)) for s in ElementTree.parse(report).iter("testsuite"))
+        for run, report in reports.items()
+    }
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{page(tests, clocks)}\n\n{END}{after}")
+    print(f"wrote {len(tests):,} tests into {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
