@@ -9,13 +9,14 @@ from threading import Thread
 import duckdb
 import pytest
 from deltalake import DeltaTable
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import Commit, Lake, Mark, Marks, Table, connect, days
 from ml_assets.lake import marks as marks_module
 from ml_assets.lake.commit import history, span
 from ml_assets.lake.marks import replayed
+from ml_assets_tests.profiles import examples
 
 START = date(2024, 1, 1)
 SLOTS = days(START, START + timedelta(days=6))
@@ -54,7 +55,7 @@ def by_definition(commits: Sequence[Commit], slot: date) -> Mark | None:
 
 
 @given(histories(), st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_marks_are_those_of_the_definition_however_they_are_replayed(
     commits: list[Commit], data: st.DataObject
 ) -> None:
@@ -86,7 +87,7 @@ ways = st.sampled_from(["replace", "update", "append"])
 
 
 @given(st.lists(st.tuples(spans, st.integers(0, 9), ways), min_size=1, max_size=5))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_a_table_has_the_marks_of_its_history_after_every_write(
     writes: list[tuple[list[int], int, str]],
 ) -> None:

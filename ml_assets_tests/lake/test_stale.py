@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import Commit, Mark, Marks, days, stale_days
 from ml_assets.lake.marks import replayed
+from ml_assets_tests.profiles import examples
 
 START = date(2024, 1, 1)
 
@@ -73,7 +74,7 @@ reaches = st.tuples(st.integers(-15, 0), st.integers(-3, 0)).map(lambda r: (min(
 
 
 @given(writes, writes, reaches, st.integers(0, 3), st.integers(5, 14))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_stale_days_are_those_of_the_definition(
     upstream: list[Write], downstream: list[Write], reach: tuple[int, int], start: int, end: int
 ) -> None:
