@@ -10,18 +10,19 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.shared import maintenance
 from ml_assets.components.shared.alerts import run_failures, tick_failures
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource
-from ml_assets.instance.home import CHECKOUT, data
+from ml_assets.instance.home import CHECKOUT, data, lake_root
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 
 def resources() -> dict[str, object]:
     """The lake, DuckDB, MLflow and what training keeps, all below the project's data folder."""
-    folder = data()
+    folder, lake = data(), LakeResource(root=lake_root())
     return {
-        "lake": LakeResource(root=os.environ.get("ML_ASSETS_LAKE") or str(folder / "lake")),
+        "lake": lake,
         "duckdb": DuckDBResource(database=":memory:"),
         "mlflow": MlflowResource(
+            lake=lake,
             tracking_uri=f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
             artifact_root=str(folder / "mlflow" / "artifacts"),
             ui_url=f"http://127.0.0.1:{os.environ.get('ML_ASSETS_MLFLOW_PORT', '5000')}",

@@ -26,6 +26,7 @@ from ml_assets.operations.fast_forward import FastForward, Tick
 from ml_assets.operations.materialize import QUIET, Done, materialize
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
+from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.places import USE_CASES
 
@@ -84,6 +85,12 @@ class House:
     @property
     def registry(self) -> Registry:
         return Registry.below(self.home / "data")
+
+    @property
+    def champion(self) -> ChampionOnRecord | None:
+        """The champion of the model churn."""
+        with connect() as con:
+            return champion_on_record(con, self.churn.tables(self.lake).promotions, "churn")
 
     def land(self, first: int, last: int, *, salt: str = "") -> None:
         """Land the days with these numbers."""

@@ -119,14 +119,18 @@ def project() -> "Project":
 
 
 def init_command(options: argparse.Namespace) -> int:
-    """Create the instance's and MLflow's databases once, before anything uses them side by side."""
+    """Create the instance's and MLflow's databases once, before anything uses them; put MLflow's aliases right."""
+    from ml_assets.lake import Lake
     from ml_assets.registry import Registry
+    from ml_assets.registry.aliases import repair
 
     with instance():
         pass
-    database = home.data() / "mlflow" / "mlflow.db"
-    if not database.exists():
-        Registry.below(home.data()).prepare()
+    registry = Registry.below(home.data())
+    if not (home.data() / "mlflow" / "mlflow.db").exists():
+        registry.prepare()
+    for note in repair(Lake(home.lake_root()), registry):
+        print(f"note: {note}", file=sys.stderr)
     return 0
 
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from ml_assets.components.model.component import Bound
     from ml_assets.lake import Lake
     from ml_assets.registry import Version
+    from ml_assets.registry.book import Book
     from ml_assets.registry.card import Section
     from ml_assets.registry.facts import ModelFacts
-    from ml_assets.registry.promotion import Book, Moved
+    from ml_assets.registry.promotion import Moved
 
 MAIN_METRICS = ("auc", "r2", "skill")
 """The main metric of each kind of target; an evaluation has one of them."""
@@ -105,6 +106,7 @@ def opened(name: str, models: "Mapping[str, Bound] | None" = None) -> Iterator[S
     from ml_assets.definitions import resources
     from ml_assets.lake import LakeError, connect
     from ml_assets.registry import Registry
+    from ml_assets.registry.aliases import repair
     from ml_assets.registry.mlflow_registry import RegistryError
 
     models = _models() if models is None else models
@@ -112,10 +114,11 @@ def opened(name: str, models: "Mapping[str, Bound] | None" = None) -> Iterator[S
         raise Refusal(f"there is no model {name}; there are {', '.join(models) or 'none'}")
     if not (home.data() / "mlflow" / "mlflow.db").exists():
         raise Refusal(f"no model has been trained in {home.data()} yet: ml-assets materialize")
-    lake = resources()["lake"].lake  # type: ignore[attr-defined]
+    lake, registry = resources()["lake"].lake, Registry.below(home.data())  # type: ignore[attr-defined]
     try:
+        _tell(repair(lake, registry))
         with connect() as con:
-            yield Shown(models[name], lake, models[name].book(con, lake, Registry.below(home.data())))
+            yield Shown(models[name], lake, models[name].book(con, lake, registry))
     except (RegistryError, LakeError) as error:
         raise Refusal(str(error)) from error
 
@@ -153,7 +156,7 @@ def smoke_prediction(shown: Shown, version: "Version", rows: int = 5) -> str:
 
 def list_command(options: argparse.Namespace) -> int:
     """Print the versions, and put aliases right that don't follow the log."""
-    from ml_assets.registry.promotion import follow
+    from ml_assets.registry.aliases import follow
 
     rows, models = [], _models()
     for name in [options.model] if options.model else models:
@@ -169,8 +172,10 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def _version_rows(shown: Shown) -> list[tuple[str, ...]]:
+    from ml_assets.registry.aliases import names
+
     book, log = shown.book, shown.book.log()
-    pointing = book.registry.aliases(book.model)
+    named = names(book, log)
     verdicts = {verdict.version: verdict for verdict in book.verdicts()}
     metrics = _main_metrics(book)
     overridden = {m.to_version: m.who for m in log.moves if m.action == "override"}
@@ -189,7 +194,7 @@ def _version_rows(shown: Shown) -> list[tuple[str, ...]]:
                 book.model,
                 str(number),
                 version.tags.get("cutoff", NONE),
-                ", ".join(sorted(a for a, n in pointing.items() if n == number)) or NONE,
+                ", ".join(sorted(name for name, at in named.items() if at == number)) or NONE,
                 metrics.get(number, NONE),
                 decision,
                 f"{version.created:%Y-%m-%d %H:%M}" if version.created else NONE,

@@ -42,21 +42,21 @@ def calibrate_command(options: argparse.Namespace) -> int:
     from ml_assets.monitoring.measure.counting import ProfileError
     from ml_assets.monitoring.rehearse.calibrate import calibrate
     from ml_assets.pipeline.steps.drift import profiles_of
-    from ml_assets.registry.promotion_log import read_log
+    from ml_assets.registry.promotion_log import champion_on_record
 
     started = time.perf_counter()
     with opened(options.model) as shown:
         model, con = shown.model, shown.book.con
         tables = model.tables(shown.lake)
-        log = read_log(con, tables.promotions, model.name)
-        if log.champion is None or log.cutoff is None:
+        champion = champion_on_record(con, tables.promotions, model.name)
+        if champion is None:
             raise Refusal(f"{model.name} has no champion yet. Materialize {model.name}/champion first.")
         columns = ["as_of", *model.entity, *model.group.feature_types]
-        rows = tables.training_set.read(con, columns=columns, between=(log.cutoff, log.cutoff))
+        rows = tables.training_set.read(con, columns=columns, between=(champion.cutoff, champion.cutoff))
         try:
             found = calibrate(
                 rows.order(f"as_of, {model.entity}").df(),
-                profiles_of(con, tables, log.champion),
+                profiles_of(con, tables, champion.version),
                 model.spec.monitoring,
                 entity=list(model.entity),
                 days=options.days,
@@ -65,7 +65,7 @@ def calibrate_command(options: argparse.Namespace) -> int:
             )
         except ProfileError as error:
             raise Refusal(str(error)) from error
-    print(f"{model.name} version {log.champion}, trained at {log.cutoff}")
+    print(f"{model.name} version {champion.version}, trained at {champion.cutoff}")
     _tell(found)
     print(f"{time.perf_counter() - started:.1f} s")
     return 0

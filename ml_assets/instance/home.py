@@ -23,6 +23,11 @@ def data() -> Path:
     return root() / "data"
 
 
+def lake_root() -> str:
+    """Where the tables are: ``ML_ASSETS_LAKE``, a folder or an object-store URL, or else a folder below ``data``."""
+    return os.environ.get("ML_ASSETS_LAKE") or str(data() / "lake")
+
+
 def landing(source: str) -> Path:
     """Where the producer of a source drops its files, by default."""
     return data() / "landing" / source

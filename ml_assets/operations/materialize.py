@@ -26,7 +26,8 @@ from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
-from ml_assets.registry.mlflow_registry import CHALLENGER
+from ml_assets.registry.aliases import announces
+from ml_assets.registry.promotion_log import champion_on_record
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
@@ -147,14 +148,13 @@ def _model_phases(
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
-    yield from _use_phases(model, instance, lake, registry)
+    yield from _use_phases(model, instance, lake)
 
 
-def _use_phases(
-    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry
-) -> Iterator[Phase]:
+def _use_phases(model: Bound, instance: dg.DagsterInstance, lake: Lake) -> Iterator[Phase]:
     tables = model.tables(lake)
-    champion = registry.champion(model.name)
+    with connect() as con:
+        champion = champion_on_record(con, tables.promotions, model.name)
     if champion is None:
         return
     snapshot = model.group.snapshot(lake)
@@ -162,7 +162,7 @@ def _use_phases(
         snapshot,
         tables.predictions,
         tables.drift_days,
-        champion.number,
+        champion.version,
         champion.cutoff,
         SlotsOf(model.group.as_ofs),
     )
@@ -181,10 +181,8 @@ def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
     with connect() as con:
         book = model.book(con, lake, registry)
         found = book.plan()
-        waits = found.challenger is not None and found.challenger != registry.aliases(model.name).get(
-            CHALLENGER
-        )
-        return bool(found.promote) or waits or (book.log().champion is None and found.challenger is None)
+        nobody = book.log().champion is None and found.challenger is None
+        return bool(found.promote) or nobody or not announces(book)
 
 
 def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:

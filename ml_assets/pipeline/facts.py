@@ -10,7 +10,7 @@ from ml_assets.registry.facts import ModelFacts, facts_of
 
 if TYPE_CHECKING:
     from ml_assets.registry import Version
-    from ml_assets.registry.promotion import Book
+    from ml_assets.registry.book import Book
 
 SLICES_COLUMNS = {
     "cutoff": "DATE",

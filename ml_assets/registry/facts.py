@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 
 from ml_assets.lake import LakeError, Table
+from ml_assets.registry.aliases import names_of
+from ml_assets.registry.book import Book
 from ml_assets.registry.declared import Declared
 from ml_assets.registry.mlflow_registry import Registry, Version
-from ml_assets.registry.promotion import Book
 from ml_assets.registry.promotion_log import Move, PromotionLog
 
 Row = Mapping[str, Any]
@@ -119,9 +120,7 @@ def facts_of(
         version=version.number,
         cutoff=date.fromisoformat(tags["cutoff"]) if "cutoff" in tags else None,
         created=version.created,
-        aliases=tuple(
-            sorted(a for a, n in book.registry.aliases(version.model).items() if n == version.number)
-        ),
+        aliases=names_of(book, version.number),
         target=_as_text(tags.get("target")),
         features=tuple(importance),
         training=_training(book.con, candidate[0] if candidate else {}, tags, training_set),

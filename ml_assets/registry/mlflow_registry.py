@@ -5,8 +5,9 @@ MLflow takes seconds to import, so every function imports it when called.
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 
     from ml_assets.training.predictor import Predictor
 
-CHAMPION = "champion"
-PREVIOUS = "previous"
-"""The version before the champion: where a rollback goes."""
-CHALLENGER = "challenger"
-"""The newest version that passed and waits for approval."""
-ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
 ARTIFACT = "model"
 REQUIREMENTS = ("numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops", "xgboost-cpu", "xgboost")
 
@@ -69,8 +64,8 @@ class Registry:
 
     def prepare(self) -> None:
         """Create and migrate the database once, before runs use it side by side."""
-        if self.tracking_uri.startswith("sqlite:///"):
-            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         self.client().search_experiments(max_results=1)
 
     def client(self) -> "MlflowClient":
@@ -181,20 +176,31 @@ class Registry:
             if not token:
                 return found
 
-    def champion(self, model: str) -> Version | None:
-        """The version with the alias ``champion``, or None."""
-        return self.alias(model, CHAMPION)
+    def aliases_by_model(self) -> dict[str, dict[str, int]]:
+        """Registered model -> alias -> version. Of a registry in SQLite it is read in no time, without MLflow."""
+        if self._file is None:
+            return {name: self.aliases(name) for name in self._registered()}
+        found: dict[str, dict[str, int]] = {}
+        for model, alias, version in _aliases_in(self._file):
+            pointing = found.setdefault(model, {})
+            if alias is not None and version is not None:
+                pointing[alias] = version
+        return found
 
-    def alias(self, model: str, name: str) -> Version | None:
-        """The version with an alias, or None."""
-        from mlflow.exceptions import MlflowException
+    def _registered(self) -> list[str]:
+        client, found, token = self.client(), [], None
+        while True:
+            page = client.search_registered_models(max_results=1000, page_token=token)
+            found += [str(model.name) for model in page]
+            token = page.token
+            if not token:
+                return found
 
-        try:
-            return _version(self.client().get_model_version_by_alias(model, name))
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+    @property
+    def _file(self) -> Path | None:
+        """The database, if it is a SQLite file."""
+        scheme, _, path = self.tracking_uri.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
 
     def aliases(self, model: str) -> dict[str, int]:
         """Alias -> number of the version it points to; empty for a model without versions."""
@@ -270,6 +276,20 @@ class Registry:
             name, digest, "local", json.dumps({"uri": source}), json.dumps(schema), json.dumps(profile)
         )
         self.client().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
+
+
+def _aliases_in(database: Path) -> list[tuple[str, str | None, int | None]]:
+    """Every registered model with its aliases, or with None; nothing where MLflow hasn't made its tables yet."""
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"registered_models", "registered_model_aliases"} <= tables:
+            return []
+        return opened.execute(
+            "SELECT m.name, a.alias, a.version FROM registered_models m "
+            "LEFT JOIN registered_model_aliases a ON a.name = m.name"
+        ).fetchall()
 
 
 def _kind(sql_type: str) -> str:

@@ -2,93 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
-import duckdb
-
-from ml_assets.lake import Table
-from ml_assets.registry.mlflow_registry import (
-    CHALLENGER,
-    CHAMPION,
-    PREVIOUS,
-    Registry,
-    RegistryError,
-    Version,
-)
-from ml_assets.registry.promotion_log import Action, Move, PromotionLog, read_log, write_moves
-from ml_assets.registry.verdicts import (
-    Plan,
-    Rules,
-    Verdict,
-    newest_candidates,
-    plan,
-    read_verdicts,
-    reference,
-)
-
-
-class Records(Protocol):
-    """The tables of one model that promotion reads, and the log that it writes."""
-
-    @property
-    def candidate(self) -> Table:
-        """What was trained."""
-
-    @property
-    def evaluation(self) -> Table:
-        """Metrics on the holdouts."""
-
-    @property
-    def decisions(self) -> Table:
-        """What the gates said."""
-
-    @property
-    def promotions(self) -> Table:
-        """The promotion log."""
-
-
-@dataclass(frozen=True)
-class Book:
-    """All that is on record about the versions of one model, and the rules by which they are promoted."""
-
-    con: duckdb.DuckDBPyConnection
-    registry: Registry
-    tables: Records
-    model: str
-    rules: Rules
-
-    def log(self) -> PromotionLog:
-        """The promotion log as it is now."""
-        return read_log(self.con, self.tables.promotions, self.model)
-
-    def verdicts(self) -> list[Verdict]:
-        """The outcome of every decision record."""
-        return read_verdicts(self.con, self.tables.decisions)
-
-    def candidates(self) -> dict[date, int]:
-        """Cutoff -> the version trained at it last."""
-        return newest_candidates(self.con, self.tables.candidate)
-
-    def plan(self, log: PromotionLog | None = None) -> Plan:
-        """What to do about the candidates."""
-        return plan(self.verdicts(), log or self.log(), self.candidates(), self.rules)
-
-    def reference(self, cutoff: date) -> int | None:
-        """The version that a candidate of ``cutoff`` is compared with."""
-        return reference(self.verdicts(), self.log(), self.candidates(), self.rules, cutoff)
-
-    def evidence(self, verdict: Verdict) -> dict[str, Any]:
-        """What a line of the log says of the decision record it leans on: enough to read that record again."""
-        return {
-            "cutoff": str(verdict.cutoff),
-            "passed": verdict.passed,
-            "compared_with": verdict.champion_version,
-            "decisions": verdict.record,
-            "evaluation": self.tables.evaluation.version,
-            "holdout": verdict.holdout,
-            "policy": verdict.policy,
-        }
+from ml_assets.registry.aliases import LOST, follow
+from ml_assets.registry.book import Book
+from ml_assets.registry.mlflow_registry import RegistryError, Version
+from ml_assets.registry.promotion_log import Action, Move, PromotionLog, write_moves
+from ml_assets.registry.verdicts import Plan, Verdict
 
 
 @dataclass(frozen=True)
@@ -134,9 +54,9 @@ def promote(book: Book, *, who: str, run: str) -> Outcome:
     if moves:
         write_moves(book.con, book.tables.promotions, log, moves)
         follow(book)
-    champion = book.registry.champion(book.model) if current is not None else None
+    champion = book.find(current)
     refused = "" if moves else _refused(todo, log, champion)
-    return Outcome(champion, book.registry.alias(book.model, CHALLENGER), todo, refused, notes)
+    return Outcome(champion, book.find(todo.challenger), todo, refused, notes)
 
 
 def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
@@ -152,7 +72,7 @@ def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
         )
     if log.champion is not None and champion is None:
         return (
-            f"The champion, version {log.champion}, is not in the registry: {_LOST.format(model=log.model)}."
+            f"The champion, version {log.champion}, is not in the registry: {LOST.format(model=log.model)}."
         )
     if champion is None:
         return (
@@ -253,56 +173,3 @@ def move(
     write_moves(book.con, book.tables.promotions, log, [line])
     follow(book)
     return Moved(log.champion, target, tuple(notes))
-
-
-_LOST = (
-    "restore the registry's database, or go to another version with ml-assets rollback {model} --to VERSION"
-)
-
-
-def follow(book: Book) -> tuple[str, ...]:
-    """Make the aliases say what the log says; return what they said of champion and previous that was wrong.
-
-    Without any log they are left alone: the lake may be another than the one they come from. Looks at the log again
-    afterwards: of two that follow at once, the last one leaves the newest state.
-    """
-    notes: dict[str, None] = {}
-    while True:
-        log = book.log()
-        notes |= dict.fromkeys(_set_aliases(book, log))
-        if book.log().version == log.version:
-            return tuple(notes)
-
-
-def _set_aliases(book: Book, log: PromotionLog) -> list[str]:
-    registry, model, notes = book.registry, book.model, []
-    waiting = book.plan(log).challenger if book.rules.approval == "manual" else None
-    wanted = {CHAMPION: log.champion, PREVIOUS: log.previous, CHALLENGER: waiting}
-    known = {version.number: version for version in registry.versions(model)}
-    found = registry.aliases(model)
-    for name, number in wanted.items():
-        if number is not None and number not in known:
-            notes.append(
-                f"{name} of {model} is version {number} by the promotion log, but the registry has no such version: "
-                + _LOST.format(model=model)
-            )
-            number = None
-        if found.get(name) == number:
-            continue
-        if log.version == 0 and name != CHALLENGER:
-            notes.append(
-                f"the alias {name} of {model} says version {found[name]}, but there is no promotion log at "
-                f"{book.tables.promotions.uri}: the alias is left alone. If that is the right lake, say it on record "
-                f"with ml-assets promote {model} {found[name]} --override."
-            )
-            continue
-        if number is None:
-            registry.delete_alias(model, name)
-        else:
-            registry.set_alias(known[number], name)
-        if name != CHALLENGER:
-            said, now = (f"version {n}" if n else "no version" for n in (found.get(name), number))
-            notes.append(
-                f"the alias {name} of {model} said {said}, the promotion log {now}: it follows the log again"
-            )
-    return notes

@@ -103,6 +103,22 @@ class PromotionLog:
         return None if version in seen else version
 
 
+@dataclass(frozen=True)
+class ChampionOnRecord:
+    """The version in use, and the cutoff up to which it knows anything."""
+
+    version: int
+    cutoff: date
+
+
+def champion_on_record(
+    con: duckdb.DuckDBPyConnection, promotions: Table, model: str
+) -> ChampionOnRecord | None:
+    """Who is champion, and of which cutoff. Everything that uses or watches the champion asks this."""
+    log = read_log(con, promotions, model)
+    return ChampionOnRecord(log.moves[-1].to_version, log.moves[-1].cutoff) if log.moves else None
+
+
 def read_log(con: duckdb.DuckDBPyConnection, promotions: Table, model: str) -> PromotionLog:
     """The log as it is now."""
     version = promotions.version

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ml_assets.registry.aliases import LOST, follow
+from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
-from ml_assets.registry.promotion import Book, Moved, follow, move
+from ml_assets.registry.promotion import Moved, move
 from ml_assets.registry.promotion_log import PromotionLog
 
 Smoke = Callable[[Version], str]
@@ -38,11 +40,10 @@ def rollback(book: Book, *, who: str, reason: str, smoke: Smoke, to: int | None 
             f"nothing was changed. {why.rstrip('.')}. Take another version with --to."
         ) from error
     moved = move(book, log, "rollback", target, who, reason, None, notes)
-    champion = book.registry.champion(book.model)
+    champion = book.find(book.log().champion)
     if champion is None:
         raise RegistryError(
-            f"Version {target.number} is champion of {book.model} by the promotion log, but the registry has "
-            "no alias champion: something else takes it away. See `ml-assets models list`."
+            f"The champion of {book.model} is not in the registry any more: {LOST.format(model=book.model)}."
         )
     return RolledBack(moved, before, smoke(champion))
 

@@ -20,7 +20,8 @@ from ml_assets.lake import Lake, connect, records
 from ml_assets.pipeline.steps import evaluation as judge
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry, Version
-from ml_assets.registry.promotion import Book, override, promote
+from ml_assets.registry.book import Book
+from ml_assets.registry.promotion import override, promote
 from ml_assets_tests.house import MINI
 from ml_assets_tests.registry.shelf import HOLDOUT, decide, moves, verdict, week
 

@@ -10,6 +10,7 @@ import pytest
 
 from ml_assets.lake import Lake, connect
 from ml_assets.registry import Registry
+from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
 from ml_assets_tests.house import MINI
@@ -71,6 +72,14 @@ def newest_snapshot(home: Home) -> date:
         return snapshot.aggregate("max(as_of)").fetchall()[0][0]  # type: ignore[no-any-return]
 
 
+def champion(home: Home) -> ChampionOnRecord:
+    with connect() as con:
+        promotions = Lake(str(home.root / "data" / "lake")).table("churn/promotions", "month")
+        found = champion_on_record(con, promotions, "churn")
+    assert found is not None
+    return found
+
+
 def wait_for(url: str, what: Callable[[], bool]) -> None:
     """Wait until it is so; where it isn't in the end, show the failed runs."""
     end = time.monotonic() + 500
@@ -80,17 +89,14 @@ def wait_for(url: str, what: Callable[[], bool]) -> None:
 
 
 def test_a_shift_ends_in_a_new_champion_with_no_hand_on_it(home: Home, url: str) -> None:
-    registry = Registry.below(home.root / "data")
-    first = registry.champion("churn")
-    assert first is not None
+    first = champion(home)
     for numbers in (range(LANDED + 1, WEEK_OVER + 1), range(WEEK_OVER + 1, LAST + 1)):
         for number in numbers:
             visits.write(home.root / "landing" / f"{visits.day(number)}.parquet", with_few_left(number))
         reached = visits.day(numbers[-1] + 1)
         wait_for(url, lambda reached=reached: newest_snapshot(home) == reached)  # type: ignore[misc]
-    wait_for(url, lambda: registry.champion("churn") != first)
-    champion = registry.champion("churn")
-    assert champion is not None
-    assert champion.cutoff > first.cutoff
-    assert champion.tags["ml_assets/evidence"]
-    assert champion.tags["ml_assets/trigger"] in ("drift", "performance")
+    wait_for(url, lambda: champion(home) != first)
+    assert champion(home).cutoff > first.cutoff
+    tags = Registry.below(home.root / "data").version("churn", champion(home).version).tags
+    assert tags["ml_assets/evidence"]
+    assert tags["ml_assets/trigger"] in ("drift", "performance")

@@ -74,7 +74,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     visits.land(home / "landing", visits.day(0), visits.day(LAST))
     assert start(home).wait() == 0, (home / "log.txt").read_text()
     with opened(home) as made:
-        champion = made.registry.champion("churn")
+        champion = made.champion
         assert champion is not None
         return made.hashes() | {"champion": str(champion.cutoff)}
 
@@ -93,7 +93,7 @@ def test_killed_at_any_moment_the_next_run_makes_the_same(
         before = found
     assert start(tmp_path).wait() == 0, (tmp_path / "log.txt").read_text()
     with opened(tmp_path) as made:
-        champion = made.registry.champion("churn")
+        champion = made.champion
         assert champion is not None
         assert made.hashes() | {"champion": str(champion.cutoff)} == undisturbed
         assert set(tables_of(tmp_path)) >= set(TABLES)

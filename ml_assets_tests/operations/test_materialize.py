@@ -17,7 +17,7 @@ def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) 
     assert all(phase.success for phase in done)
     assert "churn: there is no champion, because no cutoff has mature labels yet" in told[-1]
     assert "matures once" in told[-1]
-    assert house.registry.champion("churn") is None
+    assert house.champion is None
 
 
 @pytest.mark.parametrize(

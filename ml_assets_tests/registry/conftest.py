@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.lake import Lake, connect
 from ml_assets.registry import Registry
-from ml_assets.registry.promotion import Book
+from ml_assets.registry.book import Book
 from ml_assets_tests.registry.shelf import Shelf, book_of
 
 

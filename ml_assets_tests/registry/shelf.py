@@ -9,8 +9,8 @@ import duckdb
 
 from ml_assets.lake import Lake, Table
 from ml_assets.registry import Registry, Version
+from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.promotion import Book
 from ml_assets.registry.verdicts import Rules, Verdict
 
 START = date(2017, 4, 2)
@@ -76,11 +76,11 @@ class Shelf(Registry):
     def versions(self, model: str | None = None) -> list[Version]:
         return [self.version(model or MODEL, n) for n in range(1, 10) if n not in self.gone]
 
-    def alias(self, model: str, name: str) -> Version | None:
-        return self.version(model, self.pointing[name]) if name in self.pointing else None
-
     def aliases(self, model: str) -> dict[str, int]:
         return dict(self.pointing)
+
+    def aliases_by_model(self) -> dict[str, dict[str, int]]:
+        return {MODEL: dict(self.pointing)}
 
     def set_alias(self, version: Version, name: str) -> None:
         self.pointing[name] = version.number

@@ -11,12 +11,13 @@ import pytest
 
 from ml_assets.lake import Lake, records
 from ml_assets.registry import Registry
+from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
 from ml_assets.registry.card_page import card_html
 from ml_assets.registry.compare import Difference, differences
 from ml_assets.registry.declared import Declared, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
-from ml_assets.registry.promotion import Book, override, promote
+from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.promotion_log import Move
 from ml_assets.training.spec import Label
 from ml_assets_tests.registry.shelf import MODEL, Tables, book_of, decide, verdict, week

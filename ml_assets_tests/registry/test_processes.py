@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -73,11 +74,7 @@ def test_promotion_and_rollback_in_mlflow(
 ) -> None:
     register(prepared, "moved", versions=2)
     assert [v.number for v in prepared.versions("moved")] == [2, 1]
-    assert (prepared.aliases("unknown"), prepared.champion("unknown"), prepared.versions("unknown")) == (
-        {},
-        None,
-        [],
-    )
+    assert (prepared.aliases("unknown"), prepared.versions("unknown")) == ({}, [])
     book = book_of(con, lake, prepared, "moved")
     decide(book, verdict(1, None), verdict(2, 1))
     champion = promote(book, who="ada", run="r").champion
@@ -86,6 +83,9 @@ def test_promotion_and_rollback_in_mlflow(
     assert (champion.number, champion.cutoff) == (2, week(2))
     assert champion.created is not None
     assert prepared.aliases("moved") == {"champion": 2, "previous": 1}
+    assert prepared.aliases_by_model()["moved"] == {"champion": 2, "previous": 1}
+    elsewhere = replace(prepared, tracking_uri=prepared.tracking_uri.replace("sqlite:", "sqlite+pysqlite:"))
+    assert elsewhere.aliases_by_model() == prepared.aliases_by_model(), "by MLflow's client"
 
     def load(version: object) -> str:
         raise OSError("no such artifact")
@@ -100,4 +100,4 @@ def test_promotion_and_rollback_in_mlflow(
         prepared.version("moved", 7)
     prepared.delete_alias("moved", "champion")
     prepared.delete_alias("moved", "champion")
-    assert prepared.alias("moved", "champion") is None
+    assert prepared.aliases("moved") == {}

@@ -2,13 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion import (
-    Book,
     Moved,
     Outcome,
     approve,
-    follow,
     override,
     promote,
     promote_version,
@@ -247,86 +246,3 @@ def test_a_version_of_unknown_cutoff_is_not_put_there(book: Book, monkeypatch: p
     monkeypatch.setattr(Shelf, "version", lambda shelf, model, number: Version(model, number, "run", {}))
     with pytest.raises(RegistryError, match="Version 4 of lapse has no tag cutoff"):
         override(book, who="ada", reason="x", version=4)
-
-
-# the aliases follow the log
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def test_killed_between_log_and_alias_the_next_call_puts_it_right(
-    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decide(book, verdict(1, None))
-    promoted(book)
-    decide(book, verdict(2, 1))
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Shelf, "set_alias", die)
-        with pytest.raises(Killed):
-            promoted(book)
-    assert (shelf.pointing, book.log().champion) == ({"champion": 1}, 2)
-    outcome = promoted(book)
-    assert outcome.notes == (
-        "the alias champion of lapse said version 1, the promotion log version 2: it follows the log again",
-        "the alias previous of lapse said no version, the promotion log version 1: it follows the log again",
-    )
-    assert (shelf.pointing, len(moves(book))) == ({"champion": 2, "previous": 1}, 2)
-    assert follow(book) == ()
-
-
-def test_an_alias_that_somebody_moved_by_hand_is_moved_back(book: Book, shelf: Shelf) -> None:
-    decide(book, verdict(1, None))
-    promoted(book)
-    shelf.pointing.update({"champion": 7, "challenger": 7, "mine": 7})
-    assert follow(book) == (
-        "the alias champion of lapse said version 7, the promotion log version 1: it follows the log again",
-    )
-    assert shelf.pointing == {"champion": 1, "mine": 7}
-
-
-def test_without_a_log_an_alias_is_left_alone_and_told(book: Book, shelf: Shelf) -> None:
-    shelf.pointing.update({"champion": 7, "challenger": 7})
-    (note,) = follow(book)
-    assert note.startswith("the alias champion of lapse says version 7, but there is no promotion log at ")
-    assert note.endswith("say it on record with ml-assets promote lapse 7 --override.")
-    assert shelf.pointing == {"champion": 7}
-    assert promoted(book).champion is None
-    override(book, who="ada", reason="it was champion before the lake was lost", version=7)
-    assert (follow(book), shelf.pointing) == ((), {"champion": 7})
-
-
-def test_a_version_the_registry_has_lost_is_told(book: Book, shelf: Shelf) -> None:
-    decide(book, verdict(1, None), verdict(2, 1))
-    promoted(book)
-    shelf.gone.add(2)
-    lost = "champion of lapse is version 2 by the promotion log, but the registry has no such version"
-    assert follow(book)[0].startswith(lost)
-    assert shelf.pointing == {"previous": 1}
-    outcome = promoted(book)
-    assert outcome.champion is None
-    assert "version 2, is not in the registry: restore" in outcome.refused_newest
-
-
-def test_a_follower_looks_again_if_the_log_moved_meanwhile(
-    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decide(book, verdict(1, None), verdict(2, 1))
-    promoted(book)
-    shelf.pointing.clear()
-    once, plain = [True], Shelf.set_alias
-
-    def slow(self: Shelf, version: Version, name: str) -> None:
-        if once:
-            once.pop()
-            override(book, who="eve", reason="meanwhile", version=5)
-        plain(self, version, name)
-
-    monkeypatch.setattr(Shelf, "set_alias", slow)
-    follow(book)
-    assert shelf.pointing == {"champion": 5, "previous": 2}

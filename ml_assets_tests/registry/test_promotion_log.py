@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml_assets.lake import records
+from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.promotion import Book
 from ml_assets.registry.promotion_log import PROMOTION_COLUMNS, Action, Move, PromotionLog, write_moves
 from ml_assets_tests.registry.shelf import MODEL, moves, week
 

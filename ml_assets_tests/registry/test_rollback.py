@@ -1,7 +1,8 @@
 import pytest
 
+from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
-from ml_assets.registry.promotion import Book, override, promote
+from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.rollback import RolledBack, rollback
 from ml_assets_tests.registry.shelf import Shelf, decide, moves, verdict, week
 
@@ -83,7 +84,7 @@ def test_a_target_that_cannot_predict_leaves_everything_as_it_was(two: Book, she
     assert (dict(shelf.pointing), two.tables.promotions.version) == before
 
 
-def test_the_smoke_is_of_the_target_and_then_of_what_the_alias_gives(two: Book) -> None:
+def test_the_smoke_is_of_the_target_and_then_of_the_champion(two: Book) -> None:
     asked: list[tuple[int, int | None]] = []
 
     def smoke(version: Version) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.registry.promotion import Book
+from ml_assets.registry.book import Book
 from ml_assets.registry.promotion_log import Move, PromotionLog
 from ml_assets.registry.verdicts import (
     Plan,

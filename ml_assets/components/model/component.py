@@ -30,7 +30,7 @@ from ml_assets.training.moments import Moments, row_key
 
 if TYPE_CHECKING:
     from ml_assets.registry import Registry
-    from ml_assets.registry.promotion import Book
+    from ml_assets.registry.book import Book
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Bound:
 
     def book(self, con: duckdb.DuckDBPyConnection, lake: Lake, registry: "Registry") -> "Book":
         """All that is on record about its versions, and the rules by which they are promoted."""
-        from ml_assets.registry.promotion import Book
+        from ml_assets.registry.book import Book
         from ml_assets.registry.verdicts import Rules
 
         @cache

@@ -54,27 +54,27 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
     def drift(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
-        from ml_assets.components.model.sensors import champion_on_record
         from ml_assets.pipeline.steps.drift import DRIFT_MEANS, watch_days
+        from ml_assets.registry.promotion_log import champion_on_record
 
-        champion = champion_on_record(lake.lake, model, duckdb)
         tables = model.tables(lake.lake)
-        if champion is None or not tables.predictions.exists:
-            raise dg.Failure(
-                f"There are no predictions of a champion to watch. Materialize {model.name}/predictions.",
-                allow_retries=False,
-            )
         with connection(duckdb) as con:
-            watched = watch_days(context, con, model, lake.lake, between(context), champion[0])
+            champion = champion_on_record(con, tables.promotions, model.name)
+            if champion is None or not tables.predictions.exists:
+                raise dg.Failure(
+                    f"There are no predictions of a champion to watch. Materialize {model.name}/predictions.",
+                    allow_retries=False,
+                )
+            watched = watch_days(context, con, model, lake.lake, between(context), champion.version)
             shown = stored(con, tables.drift, DRIFT_MEANS)
-            drawn = _pictures(con, model, lake.lake, watched, champion[0]) if watched.newest else {}
+            drawn = _pictures(con, model, lake.lake, watched, champion.version) if watched.newest else {}
         return dg.MaterializeResult(
             metadata=shown
             | {
                 "dagster/row_count": watched.rows,
                 "newest day": watched.newest.in_words() if watched.newest else "nobody was scored",
                 "evidence": watched.evidence or "none",
-                "champion version": champion[0],
+                "champion version": champion.version,
             }
             | drawn
         )
@@ -174,11 +174,14 @@ def _drift_report(model: Bound) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from ml_assets.monitoring.show.report import evidently_report
         from ml_assets.pipeline.steps.drift import scored_population
+        from ml_assets.registry.promotion_log import champion_on_record
 
         _, as_of = between(context)
-        champion = mlflow.registry.champion(model.name)
-        if champion is None:
+        with connection(duckdb) as con:
+            on_record = champion_on_record(con, model.tables(lake.lake).promotions, model.name)
+        if on_record is None:
             raise dg.Failure(f"{model.name} has no champion to report on.", allow_retries=False)
+        champion = mlflow.registry.version(model.name, on_record.version)
         types = model.group.feature_types
         numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
         with connection(duckdb) as con:

@@ -28,19 +28,26 @@ def asset(model: Bound) -> dg.AssetsDefinition:
     def predictions(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
+        from ml_assets.registry.mlflow_registry import RegistryError
+        from ml_assets.registry.promotion_log import champion_on_record
         from ml_assets.serving import population_frame, prediction_rows
         from ml_assets.training.frames import check_frame
 
         tables, snapshot = model.tables(lake.lake), model.group.snapshot(lake.lake)
-        champion = mlflow.registry.champion(model.name)
-        if champion is None:
-            raise dg.Failure(
-                f"{model.name} has no champion, so there is nothing to predict with. Materialize {model.name}/champion.",
-                allow_retries=False,
-            )
-        predictor = mlflow.registry.load(champion)
-        made = made_by(context, **{snapshot.name: snapshot.version}) | {"model_version": str(champion.number)}
         with connection(duckdb) as con:
+            champion = champion_on_record(con, tables.promotions, model.name)
+            if champion is None:
+                raise dg.Failure(
+                    f"{model.name} has no champion, so there is nothing to predict with. "
+                    f"Materialize {model.name}/champion.",
+                    allow_retries=False,
+                )
+            try:
+                predictor = mlflow.registry.load(mlflow.registry.version(model.name, champion.version))
+            except RegistryError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            made = made_by(context, **{snapshot.name: snapshot.version})
+            made |= {"model_version": str(champion.version)}
             frame = population_frame(
                 con, snapshot, between(context), entity=model.entity, population=model.spec.population
             )
@@ -50,19 +57,19 @@ def asset(model: Bound) -> dg.AssetsDefinition:
                 frame,
                 predictor.score(checked),
                 model=model.name,
-                version=champion.number,
+                version=champion.version,
                 cutoff=champion.cutoff,
                 entity=model.group.features.entity_types,
             )
             tables.predictions.replace(
-                rows, between=between(context), also=f"model_version = {champion.number}", metadata=made
+                rows, between=between(context), also=f"model_version = {champion.version}", metadata=made
             )
             ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
             shown = stored(con, tables.predictions)
         if n == 0:
             context.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
         return dg.MaterializeResult(
-            metadata=shown | {"dagster/row_count": n, "mean score": mean, "model version": champion.number}
+            metadata=shown | {"dagster/row_count": n, "mean score": mean, "model version": champion.version}
         )
 
     return predictions

@@ -11,20 +11,11 @@ from ml_assets.components.shared.requests import answer, ask, days_to_score, req
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.lake import Lake, as_ranges, stale_days
 from ml_assets.landing.raw import landed_through
-from ml_assets.registry.promotion_log import read_log
+from ml_assets.registry.promotion_log import champion_on_record
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 TAG = "ml_assets"
 WEEK = timedelta(weeks=1)
-
-
-def champion_on_record(lake: Lake, model: Bound, duckdb: DuckDBResource) -> tuple[int, date] | None:
-    """Version and cutoff of the champion by the promotion log, or None; needs no MLflow."""
-    with connection(duckdb) as con:
-        log = read_log(con, model.tables(lake).promotions, model.name)
-    if log.champion is None or log.cutoff is None:
-        return None
-    return log.champion, log.cutoff
 
 
 def scoring_sensor(model: Bound) -> dg.SensorDefinition:
@@ -42,28 +33,29 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
     def scoring(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        champion = champion_on_record(lake.lake, model, duckdb)
+        snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
+        with connection(duckdb) as con:
+            champion = champion_on_record(con, tables.promotions, model.name)
         if champion is None:
             return dg.SkipReason(f"{model.name} has no champion yet")
-        snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
         wanted = days_to_score(
             snapshot,
             tables.predictions,
             tables.drift_days,
-            champion[0],
+            champion.version,
             None,
             SlotsOf(model.group.as_ofs),
         )
         outcomes = [
             ask(
                 context.instance,
-                request_key(f"{model.name}/scoring", [champion[0], first, last, snapshot.version]),
+                request_key(f"{model.name}/scoring", [champion.version, first, last, snapshot.version]),
                 between=(first, last),
                 assets=assets,
             )
             for first, last in as_ranges(wanted)
         ]
-        return answer(outcomes, f"version {champion[0]} has scored every snapshot as it is")
+        return answer(outcomes, f"version {champion.version} has scored every snapshot as it is")
 
     return scoring
 

@@ -332,9 +332,9 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
         key=model.key("champion"),
         deps=[dg.AssetDep(model.key("evaluation"), partition_mapping=dg.AllPartitionMapping())],
         description=(
-            "The version in use: the MLflow alias `champion`. Materializing it reads the decision records again and "
-            "promotes, in the order of cutoffs, only versions whose own evidence still holds and passed against the "
-            f"champion of their turn. Every move is a line in the promotion log.{approved}"
+            "The version in use, by the promotion log; the MLflow alias `champion` follows it. Materializing it reads the "
+            "decision records again and promotes, in the order of cutoffs, only versions whose own evidence still holds and "
+            f"passed against the champion of their turn. Every move is a line in the promotion log.{approved}"
         ),
         **_common(model, "mlflow"),
     )

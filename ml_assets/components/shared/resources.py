@@ -38,11 +38,23 @@ class TrainingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The model registry. MLflow is imported when it is used, not when the code location loads."""
+    """The model registry. MLflow is imported when it is used, not when the code location loads.
 
+    As a run starts to use it, its aliases are made to follow the promotion logs in the lake.
+    """
+
+    lake: LakeResource
     tracking_uri: str
     artifact_root: str
     ui_url: str = "http://127.0.0.1:5000"
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Called by Dagster when a run starts."""
+        from ml_assets.registry.aliases import repair
+
+        for note in repair(self.lake.lake, self.registry):
+            if context.log:
+                context.log.warning(note)
 
     @property
     def registry(self) -> "Registry":

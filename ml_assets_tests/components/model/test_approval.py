@@ -21,7 +21,7 @@ def test_what_passed_waits_for_a_person(
         house.registry.delete_alias("churn", "champion")
         asked = house.run(["churn/champion"])
         assert asked.success, failures(asked)
-        assert (house.registry.champion("churn"), house.registry.aliases("churn")) == (
+        assert (house.champion, house.registry.aliases("churn")) == (
             None,
             {"challenger": 1},
         )

@@ -15,6 +15,7 @@ from ml_assets.instance.alerts import alerts_file
 from ml_assets.lake import connect, records
 from ml_assets.monitoring.act.actions import ActionLog
 from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS
+from ml_assets.registry.promotion_log import ChampionOnRecord
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House, Tick, alerts_in, between_of, checks, failures, opened
 
@@ -238,10 +239,8 @@ def test_evidence_retrains_once(labelled: House) -> None:
     retrain = dg.RunRequest(run_key=request.run_key, job_name="churn_retrain", tags=request.tags)
     result = labelled.launch(retrain)
     assert result.success, failures(result)
-    champion = labelled.registry.champion("churn")
-    assert champion is not None
-    assert (champion.number, champion.cutoff) == (2, NEWEST)
-    assert champion.tags["ml_assets/evidence"] == "planted"
+    assert labelled.champion == ChampionOnRecord(2, NEWEST)
+    assert labelled.registry.version("churn", 2).tags["ml_assets/evidence"] == "planted"
     assert promotions(labelled) == [(None, 1), (1, 2)]
     for cursor in (tick.cursor, None):
         assert labelled.tick(RETRAIN, cursor).skip.startswith(
@@ -383,9 +382,8 @@ def test_an_evaluation_that_is_refused_refuses_the_champion_later(labelled: Hous
     assert message.startswith(f"Version 2 of cutoff {NEWEST} is not promoted.")
     assert "Version 1 stays champion." in message
     assert "Traceback" not in message
-    champion = labelled.registry.champion("churn")
-    assert champion is not None
-    assert champion.number == CHAMPION
+    assert labelled.champion is not None
+    assert labelled.champion.version == CHAMPION
     assert (
         f"Version 2 of cutoff {NEWEST}, the newest with mature labels, has been judged already"
         in by_age(labelled).skip

@@ -1,0 +1,175 @@
+"""The aliases in MLflow follow the promotion log."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ml_assets.lake import Lake
+from ml_assets.registry import Registry, Version
+from ml_assets.registry.aliases import follow, repair
+from ml_assets.registry.book import Book
+from ml_assets.registry.promotion import Outcome, override, promote
+from ml_assets_tests.registry.shelf import Shelf, decide, moves, under, verdict
+
+
+def promoted(book: Book) -> Outcome:
+    return promote(book, who="ada", run="r")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_killed_between_log_and_alias_the_next_call_puts_it_right(
+    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    decide(book, verdict(2, 1))
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "set_alias", die)
+        with pytest.raises(Killed):
+            promoted(book)
+    assert (shelf.pointing, book.log().champion) == ({"champion": 1}, 2)
+    outcome = promoted(book)
+    assert outcome.notes == (
+        "the alias champion of lapse said version 1, the promotion log version 2: it follows the log again",
+        "the alias previous of lapse said no version, the promotion log version 1: it follows the log again",
+    )
+    assert (shelf.pointing, len(moves(book))) == ({"champion": 2, "previous": 1}, 2)
+    assert follow(book) == ()
+
+
+def test_an_alias_that_somebody_moved_by_hand_is_moved_back(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    shelf.pointing.update({"champion": 7, "challenger": 7, "mine": 7})
+    assert follow(book) == (
+        "the alias champion of lapse said version 7, the promotion log version 1: it follows the log again",
+    )
+    assert shelf.pointing == {"champion": 1, "mine": 7}
+
+
+def test_without_a_log_an_alias_is_left_alone_and_told(book: Book, shelf: Shelf) -> None:
+    shelf.pointing.update({"champion": 7, "challenger": 7})
+    (note,) = follow(book)
+    assert note.startswith("the alias champion of lapse says version 7, but there is no promotion log at ")
+    assert note.endswith("say it on record with ml-assets promote lapse 7 --override.")
+    assert shelf.pointing == {"champion": 7}
+    assert promoted(book).champion is None
+    override(book, who="ada", reason="it was champion before the lake was lost", version=7)
+    assert (follow(book), shelf.pointing) == ((), {"champion": 7})
+
+
+def test_a_version_the_registry_has_lost_is_told(book: Book, shelf: Shelf) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    shelf.gone.add(2)
+    lost = "champion of lapse is version 2 by the promotion log, but the registry has no such version"
+    assert follow(book)[0].startswith(lost)
+    assert shelf.pointing == {"previous": 1}
+    outcome = promoted(book)
+    assert outcome.champion is None
+    assert "version 2, is not in the registry: restore" in outcome.refused_newest
+
+
+def test_a_follower_looks_again_if_the_log_moved_meanwhile(
+    book: Book, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    shelf.pointing.clear()
+    once, plain = [True], Shelf.set_alias
+
+    def slow(self: Shelf, version: Version, name: str) -> None:
+        if once:
+            once.pop()
+            override(book, who="eve", reason="meanwhile", version=5)
+        plain(self, version, name)
+
+    monkeypatch.setattr(Shelf, "set_alias", slow)
+    follow(book)
+    assert shelf.pointing == {"champion": 5, "previous": 2}
+
+
+def test_at_a_start_the_aliases_of_every_model_follow(book: Book, shelf: Shelf, lake: Lake) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    assert repair(lake, shelf) == ()
+    shelf.pointing.update({"champion": 1, "challenger": 2, "mine": 7})
+    del shelf.pointing["previous"]
+    assert repair(lake, shelf) == (
+        "the alias champion of lapse said version 1, the promotion log version 2: it follows the log again",
+        "the alias previous of lapse said no version, the promotion log version 1: it follows the log again",
+    )
+    assert shelf.pointing == {"champion": 2, "previous": 1, "mine": 7}, "who was promoted waits for nothing"
+    assert repair(lake, shelf) == ()
+
+
+def test_a_start_knows_nothing_of_who_waits(book: Book, shelf: Shelf, lake: Lake) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    decide(book, verdict(2, 1))
+    promoted(under(book, approval="manual"))
+    assert shelf.pointing == {"champion": 1, "challenger": 2}
+    shelf.pointing["champion"] = 7
+    assert len(repair(lake, shelf)) == 1
+    assert shelf.pointing == {"champion": 1, "challenger": 2}
+
+
+def test_a_start_leaves_the_aliases_alone_without_a_log(shelf: Shelf, lake: Lake) -> None:
+    shelf.pointing["champion"] = 7
+    assert repair(lake, shelf) == ()
+    assert shelf.pointing == {"champion": 7}
+
+
+def test_a_start_does_not_fail_for_a_log_that_cannot_be_read(book: Book, shelf: Shelf, lake: Lake) -> None:
+    decide(book, verdict(1, None))
+    promoted(book)
+    for commit in (Path(lake.root) / "lapse" / "promotions" / "_delta_log").glob("*.json"):
+        commit.write_text("{")
+    (note,) = repair(lake, shelf)
+    assert note.startswith("whether the aliases of lapse follow its promotion log isn't known: ")
+
+
+def test_a_start_looks_again_if_the_log_moved_meanwhile(
+    book: Book, shelf: Shelf, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(book, verdict(1, None), verdict(2, 1))
+    promoted(book)
+    shelf.pointing.clear()
+    once, plain = [True], Shelf.set_alias
+
+    def slow(self: Shelf, version: Version, name: str) -> None:
+        if once:
+            once.pop()
+            override(book, who="eve", reason="meanwhile", version=5)
+        plain(self, version, name)
+
+    monkeypatch.setattr(Shelf, "set_alias", slow)
+    repair(lake, shelf)
+    assert shelf.pointing == {"champion": 5, "previous": 2}
+
+
+@pytest.mark.parametrize("made", ["nothing", "an empty file", "a champion"])
+def test_what_a_registry_points_to_is_read_without_mlflow(tmp_path: Path, made: str) -> None:
+    registry = Registry.below(tmp_path)
+    database = tmp_path / "mlflow" / "mlflow.db"
+    if made != "nothing":
+        database.parent.mkdir()
+        database.touch()
+    if made == "a champion":
+        with closing(sqlite3.connect(database)) as opened:
+            opened.executescript(
+                "CREATE TABLE registered_models (name); CREATE TABLE registered_model_aliases (name, alias, version);"
+                "INSERT INTO registered_models VALUES ('new'), ('lapse');"
+                "INSERT INTO registered_model_aliases VALUES ('lapse', 'champion', 2), ('lapse', 'previous', 1)"
+            )
+    wanted = {"new": {}, "lapse": {"champion": 2, "previous": 1}} if made == "a champion" else {}
+    assert registry.aliases_by_model() == wanted
