@@ -7,6 +7,8 @@ from typing import Any
 
 import duckdb
 
+from ml_assets.lake.sql import quote
+
 
 def pin(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """Set what would otherwise follow the machine: the time zone is UTC, and no progress bar is drawn."""
@@ -32,10 +34,10 @@ def records(
     import pyarrow as pa
 
     if not rows:
-        empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+        empty = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
         return con.sql(f"SELECT {empty} LIMIT 0")
     table = pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
-    typed = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
+    typed = ", ".join(f"{quote(name)}::{kind} AS {quote(name)}" for name, kind in columns.items())
     return con.from_arrow(table).select(typed)
 
 
@@ -51,8 +53,8 @@ def content_hash(rows: duckdb.DuckDBPyRelation, order_by: Sequence[str]) -> str:
     ``order_by`` names columns that identify a row. Column order doesn't matter, column names do.
     An empty relation has the hash of nothing, which is a fact too.
     """
-    columns = ", ".join(f'"{column}"' for column in sorted(rows.columns))
-    key = ", ".join(f'line."{column}"' for column in order_by)
+    columns = ", ".join(map(quote, sorted(rows.columns)))
+    key = ", ".join(f"line.{quote(column)}" for column in order_by)
     hashed = rows.query(
         "hashed_rows",
         f"SELECT string_agg(md5(to_json(line)::VARCHAR), chr(10) ORDER BY {key}) "

@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from ml_assets.lake.commit import Commit, history, span
 from ml_assets.lake.days import Between, days
 from ml_assets.lake.marks import Marks, marks_of
+from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,9 +145,11 @@ class Table:
                 "Materialize it again if the column was declared since."
             )
         present, known = set(source.columns), {name.lower() for name in names}
-        selected = [f'"{n}"' if n in present else f'NULL AS "{n}"' for n in columns or names]
+        selected = [quote(n) if n in present else f"NULL AS {quote(n)}" for n in columns or names]
         selected += [
-            f'CAST(NULL AS {kind}) AS "{n}"' for n, kind in (lacking or {}).items() if n.lower() not in known
+            f"CAST(NULL AS {kind}) AS {quote(n)}"
+            for n, kind in (lacking or {}).items()
+            if n.lower() not in known
         ]
         return source.select(", ".join(selected))
 
@@ -193,7 +196,7 @@ class Table:
         compared = self.version
         same = self.unchanged(con, rows, between) | set(withhold)
         listed = ", ".join(f"DATE '{day}'" for day in sorted(same))
-        others = rows.filter(f'"{self.partition_by[0]}" NOT IN ({listed})') if same else rows
+        others = rows.filter(f"{quote(self.partition_by[0])} NOT IN ({listed})") if same else rows
         seen = {"compared": str(-1 if compared is None else compared)}
         self.replace(others, between=between, leaving=same, metadata={**metadata, **seen})
         return set(days(*between)) - same
@@ -273,7 +276,7 @@ class Table:
     def _path(self, uri: str) -> str:
         """A file of a local table as an SQL literal. Delta percent-encodes the folder above the table."""
         path = "/".join([self.uri, *uri.split("/")[-len(self.partition_by) - 1 :]])
-        return "'" + path.replace("'", "''") + "'"
+        return text(path)
 
     def history(self, limit: int | None = None) -> list[Commit]:
         """The commits, newest first; empty before the first write."""
@@ -413,9 +416,10 @@ def _digests(
     rows: duckdb.DuckDBPyRelation, columns: Sequence[str], lead: str
 ) -> dict[date, tuple[int, int, int]]:
     """Per partition: how many rows, and two sums over hashes of the rows, in whatever order they come."""
-    listed = ", ".join(f'"{column}"' for column in columns)
+    listed = ", ".join(quote(column) for column in columns)
     found = rows.aggregate(
-        f'"{lead}", count(*), sum(hash({listed})::HUGEINT), sum(hash(1, {listed})::HUGEINT)', f'"{lead}"'
+        f"{quote(lead)}, count(*), sum(hash({listed})::HUGEINT), sum(hash(1, {listed})::HUGEINT)",
+        quote(lead),
     ).fetchall()
     return {day: (number, first, second) for day, number, first, second in found}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from ml_assets.lake import connect
+from ml_assets.lake.sql import text
 
 MANIFEST = ".completejourney.json"
 """What was written, by file name: so that a second call is quick and a file changed since is recognised."""
@@ -157,7 +158,7 @@ def _write(
             con.execute(
                 f"COPY (SELECT * EXCLUDE (day) FROM purchases WHERE day = DATE '{day}' "
                 "ORDER BY occurred_at, basket_id, product_id) "
-                f"TO '{_quoted(made)}' (FORMAT parquet, COMPRESSION zstd)"
+                f"TO {text(str(made))} (FORMAT parquet, COMPRESSION zstd)"
             )
             digest = _sha256(made)
             if day not in present:
@@ -167,10 +168,6 @@ def _write(
             else:
                 others.add(day)
     return new, others
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between
+from ml_assets.lake.sql import quote
 from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
 
@@ -59,7 +60,7 @@ def write_events(
     classify(contract, con, rows, late_days=late_days, key=key, references=references).filter(
         f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
     ).create("classified")
-    columns = ", ".join(f'"{column.name}"' for column in contract.columns if column.name != "available_at")
+    columns = ", ".join(quote(column.name) for column in contract.columns if column.name != "available_at")
     kept = con.sql(
         f"SELECT {columns}, available_at, landing_date, row_number, event_date FROM classified "
         "WHERE len(reasons) = 0"

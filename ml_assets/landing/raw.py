@@ -19,6 +19,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.lake import Between, Lake, Table, records
+from ml_assets.lake.sql import text
 from ml_assets.landing.places.folder import Landing, LandingFile, content_hash
 from ml_assets.landing.reading import Refusal, read
 
@@ -220,7 +221,7 @@ def _copy(
         first, last = min(batch.versions), max(batch.versions)
         inside = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
         listed = ", ".join(f"DATE '{day}'" for day in batch.versions)
-        digests = ", ".join(sorted({f"'{digest}'" for digest in batch.versions.values()}))
+        digests = ", ".join(sorted({text(digest) for digest in batch.versions.values()}))
         tables.raw.replace(
             rows.filter(f"landing_date IN ({listed})"),
             between=(first, last),

@@ -10,7 +10,7 @@ from typing import Literal
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.compile.sql import quote
+from ml_assets.lake.sql import quote
 from ml_assets.landing.formats import csv, json_lines, parquet
 from ml_assets.landing.formats.scratch import Scratch, unreadable
 from ml_assets.landing.formats.text_file import Unsound

@@ -24,6 +24,7 @@ from ml_assets.instance import home
 from ml_assets.instance.alerts import SMTP, WEBHOOK
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
+from ml_assets.lake.sql import quote
 from ml_assets.landing import Landing, Listed
 from ml_assets.operations.materialize import materialize
 from ml_assets.project.project import Project
@@ -194,10 +195,11 @@ def relocate(database: Path, old: str, new: str) -> None:
     with closing(sqlite3.connect(database)) as con, con:
         tables = [name for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
-            for _, column, kind, *_ in con.execute(f'PRAGMA table_info("{table}")').fetchall():
+            for _, column, kind, *_ in con.execute(f"PRAGMA table_info({quote(table)})").fetchall():
                 if "CHAR" in kind.upper() or "TEXT" in kind.upper():
                     con.execute(
-                        f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE instr("{column}", ?)',
+                        f"UPDATE {quote(table)} SET {quote(column)} = replace({quote(column)}, ?, ?) "
+                        f"WHERE instr({quote(column)}, ?)",
                         (old, new, old),
                     )
 

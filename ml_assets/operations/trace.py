@@ -13,6 +13,7 @@ from ml_assets.features.proofs.differences import Difference, differences, value
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table
+from ml_assets.lake.sql import text
 
 if TYPE_CHECKING:
     from ml_assets.registry import Registry, Version
@@ -110,8 +111,8 @@ def _find(
 def _is(model: Bound, prediction: Mapping[str, Any]) -> str:
     """The SQL condition that leaves the rows of the prediction's entity."""
     types = model.group.features.entity_types
-    texts = {column: "'" + str(prediction[column]).replace("'", "''") + "'" for column in model.entity}
-    return " AND ".join(f"{column} = CAST({text} AS {types[column]})" for column, text in texts.items())
+    texts = {column: text(str(prediction[column])) for column in model.entity}
+    return " AND ".join(f"{column} = CAST({value} AS {types[column]})" for column, value in texts.items())
 
 
 def _events(

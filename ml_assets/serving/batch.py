@@ -7,6 +7,7 @@ import duckdb
 
 from ml_assets.features import Entity
 from ml_assets.lake import Between, Table
+from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def population_frame(
     JSON, which says later whether two predictions saw the same inputs.
     """
     rows = snapshot.read(con, between=between, version=version)
-    features = ", ".join(f'"{c}"' for c in rows.columns if c not in (*entity, "as_of"))
+    features = ", ".join(quote(c) for c in rows.columns if c not in (*entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
     frame: pd.DataFrame = con.sql(
         f"SELECT *, md5(to_json(struct_pack({_named(features)}))::VARCHAR) AS features_hash "
@@ -69,11 +70,7 @@ def prediction_rows(
     named = ", ".join(f"CAST({column} AS {kind})::VARCHAR" for column, kind in entity.items())
     typed = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in entity.items())
     return con.sql(
-        f"SELECT md5(to_json([{_text(model)}, '{version}', {named}, as_of::DATE::VARCHAR])::VARCHAR) "
+        f"SELECT md5(to_json([{text(model)}, '{version}', {named}, as_of::DATE::VARCHAR])::VARCHAR) "
         f"AS prediction_id, {typed}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "
         f"DATE '{cutoff}' AS known_until, features_hash, {listed} FROM scored_population"
     )
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -5,10 +5,11 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql, syntax
+from ml_assets.contracts.compile import sql_types, syntax
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column
 from ml_assets.contracts.errors import nearest
+from ml_assets.lake import sql
 
 PROPERTIES: Where = ("schema", 0, "properties")
 ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"
@@ -32,9 +33,12 @@ def build_columns(document: Document, scratch: duckdb.DuckDBPyConnection) -> tup
         if name.lower() in seen:
             message = f"the property {name!r} has the name of {seen[name.lower()]!r} (case doesn't count)"
             raise document.error((*where, "name"), f"{message}; rename one of them")
-        if name.lower() in SEEN_AT or name.startswith("__"):
+        if name.lower() in SEEN_AT:
             message = f"the property name {name!r} is taken by a column of the row's way into the tables"
             raise document.error((*where, "name"), f"{message}; rename it")
+        if sql.is_reserved(name):
+            message = f"the property name {name!r} is taken: columns that queries make begin so"
+            raise document.error((*where, "name"), f"{message}; leave {sql.RESERVED_PREFIX!r} off")
         seen[name.lower()] = name
         columns.append(_column(document, where, prop, spelling, scratch))
     _check_apart(document, columns)
@@ -70,12 +74,12 @@ def _column(
     scratch: duckdb.DuckDBPyConnection,
 ) -> Column:
     logical = prop.get("logicalType")
-    if logical not in sql.TYPES:
-        known = ", ".join(sql.TYPES)
+    if logical not in sql_types.TYPES:
+        known = ", ".join(sql_types.TYPES)
         message = f"the property {prop['name']!r} has logicalType {logical!r}; expected one of {known}"
         raise document.error((*where, "logicalType"), message)
     try:
-        sql_type = sql.physical_type(logical, prop.get("physicalType"))
+        sql_type = sql_types.physical_type(logical, prop.get("physicalType"))
     except ValueError as error:
         raise document.error((*where, "physicalType"), str(error)) from error
     options = _type_options(document, where, prop, logical, scratch)
@@ -83,11 +87,11 @@ def _column(
     if logic is None:
         sources: tuple[str, ...] = (spelling[str(_landing_name(prop)).lower()],)
         text = f"CAST({sql.quote(sources[0])} AS VARCHAR)"
-        expression = sql.from_text(sql_type, text, **options)
+        expression = sql_types.from_text(sql_type, text, **options)
     else:
         sources = _read_by(document, where, prop, logic, spelling, scratch)
-        expression = sql.within_range(
-            sql_type, f"struct_extract({sql.attempt(prop['name'], logic, sources, sql_type)}, 'value')"
+        expression = sql_types.within_range(
+            sql_type, f"struct_extract({sql_types.attempt(prop['name'], logic, sources, sql_type)}, 'value')"
         )
     return Column(
         name=prop["name"],
@@ -141,7 +145,7 @@ def _type_options(
     result: dict[str, Any] = {}
     if "format" in options:
         try:
-            sql.strptime_format(options["format"])
+            sql_types.strptime_format(options["format"])
         except ValueError as error:
             raise document.error((*place, "format"), str(error)) from error
         result["time_format"] = options["format"]
@@ -156,7 +160,7 @@ def _type_options(
                 "defaultTimezone has no effect where timezone is true (times carry their own); remove one"
             )
             raise document.error((*place, "defaultTimezone"), message)
-        if "format" in options and "%z" not in sql.strptime_format(options["format"]):
+        if "format" in options and "%z" not in sql_types.strptime_format(options["format"]):
             message = (
                 f"timezone is true but format {options['format']!r} has no offset; add XXX or remove timezone"
             )

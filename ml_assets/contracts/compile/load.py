@@ -17,7 +17,7 @@ from ml_assets.contracts.compile.document import Document, Where, check_schema, 
 from ml_assets.contracts.compile.quality import check_names, entries, find_operator
 from ml_assets.contracts.compile.rules import row_rules
 from ml_assets.contracts.compile.service_level import ServiceLevel, service_level
-from ml_assets.contracts.compile.sql import TYPES
+from ml_assets.contracts.compile.sql_types import TYPES
 from ml_assets.contracts.compile.trend_rules import trend_rules
 from ml_assets.contracts.contract import (
     OPERATORS,

@@ -5,10 +5,11 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.quality import Quality
 from ml_assets.contracts.contract import Column
+from ml_assets.lake import sql
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _invalid(quality: Quality, column: Column) -> Condition:
     if pattern is not None:
         where = (*quality.where, "arguments", "pattern")
         if not isinstance(pattern, str) or not pattern or column.sql_type != "VARCHAR":
-            message = f"pattern is {pattern!r} for {column.name}, {sql.expected(column.sql_type)}"
+            message = f"pattern is {pattern!r} for {column.name}, {sql_types.expected(column.sql_type)}"
             raise quality.error(f"{message}; a pattern is a text and holds for texts", "arguments", "pattern")
         found.append(matches(quality.document, where, pattern, column, quality.scratch))
     if len(found) == 1:

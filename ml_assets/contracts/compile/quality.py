@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.contract import OPERATORS, Bound, Column, Limit, Rule, Severity
 from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.lake import sql
 
 UNITS = ("rows", "percent")
 SEVERITIES = ("error", "warning")
@@ -200,11 +201,11 @@ def literal(
 ) -> str:
     """``value`` as an SQL literal of the column's type; ContractError if it can't be read as one."""
     written = str(value).lower() if isinstance(value, bool) else str(value)
-    reading = sql.from_text(column.sql_type, sql.text(written), timezone=column.timezone)
+    reading = sql_types.from_text(column.sql_type, sql.text(written), timezone=column.timezone)
     [(read,)] = scratch.execute(f"SELECT CAST({reading} AS VARCHAR)").fetchall()
     if value is None or read is None:
         shown = "null" if value is None else repr(value)
-        message = f"the {what} {shown} isn't {sql.expected(column.sql_type)}, which {column.name} is"
+        message = f"the {what} {shown} isn't {sql_types.expected(column.sql_type)}, which {column.name} is"
         raise document.error(where, message)
     return f"CAST({sql.text(str(read))} AS {column.sql_type})"
 

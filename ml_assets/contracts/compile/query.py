@@ -6,9 +6,10 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql, syntax
+from ml_assets.contracts.compile import syntax
 from ml_assets.contracts.compile.quality import Quality
 from ml_assets.contracts.contract import Column
+from ml_assets.lake import sql
 
 TABLE = "_contract_day"
 TABLE_WORDS = ("table", "object")

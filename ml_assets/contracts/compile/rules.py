@@ -6,12 +6,13 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.compile.metrics import Condition, condition, matches, one_of
 from ml_assets.contracts.compile.quality import Quality, literal
 from ml_assets.contracts.contract import Column, RowRule
 from ml_assets.contracts.errors import nearest
+from ml_assets.lake import sql
 
 # option: (violated where the value is ... the bound, how a person says it)
 LIMITS = {
@@ -72,7 +73,7 @@ def _said(column: Column, value: str, tail: str, of: str = "") -> str:
 
 
 def _type_rule(column: Column) -> RowRule:
-    wanted = sql.expected(column.sql_type, column.time_format, column.offset_required)
+    wanted = sql_types.expected(column.sql_type, column.time_format, column.offset_required)
     if column.logic is None or column.personal:
         reason = _said(column, _quoted(_value(column.sources[0])), f"{wanted} expected")
     else:
@@ -160,10 +161,10 @@ def _bound(
     """A limit as an SQL literal: an exact number, or a date or time in the column's zone."""
     if not isinstance(value, str):
         return format(Decimal(str(value)), "f")
-    reading = sql.from_text(column.sql_type, sql.text(value), timezone=column.timezone)
+    reading = sql_types.from_text(column.sql_type, sql.text(value), timezone=column.timezone)
     [(read,)] = scratch.execute(f"SELECT CAST({reading} AS VARCHAR)").fetchall()
     if read is None:
-        raise document.error(where, f"{value!r} isn't {sql.expected(column.sql_type)}")
+        raise document.error(where, f"{value!r} isn't {sql_types.expected(column.sql_type)}")
     return f"{column.sql_type} {sql.text(str(read))}"
 
 

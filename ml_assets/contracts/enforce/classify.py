@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column, Contract, DayRule, RowRule
 from ml_assets.contracts.enforce.pseudonym import KEY_VARIABLE, hand_over, pseudonym
 from ml_assets.contracts.enforce.references import check_columns
 from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.lake import sql
 
 UNBOUNDED = ("FLOAT", "DOUBLE", "DATE", "TIMESTAMPTZ")
 ORDER = "landing_date, file, row_number, content_hash"
@@ -68,7 +69,8 @@ def classify(
 def source_types(contract: Contract, rows: duckdb.DuckDBPyRelation) -> dict[str, str]:
     """The types the landing columns have in a relation; ContractError if one is missing."""
     found = {
-        name.lower(): sql.canonical(str(kind)) for name, kind in zip(rows.columns, rows.types, strict=True)
+        name.lower(): sql_types.canonical(str(kind))
+        for name, kind in zip(rows.columns, rows.types, strict=True)
     }
     for name in (*contract.source_columns, *ROW_IDENTITY, *SEEN_AT):
         if name.lower() not in found:
@@ -154,7 +156,7 @@ def _typed_layer(
         + [*ROW_IDENTITY, *SEEN_AT]
     )
     attempts = "".join(
-        f", {sql.attempt(column.name, column.logic, column.sources, column.sql_type)} AS {_made(column)}"
+        f", {sql_types.attempt(column.name, column.logic, column.sources, column.sql_type)} AS {_made(column)}"
         for column in contract.columns
         if column.logic is not None
     )
@@ -247,9 +249,9 @@ def _exact(column: Column, types: dict[str, str]) -> bool:
 
 def _typed(column: Column, types: dict[str, str]) -> str:
     if _exact(column, types):
-        return sql.within_range(column.sql_type, sql.quote(column.sources[0]))
+        return sql_types.within_range(column.sql_type, sql.quote(column.sources[0]))
     if column.logic is not None:
-        return sql.within_range(column.sql_type, f"{_made(column)}.value")
+        return sql_types.within_range(column.sql_type, f"{_made(column)}.value")
     return column.expression
 
 
@@ -284,7 +286,7 @@ def _type_reason(rule: RowRule, contract: Contract, types: dict[str, str]) -> st
         failed = f"({_typed(column, types)}) IS NULL"
     else:
         failed = f"{_made(column)} IS NULL"
-        if sql.within_range(column.sql_type, "x") != "x":
+        if sql_types.within_range(column.sql_type, "x") != "x":
             failed = f"({failed} OR ({_made(column)}.value IS NOT NULL AND {_typed(column, types)} IS NULL))"
     return f"CASE WHEN {' AND '.join(present)} AND {failed} THEN {rule.reason} END"
 

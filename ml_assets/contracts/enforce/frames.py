@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where, parse
 from ml_assets.contracts.compile.quality import entries
 from ml_assets.contracts.compile.rules import ORDER_RULE, Placed, row_rules
 from ml_assets.contracts.contract import Column, Contract, RowRule
 from ml_assets.contracts.errors import ContractError
+from ml_assets.lake import sql
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def _typed(column: Column) -> "pa.Check":
     import pandera.pandas as pa
 
     read = _reader(column.stored_type)
-    wanted = sql.expected(column.stored_type)
+    wanted = sql_types.expected(column.stored_type)
     return pa.Check(
         lambda values: (
             values.map(lambda value: read(value) is not None, na_action="ignore")
@@ -237,7 +238,7 @@ def _plain(column: Column, written: Any) -> Any:
     if isinstance(written, int | float) and not isinstance(written, bool):
         return Decimal(str(written))
     said = str(written).lower() if isinstance(written, bool) else str(written)
-    reading = sql.from_text(column.sql_type, sql.text(said), timezone=column.timezone)
+    reading = sql_types.from_text(column.sql_type, sql.text(said), timezone=column.timezone)
     with duckdb.connect(":memory:") as scratch:
         scratch.execute("SET TimeZone = 'UTC'")
         if column.sql_type != "TIMESTAMPTZ":

@@ -6,7 +6,7 @@ import os
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.lake import sql
 
 KEY_VARIABLE = "ML_ASSETS_PSEUDONYM_KEY"
 SHORTEST_KEY = 16

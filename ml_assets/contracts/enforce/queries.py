@@ -5,10 +5,10 @@ from datetime import date
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
 from ml_assets.contracts.compile.query import TABLE, columns_read, readable
 from ml_assets.contracts.contract import Contract, DayRule
 from ml_assets.contracts.enforce.outcomes import Seen, plain
+from ml_assets.lake import sql
 
 
 def judged_days(

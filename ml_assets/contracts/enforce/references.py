@@ -5,11 +5,12 @@ from datetime import date
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.contract import Contract, DayRule
 from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.lake import sql
 
-NUMERIC = tuple(sql.TYPES["integer"] | sql.TYPES["number"])
+NUMERIC = tuple(sql_types.TYPES["integer"] | sql_types.TYPES["number"])
 
 
 def missing_keys(
@@ -57,5 +58,6 @@ def check_columns(
 
 def _types(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
     return {
-        name: sql.canonical(str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)
+        name: sql_types.canonical(str(kind))
+        for name, kind in zip(relation.columns, relation.types, strict=True)
     }

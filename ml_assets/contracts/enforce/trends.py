@@ -7,9 +7,9 @@ from statistics import median
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
 from ml_assets.contracts.contract import Closed, Contract, TrendRule
 from ml_assets.contracts.enforce.outcomes import NAMED_DAYS, RuleResult, Seen, sentence
+from ml_assets.lake import sql
 
 NAMED_VALUES = 3
 

@@ -6,12 +6,13 @@ from datetime import date
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.contract import Contract, DayRule, RowRule
 from ml_assets.contracts.enforce.outcomes import RuleResult, Seen, name_days, number, sentence
 from ml_assets.contracts.enforce.queries import judged_days
 from ml_assets.contracts.enforce.references import missing_keys
 from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.lake import sql
 
 Counts = dict[date, int]
 
@@ -49,7 +50,9 @@ def validate(
     False too. Raises ContractError if a column is missing.
     """
     references = references or {}
-    types = {name: sql.canonical(str(kind)) for name, kind in zip(events.columns, events.types, strict=True)}
+    types = {
+        name: sql_types.canonical(str(kind)) for name, kind in zip(events.columns, events.types, strict=True)
+    }
     _require(contract, "events", types, [*(column.name for column in contract.columns), "event_date"])
     _require(contract, "quarantine", quarantine.columns, ["event_date", "reasons"])
     events = _as_promised(contract, events, types)

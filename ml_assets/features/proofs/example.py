@@ -13,6 +13,7 @@ from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
 from ml_assets.features.spec import Feature
+from ml_assets.lake.sql import quote, text
 
 AS_OF = date(2024, 3, 1)
 UNITS = {"d": "DAY", "h": "HOUR", "min": "MINUTE"}
@@ -70,15 +71,15 @@ def _events(features: FeatureSet, feature: Feature) -> str:
         }
         for name, kind in columns.items():
             if name in event:
-                literal = "NULL" if event[name] is None else "'" + str(event[name]).replace("'", "''") + "'"
+                literal = "NULL" if event[name] is None else text(str(event[name]))
                 given[name] = f"CAST({literal} AS {kind})"
             given.setdefault(name, f"CAST(NULL AS {kind})")
-        rows.append("SELECT " + ", ".join(f'{given[name]} AS "{name}"' for name in columns))
+        rows.append("SELECT " + ", ".join(f"{given[name]} AS {quote(name)}" for name in columns))
     return " UNION ALL ".join(rows)
 
 
 def _nothing(columns: Mapping[str, str]) -> str:
-    listed = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items())
+    listed = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in columns.items())
     return f"SELECT {listed} WHERE FALSE"
 
 

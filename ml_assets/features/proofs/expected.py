@@ -7,6 +7,7 @@ import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Expected
+from ml_assets.lake.sql import text
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,6 @@ def _questions(column: str, expect: Expected) -> Iterator[tuple[str, str, str, s
         beyond = f"CASE WHEN {median} NOT BETWEEN {low!r} AND {high!r} THEN count({column}) ELSE 0 END"
         yield column, f"a median from {low:g} to {high:g}", median, beyond
     if expect.values is not None:
-        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in expect.values)
+        listed = ", ".join(map(text, expect.values))
         strange = f"FILTER (WHERE CAST({column} AS VARCHAR) NOT IN ({listed}))"
         yield column, f"one of {', '.join(expect.values)}", f"min({column}) {strange}", f"count(*) {strange}"

@@ -17,6 +17,7 @@ from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
 from ml_assets.lake import Table
+from ml_assets.lake.sql import quote
 
 ENTITIES = 50
 """Entities that are looked at at an as_of."""
@@ -77,7 +78,7 @@ def _another_future(features: FeatureSet, source: str, as_of: date) -> str:
     late = changed | {"available_at": f"greatest(available_at, {now}) + INTERVAL 1 MICROSECOND"}
 
     def select(columns: dict[str, str], where: str) -> str:
-        listed = [f'{columns.get(name, name)} AS "{name}"' for name in types]
+        listed = [f"{columns.get(name, name)} AS {quote(name)}" for name in types]
         return f"SELECT {', '.join(listed)} FROM true_{source} WHERE {where}"
 
     return " UNION ALL ".join(

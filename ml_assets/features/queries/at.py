@@ -13,6 +13,7 @@ from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of
 from ml_assets.features.spec import unknown
 from ml_assets.lake import Table
+from ml_assets.lake.sql import quote
 
 CHUNK = 250_000
 """Rows of a spine that are worked on at a time."""
@@ -45,12 +46,14 @@ def features_at(
     _check_rows(con, features)
     given = dict(versions or {})
     types = {column: kind for column, kind in snapshot_schema(features).items() if column in features.columns}
-    declared = ", ".join([f"{ROW} BIGINT", *(f'"{column}" {kind}' for column, kind in types.items())])
+    declared = ", ".join([f"{ROW} BIGINT", *(f"{quote(column)} {kind}" for column, kind in types.items())])
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
     query = spine_query(features)
     looks_back = any(not each.windowed for each in features.aggregations)
     covered: dict[str, set[date]] = {table.name: days_of(table, given) for table in (*events.values(), tiles)}
-    keys = ", ".join(f'CAST("{name}" AS {kind}) AS {name}' for name, kind in features.entity_types.items())
+    keys = ", ".join(
+        f"CAST({quote(name)} AS {kind}) AS {name}" for name, kind in features.entity_types.items()
+    )
     for start in range(0, _count(con), CHUNK):
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, {keys}, "
@@ -72,8 +75,8 @@ def features_at(
             "tiles", replace=True
         )
         con.execute(f"INSERT INTO found_features BY NAME {query}")
-    kept = ", ".join(f'asked_spine."{column}"' for column in spine.columns)
-    named = ", ".join(f'found_features."{column}"' for column in features.columns)
+    kept = ", ".join(f"asked_spine.{quote(column)}" for column in spine.columns)
+    named = ", ".join(f"found_features.{quote(column)}" for column in features.columns)
     return con.sql(
         f"SELECT {kept}, {named} FROM asked_spine JOIN found_features USING ({ROW}) ORDER BY {ROW}"
     )
@@ -124,8 +127,8 @@ def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
         )
     for column, kind in features.entity_types.items():
         [(wrong, example)] = con.execute(
-            f'SELECT count(*), min(CAST("{column}" AS VARCHAR)) FROM asked_spine '
-            f'WHERE "{column}" IS NOT NULL AND TRY_CAST("{column}" AS {kind}) IS NULL'
+            f"SELECT count(*), min(CAST({quote(column)} AS VARCHAR)) FROM asked_spine "
+            f"WHERE {quote(column)} IS NOT NULL AND TRY_CAST({quote(column)} AS {kind}) IS NULL"
         ).fetchall()
         if wrong:
             raise FeatureError(

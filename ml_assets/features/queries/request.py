@@ -18,6 +18,7 @@ from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import carried_parts, events_of
 from ml_assets.features.spec import unknown
 from ml_assets.lake import Table
+from ml_assets.lake.sql import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,7 +113,7 @@ class Requests:
 
 def _literal(value: object) -> str:
     """A value as text, which the query casts to the type it needs: EXECUTE takes no parameters of the driver's."""
-    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+    return "NULL" if value is None else text(str(value))
 
 
 def _recent_and_before(features: FeatureSet, since: date, back: date) -> str:

@@ -10,6 +10,7 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
 from ml_assets.features.spec import Feature
+from ml_assets.lake.sql import quote
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,7 +28,7 @@ def _schema(
     day = date(2000, 1, 1)
     with duckdb.connect(":memory:") as con:
         for source, columns in sources:
-            listed = ", ".join(f'NULL::{sql_type} AS "{name}"' for name, sql_type in columns)
+            listed = ", ".join(f"NULL::{sql_type} AS {quote(name)}" for name, sql_type in columns)
             con.execute(f"CREATE TABLE {events_of(source)} AS SELECT {listed} LIMIT 0")
         _check_expressions(con, declared)
         con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")

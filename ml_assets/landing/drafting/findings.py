@@ -8,10 +8,11 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.quality import snake
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.contracts.errors import ContractError
+from ml_assets.lake import sql
 from ml_assets.landing.drafting.readings import DATED, IDENTIFYING, TIMED, Landed, Reading, epoch, readings
 from ml_assets.landing.drafting.sample import FILE, Sample
 
@@ -74,7 +75,7 @@ class Property:
     @property
     def sql_type(self) -> str:
         """The DuckDB type of the column in events."""
-        return sql.physical_type(self.reading.logical, self.reading.physical)
+        return sql_types.physical_type(self.reading.logical, self.reading.physical)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
+from ml_assets.lake import sql
 from ml_assets.landing.drafting.sample import FILE, WALL_CLOCK, Sample
 
 SAMPLED = 1000
@@ -168,12 +169,12 @@ NO_OFFSET = (
 
 def _words(column: Landed) -> Iterator[Reading]:
     if column.holds(f"lower(trim({column.text})) IN ('true', 'false')"):
-        yield Reading("boolean", sql.from_text("BOOLEAN", column.text))
+        yield Reading("boolean", sql_types.from_text("BOOLEAN", column.text))
 
 
 def _day_numbers(column: Landed) -> Iterator[Reading]:
     if DATED.search(column.snake) and column.matches("(19|20)[0-9]{6}"):
-        value = sql.from_text("DATE", column.text, time_format="yyyyMMdd")
+        value = sql_types.from_text("DATE", column.text, time_format="yyyyMMdd")
         if column.holds(f"{value} IS NOT NULL"):
             yield Reading(
                 "date", value, options={"format": "yyyyMMdd"}, notes=("a date by the column's name",)
@@ -183,7 +184,7 @@ def _day_numbers(column: Landed) -> Iterator[Reading]:
 def _numbers(column: Landed) -> Iterator[Reading]:
     if not any(re.search("[0-9]", value) for value in column.few):
         return
-    integer = sql.from_text("BIGINT", column.text)
+    integer = sql_types.from_text("BIGINT", column.text)
     if column.holds(f"CAST({integer} AS VARCHAR) = trim({column.text})"):
         yield Reading("integer", integer)
     yield from _whole(column)
@@ -235,11 +236,11 @@ def _decimals(column: Landed) -> Iterator[Reading]:
     whole, decimals = _sizes(column)
     kind = _decimal_type(whole, decimals)
     if kind and decimals <= LARGEST_SCALE:
-        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(decimals),))
+        yield Reading("number", sql_types.from_text(kind, column.text), kind, notes=(_room(decimals),))
         return
     yield from _doubles_in_text(column)
     if kind:
-        yield Reading("number", sql.from_text(kind, column.text), kind, notes=(_room(decimals),))
+        yield Reading("number", sql_types.from_text(kind, column.text), kind, notes=(_room(decimals),))
 
 
 def _room(decimals: int) -> str:
@@ -253,7 +254,7 @@ def _doubles_in_text(column: Landed) -> Iterator[Reading]:
         return
     if not column.any_match(".*[.].*") and not column.any_match(".*[eE].*"):
         return
-    value = sql.from_text("DOUBLE", column.text)
+    value = sql_types.from_text("DOUBLE", column.text)
     digits = f"length(regexp_replace(regexp_extract(trim({column.text}), '^[^eE]*'), '[^0-9]', '', 'g'))"
     if column.holds(
         f"{value} IS NOT NULL AND ({digits} <= 15 OR CAST({value} AS VARCHAR) = trim({column.text}))"
@@ -331,7 +332,7 @@ def _numbers_among_words(column: Landed) -> Iterator[Reading]:
 
 def _times(column: Landed) -> Iterator[Reading]:
     for sql_type, logical in (("DATE", "date"), ("TIMESTAMPTZ", "timestamp")):
-        value = sql.from_text(sql_type, column.text)
+        value = sql_types.from_text(sql_type, column.text)
         if column.holds(f"{value} IS NOT NULL"):
             yield _iso_time(column, value) if logical == "timestamp" else Reading("date", value)
             return
@@ -345,7 +346,7 @@ def _times(column: Landed) -> Iterator[Reading]:
         ),
     ]
     for written, sql_type in _fitting(column, formats):
-        value = sql.from_text(sql_type, column.text, time_format=written)
+        value = sql_types.from_text(sql_type, column.text, time_format=written)
         options: dict[str, Any] = {"format": written}
         notes = [f"written as {written}", *_turned(column, written)]
         if sql_type == "TIMESTAMPTZ":
@@ -375,7 +376,7 @@ def _times_in_text(column: Landed) -> Iterator[Reading]:
     formats = [(written, "TIMESTAMPTZ") for written in ISO_TIMES]
     formats += [(f"{day} {time}", "TIMESTAMPTZ") for day in DAYS for time in TIMES]
     for written, _ in _fitting(column, formats)[:1]:
-        parsed = f"strptime({{}}, {sql.text(sql.strptime_format(written))})"
+        parsed = f"strptime({{}}, {sql.text(sql_types.strptime_format(written))})"
         logic = parsed if "XXX" in written else f"timezone('UTC', {parsed})"
         notes = [f"a time in a text column, written as {written}", *_turned(column, written)]
         if not written.endswith(("XXX", "'Z'")):
@@ -418,11 +419,11 @@ def _shape(written: str) -> re.Pattern[str]:
 
 def _plausible(value: str, written: str, kind: str) -> str:
     """SQL that holds where a text is a time in this format; yyyy also reads 17, as a year of antiquity."""
-    return f"coalesce({sql.from_text(kind, value, time_format=written)} >= DATE '{EARLIEST}', FALSE)"
+    return f"coalesce({sql_types.from_text(kind, value, time_format=written)} >= DATE '{EARLIEST}', FALSE)"
 
 
 def _of_own_day(column: Landed, written: str, kind: str, days: Sequence[date]) -> int:
-    value = f"CAST({sql.from_text(kind, column.text, time_format=written)} AS DATE)"
+    value = f"CAST({sql_types.from_text(kind, column.text, time_format=written)} AS DATE)"
     listed = ", ".join(f"DATE '{day}'" for day in days)
     return int(column.ask(f"count(*) FILTER ({value} = list_extract([{listed}], {FILE} + 1))")[0])
 
@@ -441,7 +442,7 @@ def epoch(column: Landed) -> Reading | None:
     """The column as a time, if it counts seconds, milliseconds or microseconds from 1970 in this century."""
     if not TIMED.search(column.snake) or column.blanks:
         return None
-    value = sql.from_text("BIGINT", column.text)
+    value = sql_types.from_text("BIGINT", column.text)
     for unit, factor in EPOCHS.items():
         low, high = (limit * factor for limit in EPOCH_RANGE)
         if column.holds(f"{value} BETWEEN {low} AND {high}"):

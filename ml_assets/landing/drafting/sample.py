@@ -13,8 +13,9 @@ from typing import Any, Literal
 import duckdb
 
 from ml_assets.contracts.compare.changes import columns_changed, describe, type_changed
-from ml_assets.contracts.compile.sql import canonical, quote, text
+from ml_assets.contracts.compile.sql_types import canonical
 from ml_assets.contracts.errors import ContractError
+from ml_assets.lake.sql import quote, text
 
 Format = Literal["csv", "json", "parquet"]
 PACKED = ("", ".gz", ".zst")

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.compile.sql import quote, text
+from ml_assets.lake.sql import quote, text
 from ml_assets.landing.formats.schema import columns_differ, land_columns
 from ml_assets.landing.formats.scratch import Scratch, glob_escape, unreadable
 from ml_assets.landing.formats.text_file import AGAIN, Unsound, first_line, pieces, shown

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.compile.sql import quote, text
+from ml_assets.lake.sql import quote, text
 from ml_assets.landing.formats.schema import column_unknown, columns_differ, land_columns
 from ml_assets.landing.formats.text_file import AGAIN, Unsound, pieces, shown
 from ml_assets.landing.places.folder import LandingFile

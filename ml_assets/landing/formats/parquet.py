@@ -9,7 +9,8 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.compare.changes import type_changed
-from ml_assets.contracts.compile.sql import canonical, quote, text
+from ml_assets.contracts.compile.sql_types import canonical
+from ml_assets.lake.sql import quote, text
 from ml_assets.landing.formats.schema import columns_differ, land_columns, types_differ
 from ml_assets.landing.formats.scratch import Scratch, glob_escape, unreadable
 from ml_assets.landing.formats.text_file import HEAD, ONCE_MORE, Unsound, looks_like

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import duckdb
 
+from ml_assets.lake.sql import quote, text
+
 Kind = Literal["numeric", "categorical", "volume"]
 """Numbers, categories, or the number of rows itself."""
 
@@ -71,7 +73,7 @@ def count_bins(
         picked.append(
             f"[favg({value}), min({value}), max({value})]" if b.kind == "numeric" else "NULL::DOUBLE[]"
         )
-    key, grouped = (quoted(block), " GROUP BY 1 ORDER BY 1") if block else ("NULL", "")
+    key, grouped = (quote(block), " GROUP BY 1 ORDER BY 1") if block else ("NULL", "")
     sql = f"SELECT {key}, {', '.join(picked)} FROM counted_rows{grouped}"
     rows.create_view("counted_rows", replace=True)
     return {
@@ -94,7 +96,7 @@ def types_of(rows: duckdb.DuckDBPyRelation, wanted: Sequence[str]) -> dict[str, 
 
 def value_of(name: str, kind: Kind, sql_type: str) -> str:
     """SQL of a feature's value: a finite double, or text. Booleans are spelt as in training frames."""
-    column = quoted(name)
+    column = quote(name)
     if kind == "numeric":
         if not sql_type.startswith(NUMERIC_TYPES):
             raise ProfileError(f"{name} is a {sql_type}, not a number. List it as categorical.")
@@ -107,11 +109,6 @@ def value_of(name: str, kind: Kind, sql_type: str) -> str:
 def rounded(value: float | None) -> float | None:
     """12 significant digits, so that the order in which doubles were added doesn't show."""
     return None if value is None else float(f"{value:.12g}")
-
-
-def quoted(name: str) -> str:
-    """A name as SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _histogram(bins: Bins, value: str) -> str:
@@ -133,4 +130,4 @@ def _counted(
 
 
 def _list(values: Iterable[str]) -> str:
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+    return f"[{', '.join(map(text, values))}]"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
-from ml_assets.contracts.compile import sql
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.validate import validate
@@ -154,7 +154,7 @@ def test_wall_clock_times_are_the_zones_and_offsets_count(
 def test_an_offset_in_a_format_is_one_that_clocks_have(
     con: duckdb.DuckDBPyConnection, text: str, read: str | None
 ) -> None:
-    value = sql.from_text("TIMESTAMPTZ", "text", time_format="dd.MM.yyyy HH:mm XXX")
+    value = sql_types.from_text("TIMESTAMPTZ", "text", time_format="dd.MM.yyyy HH:mm XXX")
     assert con.execute(f"SELECT CAST({value} AS VARCHAR) FROM (SELECT ? AS text)", [text]).fetchone() == (
         read,
     )

@@ -1,7 +1,9 @@
-"""DuckDB SQL for typed values: types, how text is read as one, and how SQL names and text are quoted."""
+"""DuckDB SQL for typed values: the types, and how a text is read as one."""
 
 import re
 from collections.abc import Sequence
+
+from ml_assets.lake.sql import quote, text
 
 TYPES = {
     "string": {"VARCHAR"},
@@ -56,16 +58,6 @@ _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _OFFSET = " ?(Z|z|UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 # No clock is more than fourteen hours from UTC; DuckDB reads +99:00 all the same.
 _NO_OFFSET = "[+-]((1[5-9]|[2-9][0-9])(:?[0-9]{2})?|[0-9]{2}:?[6-9][0-9])$"
-
-
-def quote(name: str) -> str:
-    """A name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def canonical(type_name: str) -> str:
