@@ -34,14 +34,12 @@ env: ## make or refresh .venv from requirements.lock
 	@sh .ci/env "$(PYTHON)"
 
 land: env ## drop the purchases in data/landing, one file per day
-	@$(BIN)/ml-assets land completejourney $(if $(DAYS),--days $(DAYS))
+	@$(BIN)/ml-assets data land $(if $(DAYS),--days $(DAYS))
 
 materialize: env ## materialize the whole graph
-	@$(BIN)/ml-assets init
 	@$(BIN)/ml-assets materialize $(if $(CUTOFFS),--cutoffs $(CUTOFFS))
 
 ui: env ## Dagster and MLflow in the foreground, until Ctrl-C
-	@$(BIN)/ml-assets init
 	@exec $(BIN)/ml-assets serve
 
 down: env ## end what `make up` started

@@ -1,7 +1,6 @@
 """The one place that puts everything together: what ``defs/`` declares, and the resources it runs on."""
 
 import os
-import warnings
 from importlib import import_module
 
 import dagster as dg
@@ -11,8 +10,6 @@ from ml_assets.components.shared import maintenance
 from ml_assets.components.shared.alerts import run_failures, tick_failures
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource
 from ml_assets.instance.home import CHECKOUT, data, lake_root
-
-warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 
 def resources() -> dict[str, object]:

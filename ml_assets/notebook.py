@@ -1,6 +1,5 @@
 """For notebooks and scripts: ``features("household_features").at(spine)``, ``frame_schema("transactions")``."""
 
-import os
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -103,15 +102,13 @@ def features(group: str, *, lake: str | None = None) -> GroupFeatures:
     The project is the one ``ML_ASSETS_DEFS`` names (default: the repository's), ``lake`` the folder or
     object-store URL of its tables (default: where the assets write). Raises Refusal for an unknown group.
     """
-    from ml_assets.definitions import resources
     from ml_assets.lake import Lake
-    from ml_assets.project.project import Project
+    from ml_assets.operations import opened
 
-    groups = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).groups
+    groups = opened.project().groups
     if group not in groups:
         raise Refusal(f"there is no feature group {group}; there are {', '.join(groups) or 'none'}")
-    found = Lake(lake) if lake else resources()["lake"].lake  # type: ignore[attr-defined]
-    return GroupFeatures(groups[group], found)
+    return GroupFeatures(groups[group], Lake(lake) if lake else opened.lake())
 
 
 def frame_schema(source: str) -> "pandera.pandas.DataFrameSchema":
@@ -120,9 +117,9 @@ def frame_schema(source: str) -> "pandera.pandas.DataFrameSchema":
     The project is the one ``ML_ASSETS_DEFS`` names. Raises Refusal for an unknown source.
     """
     from ml_assets.contracts.enforce.frames import frame_schema as schema_of
-    from ml_assets.project.project import Project
+    from ml_assets.operations.opened import project
 
-    sources = Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).sources
+    sources = project().sources
     if source not in sources:
         raise Refusal(f"there is no source {source}; there are {', '.join(sources) or 'none'}")
     return schema_of(sources[source][0].contract)

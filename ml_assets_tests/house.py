@@ -23,7 +23,8 @@ from ml_assets.definitions import build, resources
 from ml_assets.lake import Between, Lake, connect, content_hash
 from ml_assets.landing.raw import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick
-from ml_assets.operations.materialize import QUIET, Done, materialize
+from ml_assets.operations.in_process import QUIET
+from ml_assets.operations.materialize import Done, materialize
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
@@ -108,7 +109,6 @@ class House:
             self.lake,
             self.registry,
             cutoffs=cutoffs,
-            tell=lambda _: None,
         )
 
     def run(

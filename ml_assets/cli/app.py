@@ -1,283 +1,115 @@
-"""The command line: a thin layer over the functions that the assets use."""
+"""The command ml-assets as a process: its environment, its exit codes, its errors. The commands are in ``commands``."""
 
-import argparse
 import os
 import sys
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import NoReturn
 
-from ml_assets.cli import backtest as cli_backtest
-from ml_assets.cli import drill as cli_drill
-from ml_assets.cli import features as cli_features
-from ml_assets.cli import lineage as cli_lineage
-from ml_assets.cli import models as cli_models
-from ml_assets.cli import monitor as cli_monitor
-from ml_assets.cli import sources as cli_sources
-from ml_assets.instance import home
-from ml_assets.instance.refusal import Refusal
+DONE, NO, USAGE, FAULT, INTERRUPTED, CLOSED = 0, 1, 2, 70, 130, 141
+EXIT_CODES = {
+    DONE: "done",
+    NO: "the answer is no: a check failed, things differ, a phase failed, or what was asked for was refused",
+    USAGE: "wrong usage: no such command, option or value",
+    FAULT: "a fault of ml-assets itself; with ML_ASSETS_TRACEBACK=1 it prints the stack trace",
+    INTERRUPTED: "interrupted by Ctrl-C; what is written is whole",
+    CLOSED: "whoever read the output has closed it",
+}
 
-if TYPE_CHECKING:
-    import dagster as dg
 
-    from ml_assets.project.project import Project
+def run() -> NoReturn:
+    """Run the command line's command and leave at once.
+
+    The interpreter is not wound down: DuckDB 2.0's bindings (nanobind) then print a page about leaked references
+    after runs that have trained (``ml-assets materialize``). Everything is written and closed by then.
+    """
+    try:
+        code = main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = CLOSED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code."""
-    options = _parser().parse_args(arguments)
-    _environment()
+    """Run one command; return its exit code, one of ``EXIT_CODES``."""
     try:
-        return int(options.run(options))
-    except Refusal as refusal:
-        print(f"ml-assets: {refusal}", file=sys.stderr)
-        return 1
+        return _command(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
-        print("\nstopped; what is written is whole, and the same command goes on from here", file=sys.stderr)
-        return 130
+        return _stopped()
+    except BrokenPipeError:
+        return CLOSED
+    except Exception as error:
+        return _failed(error)
+
+
+def _command(arguments: list[str]) -> int:
+    from typer import TyperException
+
+    from ml_assets.cli import show
+    from ml_assets.cli.commands import app
+
+    _environment()
+    with show.waiting(" ".join(["ml-assets", *_words(arguments)])):
+        try:
+            code = app(arguments, prog_name="ml-assets", standalone_mode=False)
+        except TyperException as error:
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context else "ml-assets"
+            if error.format_message():
+                _tell(f"{error.format_message()}\nSee `{where} --help`.")
+            return error.exit_code
+    return _stopped() if code == INTERRUPTED else int(code or DONE)
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """The command's own words, as far as they can be told from what it is about."""
+    return [word for word in arguments[:2] if word.isalpha()]
 
 
 def _environment() -> None:
+    from ml_assets.instance import home
+
     os.environ.setdefault("DAGSTER_HOME", str(home.dagster_home()))
     for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    for library in ("dagster", "ml_assets", "mlflow"):
-        warnings.filterwarnings("ignore", module=library)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ml-assets", description="Events to a model that stays right.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=run)
-        return sub
-
-    up = command("up", up_command, "Land the sample, materialize everything, serve the UI in the background.")
-    up.add_argument(
-        "--cutoffs", type=int, default=12, help="how many of the newest cutoffs to train (default 12)"
+def _failed(error: Exception) -> int:
+    """Say what went wrong, without a stack trace unless that is asked for."""
+    if os.environ.get("ML_ASSETS_TRACEBACK"):
+        raise error
+    meant = _meant(error)
+    if meant is not None:
+        _tell(str(meant))
+        return NO
+    _tell(
+        f"{type(error).__name__}: {error}\nThis is a fault of ml-assets. Run it again with ML_ASSETS_TRACEBACK=1 "
+        "in front, and report what it prints."
     )
-    command("init", init_command, "Prepare the Dagster instance and MLflow's database.")
-    land = command("land", land_command, "Play the producer: write landing files, one a day.")
-    land.add_argument("source", choices=["completejourney"])
-    land.add_argument("--from", dest="start", type=date.fromisoformat, help="first day, YYYY-MM-DD")
-    land.add_argument("--days", type=int, help="how many days")
-    materialize = command(
-        "materialize", materialize_command, "Materialize whatever is missing, with progress."
-    )
-    materialize.add_argument(
-        "--cutoffs", type=int, default=12, help="how many of the newest cutoffs to train"
-    )
-    serve = command("serve", serve_command, "Serve Dagster's and MLflow's UI.")
-    serve.add_argument("--background", action="store_true", help="return once both answer")
-    command("down", down_command, "Stop what `up` or `serve` left running.")
-    check = command("check", check_command, "Run asset checks; exit 1 if an ERROR check failed or never ran.")
-    check.add_argument(
-        "--select", help="Dagster's asset selection, for example 'group:lapse' or 'transactions/events'"
-    )
-    check.add_argument("--partition", help="one partition key, for example 2017-12-03")
-    text = "What models are trained on."
-    training_set = commands.add_parser("training-set", help=text, description=text)
-    text = "Build a training set again from the table versions on record; exit 1 if its hash is another."
-    rebuild = training_set.add_subparsers(required=True, metavar="ACTION").add_parser(
-        "rebuild", help=text, description=text
-    )
-    rebuild.set_defaults(run=rebuild_command)
-    rebuild.add_argument("model")
-    rebuild.add_argument("cutoff", type=date.fromisoformat, help="YYYY-MM-DD")
-    cli_models.add_to(commands)
-    cli_lineage.add_to(commands)
-    cli_sources.add_to(commands)
-    cli_features.add_to(commands)
-    cli_drill.add_to(commands)
-    cli_monitor.add_to(commands)
-    cli_backtest.add_to(commands)
-    return parser
+    return FAULT
 
 
-@contextmanager
-def instance() -> Iterator["dg.DagsterInstance"]:
-    """The project's Dagster instance."""
-    import dagster as dg
+def _meant(error: BaseException) -> BaseException | None:
+    """The error among ``error`` and its causes that was raised for a person to read; None if there is none.
 
-    home.prepare_dagster_home()
-    with dg.DagsterInstance.get() as found:
-        yield found
-
-
-def project() -> "Project":
-    """The project that ``ML_ASSETS_DEFS`` names, by default the one in the repository."""
-    from ml_assets.project.project import Project
-
-    return Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
-
-
-def init_command(options: argparse.Namespace) -> int:
-    """Create the instance's and MLflow's databases once, before anything uses them; put MLflow's aliases right."""
-    from ml_assets.lake import Lake
-    from ml_assets.registry import Registry
-    from ml_assets.registry.aliases import repair
-
-    with instance():
-        pass
-    registry = Registry.below(home.data())
-    if not (home.data() / "mlflow" / "mlflow.db").exists():
-        registry.prepare()
-    for note in repair(Lake(home.lake_root()), registry):
-        print(f"note: {note}", file=sys.stderr)
-    return 0
-
-
-def land_command(options: argparse.Namespace) -> int:
-    """Write the sample's landing files."""
-    from ml_assets.landing.completejourney import land
-
-    print(land(home.landing("transactions"), start=options.start, days=options.days))
-    return 0
-
-
-def materialize_command(options: argparse.Namespace) -> int:
-    """Materialize what is missing; exit 1 where a phase fails."""
-    from ml_assets.definitions import defs, resources
-    from ml_assets.landing import NoLandingFiles
-    from ml_assets.operations.materialize import materialize
-    from ml_assets.registry import Registry
-
-    init_command(options)
-    lake = resources()["lake"].lake  # type: ignore[attr-defined]
-    try:
-        with instance() as running:
-            done = materialize(
-                project(),
-                defs,
-                running,
-                lake,
-                Registry.below(home.data()),
-                cutoffs=options.cutoffs,
-                tell=lambda line: print(line, flush=True),
-            )
-    except NoLandingFiles as error:
-        raise Refusal(str(error)) from error
-    if not done:
-        print("  nothing is left to materialize")
-    return 1 if any(outcome.is_failure for outcome in done) else 0
-
-
-def serve_command(options: argparse.Namespace) -> int:
-    """Serve both UIs."""
-    from ml_assets.instance.servers import serve
-
-    init_command(options)
-    return serve(home.root(), background=options.background, **_ports())
-
-
-def down_command(options: argparse.Namespace) -> int:
-    """Stop the servers."""
-    from ml_assets.instance.servers import down
-
-    return down(home.root())
-
-
-def _ports() -> dict[str, int]:
-    return {
-        "port": int(os.environ.get("ML_ASSETS_PORT", "3000")),
-        "mlflow_port": int(os.environ.get("ML_ASSETS_MLFLOW_PORT", "5000")),
-    }
-
-
-def up_command(options: argparse.Namespace) -> int:
-    """Everything from nothing to a champion and a UI, telling the time of each phase."""
-    times: dict[str, float] = {}
-
-    def timed(name: str, run: object) -> int:
-        print(f"{name}", flush=True)
-        started = time.perf_counter()
-        code = int(run(options))  # type: ignore[operator]
-        times[name] = time.perf_counter() - started
-        return code
-
-    options.background = True
-    code = timed("prepare", init_command)
-    if not code and not _has_landing_files():
-        options.source, options.start, options.days = "completejourney", None, None
-        code = timed("land", land_command)
-    code = code or timed("materialize", materialize_command)
-    code = code or timed("serve", serve_command)
-    print("  ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))
-    return code
-
-
-def _has_landing_files() -> bool:
-    folder: Path = home.landing("transactions")
-    return folder.is_dir() and any(path.suffix == ".parquet" for path in folder.iterdir())
-
-
-def check_command(options: argparse.Namespace) -> int:
-    """Run checks and print a table of those that did not pass."""
-    from ml_assets.definitions import defs
-    from ml_assets.operations.check_run import NothingToCheck, run_checks
-
-    with instance() as running:
-        try:
-            outcomes = run_checks(defs, running, options.select, options.partition)
-        except NothingToCheck as error:
-            raise Refusal(str(error)) from error
-    for outcome in outcomes:
-        if outcome.status != "passed":
-            print(f"{outcome.status:<9}  {outcome.asset}  {outcome.check}\n           {outcome.message}")
-    counts = {s: sum(o.status == s for o in outcomes) for s in ("passed", "warned", "failed", "never ran")}
-    print(", ".join(f"{number} {status}" for status, number in counts.items()))
-    return 1 if any(outcome.is_error for outcome in outcomes) else 0
-
-
-def rebuild_command(options: argparse.Namespace) -> int:
-    """Compare the stored training set with one built from the versions it was made of."""
-    from ml_assets.definitions import resources
-    from ml_assets.lake import LakeError, connect
-    from ml_assets.training.training_set import rebuild_training_set
-
-    models = project().models
-    if options.model not in models:
-        raise Refusal(f"there is no model {options.model}; there are {', '.join(models)}")
-    model, lake = models[options.model], resources()["lake"].lake  # type: ignore[attr-defined]
-    tables, snapshot = model.tables(lake), model.group.snapshot(lake)
-    try:
-        with connect() as con:
-            built = rebuild_training_set(
-                con,
-                snapshot,
-                tables.labels,
-                tables.training_set,
-                options.cutoff,
-                **model.training_set_of(lake),
-            )
-    except LakeError as error:
-        raise Refusal(str(error)) from error
-    for name, version in built.versions.items():
-        print(f"from {name} version {version}")
-    print(f"{built.rows} rows, content hash {built.digest}")
-    if not built.is_same:
-        print(f"stored are others, content hash {built.stored_digest}")
-    return 0 if built.is_same else 1
-
-
-def run() -> None:
-    """Run the command line's command and leave at once.
-
-    DuckDB's bindings print a page about leaked references when the interpreter winds down; by then
-    everything is written and closed, so nothing is lost by not winding down.
+    These are the errors the package declares, and what the file system refuses.
     """
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    seen: BaseException | None = error
+    while seen is not None:
+        if type(seen).__module__.startswith("ml_assets.") or isinstance(seen, OSError):
+            return seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return None
 
 
-if __name__ == "__main__":
-    run()
+def _stopped() -> int:
+    print("\nstopped; what is written is whole, and the same command goes on from here", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _tell(text: str) -> None:
+    print(f"ml-assets: {text}", file=sys.stderr)

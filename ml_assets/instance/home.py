@@ -28,6 +28,11 @@ def lake_root() -> str:
     return os.environ.get("ML_ASSETS_LAKE") or str(data() / "lake")
 
 
+def has_registry() -> bool:
+    """Whether MLflow's database has been made."""
+    return (data() / "mlflow" / "mlflow.db").exists()
+
+
 def landing(source: str) -> Path:
     """Where the producer of a source drops its files, by default."""
     return data() / "landing" / source

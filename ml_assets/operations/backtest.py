@@ -1,8 +1,10 @@
 """What a backtest of retraining replays: a model's versions, how each did on every cutoff since, what each day showed."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -10,6 +12,7 @@ import duckdb
 from ml_assets.components.model.component import Bound
 from ml_assets.evaluation.arrays import Floats, labels_of
 from ml_assets.evaluation.metrics import measure as metrics_of
+from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake
 from ml_assets.monitoring.act.evidence import Loss, estimated_loss, realised_loss
 from ml_assets.monitoring.loss.estimate import estimate
@@ -43,8 +46,6 @@ if TYPE_CHECKING:
     from ml_assets.registry import Registry
     from ml_assets.training.predictor import Predictor, Scores
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Backtest:
@@ -55,25 +56,25 @@ class Backtest:
     results: tuple[Result, ...]
 
 
-def backtest(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry", tell: Tell
-) -> Backtest:
+def backtest(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry") -> Backtest:
     """Replay the model's history under every strategy. Nothing is written.
 
     Raises BacktestError where too little is on record; LakeError, RegistryError or ProfileError where what is on
     record can't be read.
     """
     spec = model.spec
-    tried = _try_versions(con, model, lake, registry, tell)
+    with progress.phase("trying every version on the labels since its cutoff"):
+        tried = _try_versions(con, model, lake, registry)
     history = History(model.name, tried.candidates, tried.outcomes, spec.label.horizon, spec.gates.margin)
     yardstick = Yardstick.of(spec.monitoring)
-    tell(f"{len(history.days)} days, {history.days[0]} to {history.days[-1]}")
-    replayed = (
-        never(history),
-        weekly(history),
-        triggered(history, spec.monitoring, _Days(con, model, lake, tried, tell).signal),
-        oracle(history, yardstick.gain),
-    )
+    progress.say(f"{len(history.days)} days, {history.days[0]} to {history.days[-1]}")
+    with progress.phase("replaying the days"):
+        replayed = (
+            never(history),
+            weekly(history),
+            triggered(history, spec.monitoring, _Days(con, model, lake, tried).signal),
+            oracle(history, yardstick.gain),
+        )
     return Backtest(history, yardstick, tuple(assess(history, each, yardstick) for each in replayed))
 
 
@@ -88,9 +89,7 @@ class _Tried:
     outcomes: dict[tuple[int, date], Outcome] = field(default_factory=dict)
 
 
-def _try_versions(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry", tell: Tell
-) -> _Tried:
+def _try_versions(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry") -> _Tried:
     tables = model.tables(lake)
     if not tables.candidate.exists:
         raise BacktestError(
@@ -98,15 +97,13 @@ def _try_versions(
         )
     rows = tables.candidate.read(con, columns=["cutoff", "model_version"]).order("cutoff").fetchall()
     tried = _Tried(tuple(_candidate(model, cutoff, version) for cutoff, version in rows))
-    for candidate in tried.candidates:
+    for candidate in progress.counted(tried.candidates, "versions loaded"):
         version = registry.version(model.name, candidate.version)
         tried.predictors[candidate.version] = registry.load(version)
     labelled = tables.labels.read(con, columns=["as_of"]).distinct().order("as_of").fetchall()
     cutoffs = [day for (day,) in labelled if rows and day >= rows[0][0]]
-    for place, cutoff in enumerate(cutoffs, start=1):
+    for cutoff in progress.counted(cutoffs, "cutoffs"):
         _try_on(tried, model, holdout_of(con, model, lake, cutoff), cutoff)
-        if place % 10 == 0 or place == len(cutoffs):
-            tell(f"{len(rows)} versions tried on the labels of {place} of {len(cutoffs)} cutoffs")
     return tried
 
 
@@ -151,17 +148,15 @@ def _said(scores: "Scores") -> Floats:
 class _Days:
     """What the snapshot of a day says of a version, as the assets drift and predictions would have found it."""
 
-    def __init__(
-        self, con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, tried: _Tried, tell: Tell
-    ) -> None:
-        self.con, self.model, self.lake, self.tried, self.tell = con, model, lake, tried, tell
+    def __init__(self, con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, tried: _Tried) -> None:
+        self.con, self.model, self.lake, self.tried = con, model, lake, tried
         self.profiles: dict[int, Sequence[FeatureProfile]] = {}
         self.week: _Week | None = None
 
     def signal(self, version: int, day: date, cohort: date | None) -> DaySignal | None:
         """The day's verdict and drifts, and the estimated loss if it is too much and nothing speaks against it."""
         if version not in self.profiles:
-            self.tell(f"{day}: version {version} is in use")
+            progress.say(f"{day}: version {version} is in use")
             self.profiles[version] = profiles_of(self.con, self.model.tables(self.lake), version)
         frame, scores = self._scored(version, day)
         if scores is None:
@@ -207,3 +202,23 @@ class _Week:
     first: date
     frame: "pd.DataFrame"
     scores: "dict[int, Scores]" = field(default_factory=dict)
+
+
+def written(found: Backtest, model: Bound, folder: Path) -> Path:
+    """Write the page of a backtest and its plot to a folder, each whole or not at all; return the page's path."""
+    from ml_assets.monitoring.show.backtest_plot import backtest_plot
+    from ml_assets.monitoring.show.backtest_text import backtest_text
+
+    metric = model.spec.gates.metric_of(model.spec.label.target)
+    text = backtest_text(found.history, found.results, found.yardstick, metric)
+    page, plot = folder / f"{model.name}.md", folder / f"{model.name}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(plot, backtest_plot(found.history, found.results))
+    _write(page, f"{text}\n![Loss by strategy]({plot.name})\n".encode())
+    return page
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from ml_assets.components.shared.partitions import SINGLE
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import execute
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run_checks(
     tags = _partition_tags(graph, assets, partition)
     job = dg.define_asset_job("asset_checks", selection=dg.AssetSelection.checks(*keys))
     runnable = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("asset_checks")
-    result = runnable.execute_in_process(instance=instance, run_config=QUIET, tags=tags, raise_on_error=False)
+    result = execute(runnable, instance, tags=tags)
     evaluations = {(e.asset_key, e.check_name): e for e in result.get_asset_check_evaluations()}
     crashes = {
         str(event.step_key): _words(event.step_failure_data.error)

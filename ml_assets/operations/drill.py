@@ -19,6 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from ml_assets.components.model.component import Bound
 from ml_assets.definitions import resources
+from ml_assets.instance import progress
 from ml_assets.instance.alerts import alerts_file
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
@@ -29,7 +30,7 @@ from ml_assets.monitoring.rehearse.drills.incidents import Day
 from ml_assets.monitoring.rehearse.drills.reaction import Kind
 from ml_assets.monitoring.rehearse.drills.rows import Rows, read_file
 from ml_assets.operations.fast_forward import FastForward, Ran
-from ml_assets.operations.scratch import Scratch, Tell, fetch_into
+from ml_assets.operations.scratch import Scratch, alone, base_of, copy_of, fetch_into
 from ml_assets.project.project import Project
 from ml_assets.project.source import Source
 from ml_assets.registry.promotion_log import read_log
@@ -95,14 +96,33 @@ def set_up(
     return Stage(project, drilled, bound, landings, first, columns)
 
 
+def rehearse(
+    project: Project,
+    incident: Incident,
+    drills: Path,
+    *,
+    into: Path | None = None,
+    source: str | None = None,
+    model: str | None = None,
+    start: date | None = None,
+) -> Verdict:
+    """Set a drill up below the folder ``drills`` (its scratch in ``into``) and run it. Raises as ``set_up`` does."""
+    stage = set_up(project, incident, source=source, model=model, start=start)
+    with alone(drills):
+        base = base_of(stage.project, stage.start, drills)
+        scratch = copy_of(base, (into or drills / incident.name).resolve())
+    progress.say(f"{incident.name}: {incident.means} In {scratch.root}.")
+    with progress.phase(incident.name):
+        return Drill(incident, stage, scratch).run()
+
+
 @dataclass
 class Drill:
-    """One incident on one scratch; ``tell`` gets a line at a time."""
+    """One incident on one scratch."""
 
     incident: Incident
     stage: Stage
     scratch: Scratch
-    tell: Tell
     seed: int = SEED
     facts: list[Fact] = field(default_factory=list)
 
@@ -113,18 +133,19 @@ class Drill:
             forward = FastForward(defs.get_repository_def(), instance, resources)
             forward.listen()
             watch = Watch(on, self.scratch, forward)
-            for batch in self.incident.batches(on.model.spec.label.days):
+            batches = list(self.incident.batches(on.model.spec.label.days))
+            for batch in progress.counted(batches, "landings"):
                 days = [on.start + timedelta(days=n) for n in batch]
                 if days[0] > on.last:
-                    self.tell(f"the real files end on {on.last}, and the drill with them")
+                    progress.say(f"the real files end on {on.last}, and the drill with them")
                     break
                 landed = [name for number in batch for name in self._land(number)]
-                self.tell(f"{_span(batch)}  {_span(days)}  landed {_named(landed)}")
+                progress.say(f"{_span(batch)}  {_span(days)}  landed {_named(landed)}")
                 began = perf_counter()
                 for line, fact in watch.follow(batch[-1], days):
-                    self.tell(f"    {line}")
+                    progress.say(f"    {line}")
                     self.facts += [fact] if fact else []
-                self.tell(f"    quiet after {perf_counter() - began:.1f} s")
+                progress.say(f"    quiet after {perf_counter() - began:.1f} s")
         return judge(self.incident.expected, self.facts)
 
     @cached_property

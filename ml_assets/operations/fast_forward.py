@@ -15,7 +15,7 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 from ml_assets.components.shared.partitions import between_of_run
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import execute
 
 ROUNDS = 40
 """How often all sensors are evaluated before something must be wrong; a day of a model takes about six."""
@@ -126,12 +126,12 @@ class FastForward:
             )
             job = job or asked.job_name
         target = self.repository.get_job(job) if job else self.repository.get_implicit_global_asset_job_def()
-        return target.execute_in_process(
-            instance=self.instance,
-            asset_selection=list(request.asset_selection) if request.asset_selection else None,
-            run_config=request.run_config or QUIET,
+        return execute(
+            target,
+            self.instance,
+            assets=list(request.asset_selection) if request.asset_selection else None,
             tags=tags,
-            raise_on_error=False,
+            run_config=request.run_config,
         )
 
     def listen(self) -> None:

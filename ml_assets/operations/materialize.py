@@ -1,7 +1,7 @@
 """Materialize the whole graph from a script: phase by phase, each a range run, only what is missing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -21,16 +21,15 @@ from ml_assets.components.source.sensors import (
     touched_by,
     unread_days,
 )
+from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake, as_ranges, connect
 from ml_assets.landing.raw import landed_through, seen_files
 from ml_assets.landing.withholding import waiting
+from ml_assets.operations.in_process import execute
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
 from ml_assets.registry.aliases import announces
 from ml_assets.registry.promotion_log import champion_on_record
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,11 @@ class Phase:
     """Withheld and broken days are a fault, but what comes after can ``go on`` with the other days; that a gate fails
     is an answer to ``accept``."""
 
+    @property
+    def in_words(self) -> str:
+        """The title, and the range if there is one."""
+        return f"{self.title}  {self.between[0]} to {self.between[1]}" if self.between else self.title
+
 
 @dataclass(frozen=True)
 class Done:
@@ -60,6 +64,24 @@ class Done:
     def is_failure(self) -> bool:
         """Whether the command that asked for it has failed."""
         return not self.success and self.phase.if_refused != "accept"
+
+    @property
+    def ended(self) -> str:
+        """How, in a word."""
+        return "done" if self.success else "failed" if self.is_failure else "refused"
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What is to be kept of it: plain values by name."""
+        first, last = self.phase.between or (None, None)
+        return {
+            "phase": self.phase.title,
+            "first": first,
+            "last": last,
+            "outcome": self.ended,
+            "seconds": round(self.seconds, 1),
+            "messages": self.messages,
+        }
 
 
 def phases(
@@ -194,13 +216,7 @@ def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) 
         job, assets = dg.Definitions.merge(defs, jobs).resolve_job_def("asset_checks"), None
     else:
         job, assets = defs.resolve_implicit_global_asset_job_def(), list(phase.assets)
-    result = job.execute_in_process(
-        instance=instance,
-        asset_selection=assets,
-        run_config=QUIET,
-        tags=range_tags(*phase.between) if phase.between else {},
-        raise_on_error=False,
-    )
+    result = execute(job, instance, assets=assets, tags=range_tags(*phase.between) if phase.between else {})
     failed = [
         c
         for c in result.get_asset_check_evaluations()
@@ -230,7 +246,6 @@ def materialize(
     registry: Registry,
     *,
     cutoffs: int,
-    tell: Callable[[str], None],
 ) -> list[Done]:
     """Run every phase that has something to do, telling of each; stop at the first that fails and can't be done without.
 
@@ -238,19 +253,17 @@ def materialize(
     """
     done: list[Done] = []
     for phase in phases(project, defs, instance, lake, registry, cutoffs):
-        span = f"{phase.between[0]} to {phase.between[1]}" if phase.between else ""
-        tell(f"  {phase.title}  {span}")
+        progress.begin(phase.in_words)
         outcome = run_phase(defs, instance, phase)
         done.append(outcome)
         for message in outcome.messages:
-            tell(f"      {message}")
-        ended = "done" if outcome.success else "failed" if outcome.is_failure else "refused"
-        tell(f"      {ended} in {outcome.seconds:.1f} s")
+            progress.say(message)
+        progress.end(outcome.ended)
         if not outcome.success and phase.if_refused == "stop":
             return done
     for model in project.models.values():
         if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):
-            tell(f"  {model.name}: {waiting}")
+            progress.say(f"{model.name}: {waiting}")
     return done
 
 
@@ -258,7 +271,11 @@ def _waits_for_approval(model: Bound, lake: Lake, registry: Registry) -> str:
     """Which version a person has to approve, in words; empty if none."""
     with connect() as con:
         version = model.book(con, lake, registry).plan().challenger
-    return f"version {version} passed and waits: ml-assets approve {model.name} --why TEXT" if version else ""
+    return (
+        f"version {version} passed and waits: ml-assets models approve {model.name} --why TEXT"
+        if version
+        else ""
+    )
 
 
 def _waits_for(model: Bound, lake: Lake) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -48,7 +48,6 @@ NOT_IN_A_BASE = (
     "operations/drill",
 )
 """Beginnings of paths in this package whose code makes no table of a base."""
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def fetch_into(landing: Landing, listed: Listed, folder: Path) -> Path:
         return fetched.replace(folder / listed.name)
 
 
-def base_of(project: Project, until: date, drills: Path, tell: Tell) -> Scratch:
+def base_of(project: Project, until: date, drills: Path) -> Scratch:
     """The project materialized from the files of the days before ``until``, below the folder ``drills``.
 
     It is made unless there is one of the same definitions, code and landing files; then older ones of the
@@ -139,12 +138,12 @@ def base_of(project: Project, until: date, drills: Path, tell: Tell) -> Scratch:
     for name, (_, landing) in project.sources.items():
         for item in files[name].values():
             fetch_into(landing, item, found.staged(name))
-    _materialize(found, tell)
+    _materialize(found)
     (found.root / WHOLE).write_text(json.dumps({"until": str(until), "module": project.module}))
     return found
 
 
-def _materialize(scratch: Scratch, tell: Tell) -> None:
+def _materialize(scratch: Scratch) -> None:
     (scratch.root / "dagster.yaml").write_text(INSTANCE)
     with scratch.opened() as (defs, instance):
         scratch.registry.prepare()
@@ -155,7 +154,6 @@ def _materialize(scratch: Scratch, tell: Tell) -> None:
             scratch.lake,
             scratch.registry,
             cutoffs=CUTOFFS,
-            tell=tell,
         )
     failed = [phase.phase.title for phase in done if phase.is_failure]
     if failed:

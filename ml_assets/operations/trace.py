@@ -193,7 +193,7 @@ def described(found: Trace) -> list[str]:
         lines += [f"  {_event(row)}" for row in behind.newest]
     lines.append(f"trained on content hash {tags.get('training_set', 'not recorded')}")
     lines += [f"  {name} version {number}" for name, number in json.loads(tags.get("inputs", "{}")).items()]
-    lines.append(f"to train it again: ml-assets reproduce {found.model.name} {found.version.number}")
+    lines.append(f"to train it again: ml-assets models reproduce {found.model.name} {found.version.number}")
     return lines
 
 

@@ -15,9 +15,7 @@ PREVIOUS = "previous"
 """The version before the champion: where a rollback goes."""
 CHALLENGER = "challenger"
 """The newest version that passed and waits for approval."""
-LOST = (
-    "restore the registry's database, or go to another version with ml-assets rollback {model} --to VERSION"
-)
+LOST = "restore the registry's database, or go to another version with ml-assets models rollback {model} --to VERSION"
 
 Names = Mapping[str, int | None]
 """Alias -> the version that has it; None: nobody has."""
@@ -105,7 +103,7 @@ def _set(registry: Registry, log: PromotionLog, wanted: Names, uri: str) -> list
         if log.version == 0 and name != CHALLENGER:
             notes.append(
                 f"the alias {name} of {model} says version {found[name]}, but there is no promotion log at {uri}: the "
-                f"alias is left alone. If that is the right lake, say it on record with ml-assets promote {model} "
+                f"alias is left alone. If that is the right lake, say it on record with ml-assets models promote {model} "
                 f"{found[name]} --override."
             )
             continue

@@ -63,7 +63,9 @@ def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
     kept = f"Version {champion.number} stays champion." if champion else "There is no champion yet."
     newer = [(v, why) for v, why in todo.refuse if log.cutoff is None or v.cutoff > log.cutoff]
     if todo.wait:
-        waits = f"Version {todo.challenger} passed and waits: ml-assets approve {log.model} --why TEXT."
+        waits = (
+            f"Version {todo.challenger} passed and waits: ml-assets models approve {log.model} --why TEXT."
+        )
         return "" if champion else f"{kept} {waits}"
     if newer:
         verdict, why = newer[-1]
@@ -94,7 +96,7 @@ def promote_version(book: Book, *, who: str, reason: str, version: int) -> Moved
     """Promote one version that passed. Raises RegistryError as ``approve``, and where a person must approve."""
     if book.rules.approval == "manual":
         raise RegistryError(
-            f"Promotion of {book.model} waits for approval: ml-assets approve {book.model} {version} --why TEXT."
+            f"Promotion of {book.model} waits for approval: ml-assets models approve {book.model} {version} --why TEXT."
         )
     return _by_evidence(book, "promote", who, reason, version)
 
@@ -147,7 +149,7 @@ def _one_of(book: Book, log: PromotionLog, asked: Plan, version: int | None) -> 
     if version in log.champions:
         raise RegistryError(
             f"Version {version} of {book.model} was champion before; to go back to it: "
-            f"ml-assets rollback {book.model} --to {version} --why TEXT."
+            f"ml-assets models rollback {book.model} --to {version} --why TEXT."
         )
     raise RegistryError(
         f"Version {version} of {book.model} has no decision record that it passed. Materialize "

@@ -70,6 +70,6 @@ def _target(book: Book, log: PromotionLog, to: int | None) -> int:
         raise RegistryError(
             f"Version {to} of {model} has never been champion, so there is no going back to it; "
             f"{', '.join(map(str, others)) or 'no other version'} has. To promote it against its evidence: "
-            f"ml-assets promote {model} {to} --override --who NAME --why TEXT."
+            f"ml-assets models promote {model} {to} --override --who NAME --why TEXT."
         )
     return to

@@ -47,7 +47,7 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, sys.argv[1])
 import dagster as dg
 from ml_assets.definitions import defs
-from ml_assets.components.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets.registry import Registry
 from ml_assets import home
 Registry.below(home.data()).prepare()

@@ -22,7 +22,7 @@ RUN = """
 import warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 from ml_assets.definitions import defs
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets.components.shared.partitions import range_tags
 from datetime import date
 keys = [dg.AssetKey(k.split("/")) for k in
@@ -42,7 +42,7 @@ EMPTY = """
 import warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 import ml_assets.definitions
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets.components.shared.partitions import AS_ONE_RUN, daily, range_tags
 from datetime import date
 days = daily(date(2017, 1, 1), date(2018, 1, 1))

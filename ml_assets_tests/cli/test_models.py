@@ -12,11 +12,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.cli import models as cli_models
-from ml_assets.cli.app import instance, main
-from ml_assets.cli.models import Shown, opened
+from ml_assets.cli import show
+from ml_assets.cli.app import main
+from ml_assets.cli.shared import Opened, opened
 from ml_assets.components.model.component import Bound
 from ml_assets.lake import Lake, connect, records
+from ml_assets.operations import versions
+from ml_assets.operations.opened import instance
 from ml_assets.pipeline.steps import evaluation as judge
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry, Version
@@ -97,8 +99,9 @@ def home(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.fixture
-def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """`ml-assets` in this process: exit code, output, errors."""
+def cli(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """`ml-assets` in this process: exit code, output, errors; it doesn't say that it is at work."""
+    monkeypatch.setattr(show, "PATIENCE", 600)
 
     def command(*words: str) -> tuple[int, str, str]:
         code = main(words)
@@ -109,12 +112,12 @@ def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 @pytest.fixture
-def churn(home: Path) -> Iterator[Shown]:
+def churn(home: Path) -> Iterator[Opened]:
     with opened("churn") as shown:
         yield shown
 
 
-def test_list_has_a_line_for_every_version(cli: Cli, churn: Shown) -> None:
+def test_list_has_a_line_for_every_version(cli: Cli, churn: Opened) -> None:
     code, out, err = cli("models", "list")
     assert (code, err) == (0, "")
     lines = [line.split("  ") for line in out.splitlines()]
@@ -143,7 +146,7 @@ def test_list_has_a_line_for_every_version(cli: Cli, churn: Shown) -> None:
     )
 
 
-def test_show_has_tags_inputs_metrics_gates_and_moves(cli: Cli, churn: Shown) -> None:
+def test_show_has_tags_inputs_metrics_gates_and_moves(cli: Cli, churn: Opened) -> None:
     override(churn.book, who="eve", reason="the launch can't wait", version=3)
     code, out, _ = cli("models", "show", "churn", "3")
     assert code == 0
@@ -203,24 +206,27 @@ def test_a_card_is_printed_or_written(cli: Cli, tmp_path: Path) -> None:
         (("models", "diff", "churn", "1", "9"), "churn has no version 9; there are 1, 2, 3"),
         (("models", "card", "churn", "9"), "churn has no version 9; there are 1, 2, 3"),
         (
-            ("approve", "churn", "--why", "x"),
+            ("models", "approve", "churn", "--why", "x"),
             "Version 3 of cutoff .* is not promoted. is_calibrated: measured",
         ),
-        (("promote", "churn", "3", "--why", "x"), "Version 3 of cutoff .* is not promoted. is_calibrated"),
-        (("promote", "churn", "3", "--override", "--why", "x"), "--override needs --who NAME"),
-        (("promote", "churn", "3", "--override", "--who", "eve", "--why", " "), "say who and why"),
         (
-            ("rollback", "churn", "--to", "3", "--why", "x"),
+            ("models", "promote", "churn", "3", "--why", "x"),
+            "Version 3 of cutoff .* is not promoted. is_calibrated",
+        ),
+        (("models", "promote", "churn", "3", "--override", "--why", "x"), "--override needs --who NAME"),
+        (("models", "promote", "churn", "3", "--override", "--who", "eve", "--why", " "), "say who and why"),
+        (
+            ("models", "rollback", "churn", "--to", "3", "--why", "x"),
             "Version 3 of churn has never been champion.*; 1 has",
         ),
         (
-            ("rollback", "churn", "--why", "x"),
+            ("models", "rollback", "churn", "--why", "x"),
             "Version 1 of churn can't predict, so version 2 stays champion",
         ),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
 )
-def test_what_is_refused(cli: Cli, churn: Shown, words: tuple[str, ...], said: str) -> None:
+def test_what_is_refused(cli: Cli, churn: Opened, words: tuple[str, ...], said: str) -> None:
     code, out, err = cli(*words)
     assert (code, out) == (1, "")
     assert re.search(said, err), err
@@ -228,11 +234,14 @@ def test_what_is_refused(cli: Cli, churn: Shown, words: tuple[str, ...], said: s
 
 
 @pytest.mark.parametrize(
-    "words", [("promote", "churn", "3", "--override"), ("rollback", "churn")], ids=" ".join
+    "words",
+    [("models", "promote", "churn", "3", "--override"), ("models", "rollback", "churn")],
+    ids=" ".join,
 )
 def test_a_reason_is_needed(cli: Cli, words: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit):
-        cli(*words)
+    code, out, err = cli(*words)
+    assert (code, out) == (2, "")
+    assert "Missing option '--why'" in err
 
 
 def test_without_any_training_it_says_so(cli: Cli, home: Path) -> None:
@@ -243,13 +252,13 @@ def test_without_any_training_it_says_so(cli: Cli, home: Path) -> None:
     )
 
 
-def test_override_approve_and_rollback(cli: Cli, churn: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_override_approve_and_rollback(cli: Cli, churn: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        cli_models, "smoke_prediction", lambda shown, version: f"version {version.number} scores"
+        versions, "smoke_prediction", lambda model, lake, book, version: f"version {version.number} scores"
     )
-    words = ("promote", "churn", "3", "--override", "--who", "eve", "--why", "the launch")
+    words = ("models", "promote", "churn", "3", "--override", "--who", "eve", "--why", "the launch")
     assert cli(*words) == (0, "champion of churn: version 2 -> version 3\n", "")
-    assert cli("rollback", "churn", "--why", "complaints") == (
+    assert cli("models", "rollback", "churn", "--why", "complaints") == (
         0,
         "before: version 2 scores\nafter:  version 2 scores\nchampion of churn: version 3 -> version 2\n",
         "",
@@ -267,8 +276,13 @@ def test_override_approve_and_rollback(cli: Cli, churn: Shown, monkeypatch: pyte
     decide(churn.book, replace(good, version=4))
     assert cli("models", "list")[0] == 0
     assert registry.aliases("churn") == {"champion": 2, "previous": 1, "challenger": 4}
-    assert "waits for approval: ml-assets approve churn 4" in cli("promote", "churn", "4", "--why", "x")[2]
-    assert cli("approve", "churn", "--why", "fine")[1] == "champion of churn: version 2 -> version 4\n"
+    assert (
+        "waits for approval: ml-assets models approve churn 4"
+        in cli("models", "promote", "churn", "4", "--why", "x")[2]
+    )
+    assert (
+        cli("models", "approve", "churn", "--why", "fine")[1] == "champion of churn: version 2 -> version 4\n"
+    )
     with instance() as running:
         (event,) = running.fetch_materializations(dg.AssetKey(["churn", "promotions"]), limit=1).records
     assert event.asset_materialization is not None
@@ -285,7 +299,7 @@ def test_override_approve_and_rollback(cli: Cli, churn: Shown, monkeypatch: pyte
 
 
 def test_a_smoke_prediction_scores_the_newest_population(
-    churn: Shown, monkeypatch: pytest.MonkeyPatch
+    churn: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import numpy as np
     import pandas as pd
@@ -312,9 +326,9 @@ def test_a_smoke_prediction_scores_the_newest_population(
             f"SELECT DATE '{day}' AS as_of, i::BIGINT AS visitor_id, {columns} FROM range(8) AS r(i)"
         )
         snapshot.replace(rows, between=(day, day), metadata={})
-    said = cli_models.smoke_prediction(churn, churn.version(1))
+    said = versions.smoke_prediction(churn.model, churn.lake, churn.book, churn.version(1))
     assert said == "version 1 scores 5 rows of 2024-03-02: 0, 0.1, 0.2, 0.3, 0.4"
     assert asked == [1]
     monkeypatch.setattr(Counting, "step", np.nan)
     with pytest.raises(Exception, match="of 5 rows of 2024-03-02, 0 have a finite score"):
-        cli_models.smoke_prediction(churn, churn.version(1))
+        versions.smoke_prediction(churn.model, churn.lake, churn.book, churn.version(1))

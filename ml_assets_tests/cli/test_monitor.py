@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.cli import models as cli_models
+from ml_assets.cli import monitor as cli_monitor
 from ml_assets.cli.app import main
 from ml_assets.components.model.component import Bound
 from ml_assets.lake import Lake, connect
@@ -41,7 +41,7 @@ def churn(
     def opened(name: str) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(model=model, lake=lake, book=SimpleNamespace(con=con))
 
-    monkeypatch.setattr(cli_models, "opened", opened)
+    monkeypatch.setattr(cli_monitor, "opened", opened)
     return model, lake
 
 
@@ -105,6 +105,5 @@ def test_without_a_champion_or_a_profile_it_says_what_to_do(
 
 @pytest.mark.parametrize("given", ["0", "-3", "many"])
 def test_a_number_of_days_that_is_none_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["monitor", "calibrate", "churn", "--days", given])
+    assert main(["monitor", "calibrate", "churn", "--days", given]) == 2
     assert "--days" in capsys.readouterr().err

@@ -54,10 +54,10 @@ def test_a_withheld_day_is_shown_waived_and_replayed(run: Run, tmp_path: Path) -
 
     made = run("materialize")
     assert made.returncode == 1
-    assert "1 of 4 days of visits break their contract and are withheld" in made.stdout
-    assert "visitor_features: snapshot  2024-01-02 to 2024-01-03" in made.stdout
+    assert "1 of 4 days of visits break their contract and are withheld" in made.stderr
+    assert "visitor_features: snapshot  2024-01-02 to 2024-01-03" in made.stderr
 
-    shown = run("quarantine", "show", "visits", "--limit", "1")
+    shown = run("data", "quarantine", "visits", "--limit", "1")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     assert lines[0] == "1 days of visits are withheld"
@@ -77,29 +77,29 @@ def test_a_withheld_day_is_shown_waived_and_replayed(run: Run, tmp_path: Path) -
         "2024-01-03.parquet row 1: amount_minimum: amount is -1.00, at least 0 expected"
     )
     assert '"visit_id":2001' in lines[5]
-    assert run("quarantine", "show", "visits", "--rule", "row_count").stdout.splitlines()[1:] == [
+    assert run("data", "quarantine", "visits", "--rule", "row_count").stdout.splitlines()[1:] == [
         lines[1],
         "0 rows are in quarantine",
     ]
 
-    refused = run("waive", "visits", "2024-01-02", "--why", "no reason", "--until", UNTIL)
+    refused = run("data", "waive", "visits", "2024-01-02", "--why", "no reason", "--until", UNTIL)
     assert refused.returncode == 1
     assert "no day from 2024-01-02 to 2024-01-02 breaks a rule of visits" in refused.stderr
     assert "Broken now: refused_share on 2024-01-03" in refused.stderr
-    over = run("waive", "visits", "2024-01-03", "--why", "no reason", "--until", "2024-02-01")
+    over = run("data", "waive", "visits", "2024-01-03", "--why", "no reason", "--until", "2024-02-01")
     assert "--until 2024-02-01 is over" in over.stderr
 
-    replayed = run("quarantine", "replay", "visits")
+    replayed = run("data", "replay", "visits")
     assert replayed.returncode == 1
     assert (
         f"1 of 1 days built again, 1 are withheld; {half} rows were in quarantine, {half} are now"
         in replayed.stdout
     )
-    waived = run("waive", "visits", "2024-01-03", "--why", "the tills were down", "--until", UNTIL)
+    waived = run("data", "waive", "visits", "2024-01-03", "--why", "the tills were down", "--until", UNTIL)
     assert waived.returncode == 0, waived.stderr
     assert waived.stdout.startswith("refused_share waived for visits from 2024-01-03 to 2024-01-03 until")
-    assert run("quarantine", "replay", "visits").returncode == 0
-    assert run("quarantine", "show", "visits").stdout.startswith("0 days of visits are withheld")
+    assert run("data", "replay", "visits").returncode == 0
+    assert run("data", "quarantine", "visits").stdout.startswith("0 days of visits are withheld")
 
 
 def test_a_corrected_contract_takes_its_rows_back(tmp_path: Path, run: Run) -> None:
@@ -111,23 +111,23 @@ def test_a_corrected_contract_takes_its_rows_back(tmp_path: Path, run: Run) -> N
     schema = visits.SCHEMA.append(pa.field("coupon", pa.string()))
     with_coupons = [row | {"coupon": "X1"} for row in visits.visits_of(visits.day(2))]
     visits.write(tmp_path / "landing" / f"{visits.day(2)}.parquet", with_coupons, schema)
-    assert "column 'coupon' is new" in run("materialize").stdout
-    assert "1 rows are in quarantine" in run("quarantine", "show", "visits").stdout
+    assert "column 'coupon' is new" in run("materialize").stderr
+    assert "1 rows are in quarantine" in run("data", "quarantine", "visits").stdout
     defs = tmp_path / "corrected" / "defs"
     copytree(MINI_FOLDER, defs)
     contract = defs / "visits" / "contract.yaml"
     text = contract.read_text().replace("[shop, web]", "[shop, web, phone]")
     coupon = "      - {name: coupon, logicalType: string}\n      - name: occurred_at\n"
     contract.write_text(text.replace("      - name: occurred_at\n", coupon))
-    replayed = run("quarantine", "replay", "visits", defs="corrected.defs")
+    replayed = run("data", "replay", "visits", defs="corrected.defs")
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     assert "2 of 2 days built again, 0 are withheld; 1 rows were in quarantine, 0 are now" in replayed.stdout
 
 
 def test_an_unknown_source_is_named(run: Run) -> None:
-    said = run("quarantine", "show", "visitors")
+    said = run("data", "quarantine", "visitors")
     assert said.returncode == 1
-    assert said.stderr == "ml-assets: there is no source visitors; there are visits\n"
+    assert said.stderr.endswith("ml-assets: there is no source visitors; did you mean visits?\n")
 
 
 def test_infer_prints_a_contract_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

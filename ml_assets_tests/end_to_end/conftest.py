@@ -60,7 +60,7 @@ def metrics(home: Home, model: str) -> dict[str, list[tuple[float, float]]]:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The default project on its year of real transactions, with its three newest cutoffs trained."""
     home = make_home(tmp_path_factory.mktemp("shop"))
-    landed = home.run("land", "completejourney")
+    landed = home.run("data", "land")
     assert landed.returncode == 0, landed.stderr
     materialized = home.run("materialize", "--cutoffs", "3")
     assert materialized.returncode == 0, materialized.stdout + materialized.stderr

@@ -94,7 +94,7 @@ def test_the_checks_pass_from_the_command_line(shop: Home) -> None:
 
 
 def test_rollback_is_one_command_and_is_not_undone_by_itself(shop: Home) -> None:
-    back = shop.run("rollback", "lapse", "--why", "the test asks for it")
+    back = shop.run("models", "rollback", "lapse", "--why", "the test asks for it")
     assert back.returncode == 0, back.stderr
     assert "version 3 -> version 2" in back.stdout
     again = shop.run("materialize", "--cutoffs", "3")
@@ -103,12 +103,12 @@ def test_rollback_is_one_command_and_is_not_undone_by_itself(shop: Home) -> None
         log = Lake(str(shop.root / "data" / "lake")).table("lapse/promotions", "month").read(con)
         moves = log.order('"at"').select("action, from_version, to_version").fetchall()
     assert moves[-1] == ("rollback", 3, 2)
-    forward = shop.run("rollback", "lapse", "--to", "3", "--why", "back to where it was")
+    forward = shop.run("models", "rollback", "lapse", "--to", "3", "--why", "back to where it was")
     assert "version 2 -> version 3" in forward.stdout
 
 
 def test_no_landing_files_says_what_to_do(tmp_path: Path) -> None:
     done = make_home(tmp_path).run("materialize")
     assert done.returncode == 1
-    assert "ml-assets land completejourney" in done.stderr
+    assert "ml-assets data land completejourney" in done.stderr
     assert "Traceback" not in done.stderr

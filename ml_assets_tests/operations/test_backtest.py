@@ -35,7 +35,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def found(house: House) -> Backtest:
     with connect() as con:
-        return backtest(con, house.churn, house.lake, house.registry, lambda _: None)
+        return backtest(con, house.churn, house.lake, house.registry)
 
 
 def test_what_is_on_record_is_replayed(replayed: House) -> None:
@@ -58,7 +58,7 @@ def test_the_command_writes_a_page_and_a_plot_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_DEFS", MINI)
     before = files(replayed.home)
-    assert main(["backtest-policy", "churn"]) == 0
+    assert main(["monitor", "backtest", "churn"]) == 0
     after = files(replayed.home)
     written = {"data/backtests/churn.md", "data/backtests/churn.png"}
     assert after.keys() - before.keys() == written
@@ -74,7 +74,7 @@ def test_one_version_is_too_few(
     finished: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_DEFS", MINI)
-    assert main(["backtest-policy", "churn"]) == 1
+    assert main(["monitor", "backtest", "churn"]) == 1
     told = capsys.readouterr().err
     assert "needs two candidates on record" in told
     assert "ml-assets materialize --cutoffs 30" in told

@@ -8,6 +8,7 @@ from shutil import copytree
 
 import pytest
 
+from ml_assets.instance.progress import heard_by
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing.raw import SourceTables
@@ -17,6 +18,7 @@ from ml_assets.operations.scratch import INSTANCE, WHOLE, Scratch, copy_of
 from ml_assets.project.project import Project
 from ml_assets_tests import visits
 from ml_assets_tests.house import MINI
+from ml_assets_tests.told import Told
 
 START = visits.day(71)
 """The day after the last that has landed in the finished project."""
@@ -47,9 +49,10 @@ def base(finished_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Scrat
 
 
 def rehearsed(incident: Incident, project: Project, base: Scratch, root: Path) -> tuple[Verdict, list[str]]:
-    told: list[str] = []
-    drill = Drill(incident, set_up(project, incident, start=START), copy_of(base, root), told.append)
-    return drill.run(), told
+    told = Told()
+    drill = Drill(incident, set_up(project, incident, start=START), copy_of(base, root))
+    with heard_by(told):
+        return drill.run(), told.lines
 
 
 def events_of(scratch_root: Path, day: date) -> int:

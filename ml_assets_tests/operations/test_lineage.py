@@ -37,12 +37,12 @@ def test_a_version_comes_out_the_same_whatever_has_landed_since(
     finished: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     go_on(finished)
-    assert cli(monkeypatch, finished, "reproduce", "churn", "1") == 0
+    assert cli(monkeypatch, finished, "models", "reproduce", "churn", "1") == 0
     said = capsys.readouterr().out
     assert said.count("the same") == 5, said
     registry = finished.registry
     registry.client().set_model_version_tag("churn", "1", "model_sha256", "0" * 64)
-    assert cli(monkeypatch, finished, "reproduce", "churn", "1") == 1
+    assert cli(monkeypatch, finished, "models", "reproduce", "churn", "1") == 1
     assert f"model file     {'0' * 64}  on record, " in capsys.readouterr().out
     with connect() as con:
         found = reproduce(con, finished.churn, finished.lake, registry, 1)
@@ -80,10 +80,10 @@ def test_a_prediction_is_followed_back_to_its_events(
     (visits,) = after.events
     assert visits.known >= visits.within > 0
     assert visits.newest[0]["file"].endswith(".parquet")
-    assert cli(monkeypatch, finished, "trace", prediction["prediction_id"], "--events", "2") == 0
+    assert cli(monkeypatch, finished, "models", "trace", prediction["prediction_id"], "--events", "2") == 0
     said = capsys.readouterr().out
     assert "each as the events give it by definition" in said
-    assert "to train it again: ml-assets reproduce churn 1" in said
+    assert "to train it again: ml-assets models reproduce churn 1" in said
     assert said.count(".parquet row ") == 2
 
 

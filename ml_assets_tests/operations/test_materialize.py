@@ -3,20 +3,23 @@
 import dagster as dg
 import pytest
 
+from ml_assets.instance.progress import heard_by
 from ml_assets.operations.materialize import Phase, materialize, run_phase
 from ml_assets_tests.house import House
+from ml_assets_tests.told import Told
 
 
 def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) -> None:
     house.land(0, 9)
     house.registry.prepare()
-    told: list[str] = []
-    done = materialize(
-        house.project, house.defs, house.instance, house.lake, house.registry, cutoffs=2, tell=told.append
-    )
+    told = Told()
+    with heard_by(told):
+        done = materialize(house.project, house.defs, house.instance, house.lake, house.registry, cutoffs=2)
     assert all(phase.success for phase in done)
-    assert "churn: there is no champion, because no cutoff has mature labels yet" in told[-1]
-    assert "matures once" in told[-1]
+    assert "churn: there is no champion, because no cutoff has mature labels yet" in told.lines[-1]
+    assert "matures once" in told.lines[-1]
+    assert told.phases == [phase.phase.in_words for phase in done]
+    assert told.counts["steps"][-1] == (1, 1)
     assert house.champion is None
 
 

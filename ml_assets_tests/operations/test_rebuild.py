@@ -20,7 +20,7 @@ def commands(finished: House, monkeypatch: pytest.MonkeyPatch) -> House:
 
 
 def test_corrections_since_change_nothing(commands: House, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["training-set", "rebuild", "churn", CUTOFF]) == 0
+    assert main(["models", "rebuild", "churn", CUTOFF]) == 0
     before = capsys.readouterr().out
     assert "from visitor_features/snapshot version" in before
     assert "content hash" in before
@@ -28,7 +28,7 @@ def test_corrections_since_change_nothing(commands: House, capsys: pytest.Captur
     assert commands.run(SOURCE, 0, 50).success
     assert commands.run(FEATURES[:1], 0, 50).success
     assert commands.run(FEATURES[1:], 1, 51).success
-    assert main(["training-set", "rebuild", "churn", CUTOFF]) == 0
+    assert main(["models", "rebuild", "churn", CUTOFF]) == 0
     assert capsys.readouterr().out == before
     [(digest, newest)] = [_built(commands)]
     assert digest in before
@@ -58,13 +58,13 @@ def test_stored_rows_that_were_changed_are_told(commands: House, capsys: pytest.
         table.replace(
             rows, between=(cutoff, cutoff), metadata={"inputs": table.history(1)[0].metadata["inputs"]}
         )
-    assert main(["training-set", "rebuild", "churn", CUTOFF]) == 1
+    assert main(["models", "rebuild", "churn", CUTOFF]) == 1
     assert "stored are others" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("commands")
 def test_what_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["training-set", "rebuild", "churn", "2024-01-08"]) == 1
+    assert main(["models", "rebuild", "churn", "2024-01-08"]) == 1
     assert "Table churn/training_set has no commit about 2024-01-08" in capsys.readouterr().err
-    assert main(["training-set", "rebuild", "lapse", CUTOFF]) == 1
+    assert main(["models", "rebuild", "lapse", CUTOFF]) == 1
     assert "there is no model lapse; there are churn" in capsys.readouterr().err

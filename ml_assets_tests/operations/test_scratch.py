@@ -108,13 +108,13 @@ def test_a_base_is_made_once_and_again_when_a_file_changes(
 ) -> None:
     built: list[list[str]] = []
 
-    def build(scratch: Scratch, tell: object) -> None:
+    def build(scratch: Scratch) -> None:
         built.append(sorted(path.name for path in scratch.staged("visits").iterdir()))
 
     monkeypatch.setattr("ml_assets.operations.scratch._materialize", build)
 
     def made_again(until: date) -> Path:
-        return base_of(Project(MINI), until, tmp_path / "drills", print).root
+        return base_of(Project(MINI), until, tmp_path / "drills").root
 
     first = made_again(visits.day(3))
     assert made_again(visits.day(3)) == first

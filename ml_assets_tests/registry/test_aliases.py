@@ -60,7 +60,7 @@ def test_without_a_log_an_alias_is_left_alone_and_told(book: Book, shelf: Shelf)
     shelf.pointing.update({"champion": 7, "challenger": 7})
     (note,) = follow(book)
     assert note.startswith("the alias champion of lapse says version 7, but there is no promotion log at ")
-    assert note.endswith("say it on record with ml-assets promote lapse 7 --override.")
+    assert note.endswith("say it on record with ml-assets models promote lapse 7 --override.")
     assert shelf.pointing == {"champion": 7}
     assert promoted(book).champion is None
     override(book, who="ada", reason="it was champion before the lake was lost", version=7)

@@ -180,7 +180,7 @@ def test_before_the_first_champion_it_says_what_waits(book: Book) -> None:
     outcome = promoted(book)
     assert outcome.champion is None
     assert outcome.refused_newest == (
-        "There is no champion yet. Version 1 passed and waits: ml-assets approve lapse --why TEXT."
+        "There is no champion yet. Version 1 passed and waits: ml-assets models approve lapse --why TEXT."
     )
     assert approved(book).before is None
 
@@ -202,13 +202,15 @@ def test_what_cannot_be_approved(by_hand: Book, version: int | None, said: str) 
 def test_a_former_champion_is_not_approved_but_rolled_back_to(by_hand: Book) -> None:
     decide(by_hand, verdict(2, 1))
     approved(by_hand)
-    with pytest.raises(RegistryError, match=r"was champion before; .* ml-assets rollback lapse --to 1 --why"):
+    with pytest.raises(
+        RegistryError, match=r"was champion before; .* ml-assets models rollback lapse --to 1 --why"
+    ):
         approved(by_hand, 1)
 
 
 def test_promoting_one_version_needs_its_evidence_and_leave(by_hand: Book, book: Book) -> None:
     decide(book, verdict(2, 1), verdict(3, 1, passed=False))
-    with pytest.raises(RegistryError, match="waits for approval: ml-assets approve lapse 2 --why"):
+    with pytest.raises(RegistryError, match="waits for approval: ml-assets models approve lapse 2 --why"):
         promote_version(by_hand, who="ada", reason="x", version=2)
     with pytest.raises(RegistryError, match=r"Version 3 .* is not promoted. is_calibrated: measured"):
         promote_version(book, who="ada", reason="x", version=3)

@@ -46,7 +46,10 @@ def test_to_any_version_that_was_champion(two: Book, shelf: Shelf) -> None:
     ("to", "said"),
     [
         (2, "Version 2 of lapse is champion already"),
-        (5, "Version 5 of lapse has never been champion.*; 1 has. .* ml-assets promote lapse 5 --override"),
+        (
+            5,
+            "Version 5 of lapse has never been champion.*; 1 has. .* ml-assets models promote lapse 5 --override",
+        ),
         (12, "Version 12 of lapse has never been champion"),
     ],
 )

@@ -11,17 +11,16 @@ import sys
 import time
 from typing import Any
 
-from ml_assets.cli.app import project
 from ml_assets.components.model.component import Bound
-from ml_assets.definitions import resources
 from ml_assets.lake import Lake, connect
+from ml_assets.operations import opened
 from ml_assets.training.training_set import build_training_set
 
 
 def main() -> None:
     """One table per model, in Markdown."""
-    lake = resources()["lake"].lake  # type: ignore[attr-defined]
-    for model in project().models.values():
+    lake = opened.lake()
+    for model in opened.project().models.values():
         if model.tables(lake).evaluation.exists:
             print(f"### {model.name}\n\n{table(model, lake)}\n")
 

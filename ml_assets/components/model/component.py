@@ -200,7 +200,7 @@ class Model(dg.Component, dg.Model, dg.Resolvable):
     gates: Annotated[Any, spec(GatePolicy)] = GatePolicy()
     approval: Literal["automatic", "manual"] = Field(
         "automatic",
-        description="Whether what passed every gate is promoted, or waits for `ml-assets approve`.",
+        description="Whether what passed every gate is promoted, or waits for `ml-assets models approve`.",
     )
     monitoring: Annotated[Any, spec(MonitoringPolicy)] = MonitoringPolicy()
     owners: list[str] = Field(["team:ml"], description="Who answers for the model.")

@@ -23,7 +23,8 @@ def spec(model: Bound) -> dg.AssetSpec:
         deps=[model.key("champion")],
         description=(
             "Every move of the champion: from which version to which, who did it, when, why, and by what evidence. "
-            "Lines are only added: by the champion when it promotes, and by `ml-assets approve`, `promote` and `rollback`."
+            "Lines are only added: by the champion when it promotes, and by `ml-assets models approve`, `promote` and "
+            "`rollback`."
         ),
         group_name=model.name,
         owners=model.spec.owners,

@@ -323,7 +323,7 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
 
 def _champion(model: Bound) -> dg.AssetsDefinition:
     approved = (
-        " A version that passed waits, with the alias `challenger`, until somebody runs `ml-assets approve`."
+        " A version that passed waits, with the alias `challenger`, until somebody runs `ml-assets models approve`."
         if model.spec.approval == "manual"
         else ""
     )
@@ -358,7 +358,9 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
         if outcome.refused_newest and waits is None:
             raise dg.Failure(outcome.refused_newest, allow_retries=False)
         if waits is not None:
-            context.log.warning(f"version {waits.number} waits for approval: ml-assets approve {model.name}")
+            context.log.warning(
+                f"version {waits.number} waits for approval: ml-assets models approve {model.name}"
+            )
         now = outcome.champion
         context.log_event(materialization(model, lake.lake, moves))
         overridden = [move for move in moves if move.action == "override"]

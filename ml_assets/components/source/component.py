@@ -289,8 +289,8 @@ def publish_rest(
             )
     raise dg.Failure(
         f"{len(written.withheld)} of {len(days(*asked))} days of {source.name} break their contract and are "
-        f"withheld; the others are published. {name_days(written.withheld)}. Look at `ml-assets quarantine show "
-        f"{source.name}`, then have corrected files landed, or waive it: `ml-assets waive {source.name} DAY --why ... "
+        f"withheld; the others are published. {name_days(written.withheld)}. Look at `ml-assets data quarantine "
+        f"{source.name}`, then have corrected files landed, or waive it: `ml-assets data waive {source.name} DAY --why ... "
         "--until ...`.",
         metadata={"withheld": dg.MetadataValue.json({str(d): why for d, why in written.withheld.items()})},
         allow_retries=False,

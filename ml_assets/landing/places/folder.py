@@ -119,9 +119,7 @@ class LandingFolder:
         return LandingFile(listed.date, path, path.stat().st_size if path.exists() else 0)
 
 
-REMEDY = (
-    "land files there (`ml-assets land completejourney` for the sample), or correct `landing:` in defs.yaml"
-)
+REMEDY = "land files there (`ml-assets data land completejourney` for the sample), or correct `landing:` in defs.yaml"
 
 
 def check_pattern(pattern: str) -> None:

@@ -16,6 +16,7 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+from ml_assets.instance import progress
 from ml_assets.monitoring.act.decide import Attempt, Champion, Situation, Trigger, decide
 from ml_assets.monitoring.act.evidence import Evidence, Loss, drift_evidence, loss_evidence
 from ml_assets.monitoring.loss.diagnosis import diagnose
@@ -188,7 +189,7 @@ def triggered(history: History, policy: MonitoringPolicy, signals: Signals) -> R
     ``signals`` is asked for a version only on days on which that is in use.
     """
     watch, trainings, asked = _Watch(history, policy, signals), list[Training](), {}
-    for day in history.days:
+    for day in progress.counted(history.days, "days"):
         watch.look(day)
         replaced = watch.champion.version
         action = decide(watch.situation(day), policy)

@@ -4,7 +4,7 @@ import dagster as dg
 
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.lake import connect
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House
 

@@ -39,7 +39,7 @@ def test_it_is_trained_at_its_moments_and_judged_at_the_cutoff(
         assert min(labels[0], labels[1]) > 3
         monkeypatch.setenv("ML_ASSETS_DEFS", module)
         monkeypatch.setenv("ML_ASSETS_LAKE", house.lake.root)
-        assert main(["training-set", "rebuild", "churn", CUTOFF]) == 0
+        assert main(["models", "rebuild", "churn", CUTOFF]) == 0
         said = capsys.readouterr().out
         assert "from visits/events version" in said
         assert "from visitor_features/tiles version" in said

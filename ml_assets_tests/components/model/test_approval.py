@@ -29,6 +29,6 @@ def test_what_passed_waits_for_a_person(
         monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
         monkeypatch.setenv("ML_ASSETS_DEFS", module)
         monkeypatch.setenv("ML_ASSETS_LAKE", house.lake.root)
-        assert main(["approve", "churn", "--why", "looked at the report"]) == 0
+        assert main(["models", "approve", "churn", "--why", "looked at the report"]) == 0
         assert "champion of churn: none -> version 1" in capsys.readouterr().out
         assert house.registry.aliases("churn") == {"champion": 1}

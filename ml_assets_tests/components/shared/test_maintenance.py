@@ -10,7 +10,7 @@ from ml_assets.components.shared.maintenance import KEY, named_versions
 from ml_assets.lake import connect
 from ml_assets.lake.maintenance import lost, maintain, needed, tables
 from ml_assets.lake.table import Table
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets_tests.house import House
 
 

@@ -44,7 +44,7 @@ def test_one_bad_day_costs_the_others_nothing(house: House) -> None:
         "1 of 5 days of visits break their contract and are withheld; the others are published."
     )
     assert "2024-01-03: refused_share: " in message
-    assert "ml-assets waive visits DAY" in message
+    assert "ml-assets data waive visits DAY" in message
     good = {str(visits.day(n)) for n in (0, 1, 3, 4)}
     assert published(house) == good
     assert published(house, "visits/quarantine") == good | {"2024-01-03"}

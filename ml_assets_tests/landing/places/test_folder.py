@@ -95,7 +95,9 @@ def test_a_wrong_pattern_is_refused(tmp_path: Path, pattern: str) -> None:
 
 
 def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NoLandingFiles, match=r"nowhere does not exist; .*`ml-assets land completejourney`"):
+    with pytest.raises(
+        NoLandingFiles, match=r"nowhere does not exist; .*`ml-assets data land completejourney`"
+    ):
         LandingFolder(tmp_path / "nowhere").listed()
 
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import pytest
 
+from ml_assets.instance.progress import heard_by
 from ml_assets.lake import connect
 from ml_assets.landing.completejourney import land
 from ml_assets.monitoring.rehearse.drills import INCIDENTS, Verdict
 from ml_assets.operations.drill import Drill, Stage, set_up
 from ml_assets.operations.scratch import Scratch, alone, base_of, copy_of
 from ml_assets.project.project import Project
+from ml_assets_tests.told import Told
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]
 
@@ -40,12 +42,14 @@ def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def rehearse(project: Project, home: Path, name: str) -> Rehearsed:
-    stage, drills, told = set_up(project, INCIDENTS[name]), home / "data" / "drills", []
-    with alone(drills):
-        scratch = copy_of(base_of(project, stage.start, drills, print), drills / name)
-    verdict = Drill(INCIDENTS[name], stage, scratch, told.append).run()
-    print("\n".join(told))
-    return Rehearsed(verdict, "\n".join(told), stage, scratch)
+    stage, drills, told = set_up(project, INCIDENTS[name]), home / "data" / "drills", Told()
+    with alone(drills), heard_by(told):
+        scratch = copy_of(base_of(project, stage.start, drills), drills / name)
+        told.lines.clear()
+        verdict = Drill(INCIDENTS[name], stage, scratch).run()
+    text = "\n".join(told.lines)
+    print(text)
+    return Rehearsed(verdict, text, stage, scratch)
 
 
 @pytest.mark.parametrize("name", [name for name in INCIDENTS if name not in ("late_day", "price_inflation")])

@@ -1,0 +1,136 @@
+"""The commands of every day, over the whole project: up, materialize, check, serve, down."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml_assets.cli import show
+from ml_assets.cli.progress import shown
+from ml_assets.cli.shared import Cutoffs, Json
+from ml_assets.instance import home, progress
+
+if TYPE_CHECKING:
+    from ml_assets.operations.materialize import Done
+
+CUTOFFS = 12
+"""How many cutoffs are trained where nobody says."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (up, materialize, check, serve, down, init):
+        app.command()(command)
+
+
+def up(cutoffs: Cutoffs = CUTOFFS) -> int:
+    """Land the sample, materialize everything, and serve the UI in the background."""
+    from ml_assets.instance.servers import serve
+
+    with shown():
+        folder = home.landing("transactions")
+        if not any(folder.glob("*.parquet")):
+            with progress.phase("land the sample"):
+                from ml_assets.landing.completejourney import land
+
+                progress.say(str(land(folder)))
+        done = _materialized(cutoffs)
+        if any(phase.is_failure for phase in done):
+            return 1
+        return serve(home.root(), background=True)
+
+
+def materialize(cutoffs: Cutoffs = CUTOFFS, json: Json = False) -> int:
+    """Materialize whatever is missing, phase by phase; exit 1 if a phase fails."""
+    with shown():
+        done = _materialized(cutoffs)
+    failed = [phase.phase.title for phase in done if phase.is_failure]
+    if json:
+        show.as_json([phase.record for phase in done])
+    elif not done:
+        show.text("nothing is left to materialize")
+    else:
+        show.text(f"{len(done)} phases, {'failed: ' + ', '.join(failed) if failed else 'none failed'}")
+    return 1 if failed else 0
+
+
+def _materialized(cutoffs: int) -> "list[Done]":
+    with progress.phase("load the project"):
+        from ml_assets.definitions import defs
+        from ml_assets.operations import opened
+        from ml_assets.operations.materialize import materialize
+
+        for said in opened.prepare():
+            progress.say(f"note: {said}")
+    with opened.instance() as running:
+        return materialize(opened.project(), defs, running, opened.lake(), opened.registry(), cutoffs=cutoffs)
+
+
+def check(
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SELECTION", help="Dagster's asset selection: 'group:lapse', 'transactions/events'."
+        ),
+    ] = None,
+    partition: Annotated[
+        str | None, typer.Option(metavar="KEY", help="One partition, for example 2017-12-03.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Run asset checks without materializing; exit 1 if one failed or never ran."""
+    from ml_assets.operations import opened
+
+    with shown():
+        with progress.phase("load the project"):
+            from ml_assets.definitions import defs
+            from ml_assets.operations.check_run import run_checks
+        with progress.phase("run the checks"), opened.instance() as running:
+            outcomes = run_checks(defs, running, select, partition)
+    if json:
+        show.as_json(outcomes)
+    else:
+        for outcome in outcomes:
+            if outcome.status != "passed":
+                show.text(
+                    f"{outcome.status:<9}  {outcome.asset}  {outcome.check}\n           {outcome.message}"
+                )
+        counts = {
+            s: sum(o.status == s for o in outcomes) for s in ("passed", "warned", "failed", "never ran")
+        }
+        show.text(", ".join(f"{number} {status}" for status, number in counts.items()))
+    return 1 if any(outcome.is_error for outcome in outcomes) else 0
+
+
+def serve(
+    background: Annotated[
+        bool, typer.Option("--background", help="Return once both answer; `ml-assets down` ends them.")
+    ] = False,
+) -> int:
+    """Serve Dagster's and MLflow's UI, until Ctrl-C."""
+    from ml_assets.instance import servers
+
+    _prepare()
+    with shown():
+        return servers.serve(home.root(), background=background)
+
+
+def down() -> int:
+    """End what `up` or `serve --background` left running."""
+    from ml_assets.instance import servers
+
+    with shown():
+        return servers.down(home.root())
+
+
+def init() -> int:
+    """Prepare the Dagster instance and MLflow's database; the other commands do so themselves."""
+    _prepare()
+    return 0
+
+
+def _prepare() -> None:
+    with shown(), progress.phase("prepare the instance"):
+        from ml_assets.operations.opened import prepare
+
+        for said in prepare():
+            progress.say(f"note: {said}")

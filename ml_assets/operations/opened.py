@@ -1,0 +1,60 @@
+"""The project as the environment names it: what is declared, its lake, its registry, its Dagster instance."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ml_assets.instance import home
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from ml_assets.lake import Lake
+    from ml_assets.project.project import Project
+    from ml_assets.registry import Registry
+
+
+def project() -> "Project":
+    """The project that ``ML_ASSETS_DEFS`` names, by default the one in the repository."""
+    from ml_assets.project.project import Project
+
+    return Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
+
+
+def lake() -> "Lake":
+    """The lake that the assets write."""
+    from ml_assets.lake import Lake
+
+    return Lake(home.lake_root())
+
+
+def registry() -> "Registry":
+    """The registry of models below the project's data folder."""
+    from ml_assets.registry import Registry
+
+    return Registry.below(home.data())
+
+
+@contextmanager
+def instance() -> Iterator["dg.DagsterInstance"]:
+    """The project's Dagster instance, made on first use."""
+    import dagster as dg
+
+    home.prepare_dagster_home()
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def prepare() -> tuple[str, ...]:
+    """Make the instance's and MLflow's databases, before processes use them side by side; put MLflow's aliases right.
+
+    Returns what was wrong with the aliases, in words.
+    """
+    from ml_assets.registry.aliases import repair
+
+    with instance():
+        pass
+    if not home.has_registry():
+        registry().prepare()
+    return repair(lake(), registry())

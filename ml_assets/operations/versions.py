@@ -1,0 +1,149 @@
+"""The versions of a model in a line each, and moves of its champion by a person."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from getpass import getuser
+from typing import TYPE_CHECKING
+
+from ml_assets.registry.aliases import names
+from ml_assets.registry.book import Book
+from ml_assets.registry.promotion import Moved, approve, override, promote_version
+from ml_assets.registry.rollback import rollback
+
+if TYPE_CHECKING:
+    from ml_assets.components.model.component import Bound
+    from ml_assets.lake import Lake
+    from ml_assets.registry import Version
+    from ml_assets.registry.rollback import RolledBack
+
+MAIN_METRICS = ("auc", "r2", "skill")
+"""The main metric of each kind of target; an evaluation has one of them."""
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """What a list of versions says about one; None where nothing is on record."""
+
+    model: str
+    version: int
+    cutoff: str | None
+    aliases: list[str]
+    metric: str | None
+    value: float | None
+    """Of the metric, on the holdout of the version's own cutoff."""
+    passed: bool | None
+    """Whether it passed its gates."""
+    overridden_by: str | None
+    """Who made it champion against its evidence."""
+    rolled_back: bool
+    registered: datetime | None
+    git_commit: str | None
+    git_dirty: bool
+
+    @property
+    def decision(self) -> str | None:
+        """Passed or refused, and what was done about it."""
+        word = None if self.passed is None else "passed" if self.passed else "refused"
+        if self.overridden_by:
+            word = f"{word or '-'}, overridden by {self.overridden_by}"
+        return f"{word or '-'}, rolled back" if self.rolled_back else word
+
+
+def version_lines(book: Book) -> list[VersionLine]:
+    """The registered versions of a model, oldest first."""
+    log = book.log()
+    named = names(book, log)
+    verdicts = {verdict.version: verdict.passed for verdict in book.verdicts()}
+    leant_on = {move.to_version: bool(move.evidence["passed"]) for move in log.moves if move.evidence}
+    overridden = {move.to_version: move.who for move in log.moves if move.action == "override"}
+    metrics = _main_metrics(book)
+    found = []
+    for version in sorted(book.registry.versions(book.model), key=lambda v: v.number):
+        number = version.number
+        metric, value = metrics.get(number, (None, None))
+        found.append(
+            VersionLine(
+                model=book.model,
+                version=number,
+                cutoff=version.tags.get("cutoff"),
+                aliases=sorted(name for name, at in named.items() if at == number),
+                metric=metric,
+                value=value,
+                passed=verdicts.get(number, leant_on.get(number)),
+                overridden_by=overridden.get(number),
+                rolled_back=number in log.withdrawn,
+                registered=version.created,
+                git_commit=version.tags.get("git_commit"),
+                git_dirty=version.tags.get("git_dirty") == "true",
+            )
+        )
+    return found
+
+
+def _main_metrics(book: Book) -> dict[int, tuple[str, float]]:
+    """Version -> the main metric of its evaluation and its value."""
+    if not book.tables.evaluation.exists:
+        return {}
+    rows = book.tables.evaluation.read(book.con).filter("role = 'candidate'").to_arrow_table().to_pylist()
+    found = {}
+    for row in rows:
+        name = next((name for name in MAIN_METRICS if row.get(name) is not None), None)
+        if name:
+            found[row["model_version"]] = name, row[name]
+    return found
+
+
+def approved(book: Book, why: str, version: int | None) -> Moved:
+    """Promote a version that passed and waits (the challenger), by the user."""
+    return approve(book, who=getuser(), reason=why, version=version)
+
+
+def promoted(book: Book, why: str, version: int, who: str | None, *, against_evidence: bool) -> Moved:
+    """Promote one version by its evidence, or against it; by the user, or by whom is named."""
+    act = override if against_evidence else promote_version
+    return act(book, who=who or getuser(), reason=why, version=version)
+
+
+def rolled_back(book: Book, why: str, to: int | None, smoke: "Callable[[Version], str]") -> "RolledBack":
+    """Move the champion back, once the target has made predictions."""
+    return rollback(book, who=getuser(), reason=why, smoke=smoke, to=to)
+
+
+def smoke_prediction(model: "Bound", lake: "Lake", book: Book, version: "Version", rows: int = 5) -> str:
+    """Load a version, score the first rows of the newest population with it, and say what came out."""
+    import numpy as np
+
+    from ml_assets.registry.mlflow_registry import RegistryError
+    from ml_assets.serving import population_frame
+    from ml_assets.training.frames import check_frame
+
+    snapshot = model.group.snapshot(lake)
+    ((newest,),) = snapshot.read(book.con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
+    population = model.spec.population
+    if newest is None:
+        raise RegistryError(f"{snapshot.name} has no rows to score")
+    frame = population_frame(
+        book.con, snapshot, (newest, newest), entity=model.entity, population=population
+    ).head(rows)
+    if frame.empty:
+        raise RegistryError(
+            f"nobody meets {population} in {snapshot.name} of {newest}, so there is nothing to score"
+        )
+    frame = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
+    scores = book.registry.load(version).score(frame).expected
+    if scores.shape != (len(frame),) or not np.isfinite(scores).all():
+        raise RegistryError(
+            f"of {len(frame)} rows of {newest}, {int(np.isfinite(scores).sum())} have a finite score"
+        )
+    listed = ", ".join(f"{value:.4g}" for value in scores)
+    return f"version {version.number} scores {len(frame)} rows of {newest}: {listed}"
+
+
+def show_in_ui(model: "Bound", lake: "Lake", book: Book) -> None:
+    """Tell the Dagster instance of the promotion log as it is now."""
+    from ml_assets.components.model.promotions import materialization
+    from ml_assets.operations.opened import instance
+
+    with instance() as running:
+        running.report_runless_asset_event(materialization(model, lake, book.log().moves))
