@@ -9,7 +9,7 @@ from ml_assets.features.errors import FeatureError
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
-from ml_assets.lake import Between, Table, count
+from ml_assets.lake import Between, Provenance, Table, count
 
 DAY = timedelta(days=1)
 ROWS = 2_000_000
@@ -23,7 +23,7 @@ def write_tiles(
     tiles: Table,
     between: Between,
     reach: Mapping[str, int],
-    metadata: Mapping[str, str],
+    provenance: Provenance,
 ) -> int:
     """Build the tiles that became available on the days ``between``; return their number.
 
@@ -47,7 +47,7 @@ def write_tiles(
             )
     con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
     rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
-    tiles.update(con, rows, between=between, metadata=metadata)
+    tiles.update(con, rows, between=between, provenance=provenance)
     return count(rows)
 
 
@@ -58,7 +58,7 @@ def write_snapshots(
     snapshot: Table,
     between: Between,
     reach: tuple[int, int],
-    metadata: Mapping[str, str],
+    provenance: Provenance,
 ) -> int:
     """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows.
 
@@ -78,7 +78,7 @@ def write_snapshots(
         until = min(last, first + days - DAY)
         _compute(con, features, (first, until), until + ahead, parts)
         new = con.table("new_snapshot")
-        snapshot.update(con, new, between=(first, until), metadata=metadata)
+        snapshot.update(con, new, between=(first, until), provenance=provenance)
         rows += count(new)
         first = until + DAY
     return rows

@@ -1,6 +1,5 @@
 """The commits of a table: what each is about, and what made it."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -9,48 +8,46 @@ from typing import Any
 from deltalake import DeltaTable
 
 from ml_assets.lake.days import Between, Slot, days
+from ml_assets.lake.provenance import Provenance
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of a table: when it came to be and what made it."""
+    """One version of a table: when it came to be, which slots it is about, and what made it."""
 
     version: int
     at: datetime
     operation: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    between: Between | None = None
+    """The slots it is about, or None for one that is about none in particular."""
+    left: frozenset[Slot] = frozenset()
+    """The slots of ``between`` that it left as they were."""
+    compared: int | None = None
+    """The version whose rows those it left were found to be equal to, -1 for no table; None if nothing was compared."""
+    provenance: Provenance = field(default_factory=Provenance)
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Commit":
         """An entry of Delta's history."""
+        ends = [date.fromisoformat(entry[name]) for name in ("first", "last") if name in entry]
         return cls(
             version=entry["version"],
             at=datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC),
             operation=entry["operation"],
-            metadata={key: value for key, value in entry.items() if isinstance(value, str)},
+            between=(ends[0], ends[1]) if ends else None,
+            left=frozenset(date.fromisoformat(day) for day in entry.get("left", "").split()),
+            compared=int(entry["compared"]) if "compared" in entry else None,
+            provenance=Provenance.of(entry),
         )
 
     @property
-    def between(self) -> Between | None:
-        """The slots this commit is about, or None for one that is about none in particular."""
-        if "first" not in self.metadata:
-            return None
-        return date.fromisoformat(self.metadata["first"]), date.fromisoformat(self.metadata["last"])
-
-    @property
-    def left(self) -> frozenset[Slot]:
-        """The slots of ``between`` that the commit left as they were."""
-        return frozenset(date.fromisoformat(day) for day in self.metadata.get("left", "").split())
-
-    @property
-    def compared(self) -> int:
-        """The version whose slots were compared with what was to be written; its own if none were."""
-        return int(self.metadata.get("compared", self.version))
-
-    @property
-    def inputs(self) -> dict[str, int]:
+    def inputs(self) -> Mapping[str, int]:
         """The versions of the tables it was made from: table -> version."""
-        return {name: int(v) for name, v in json.loads(self.metadata.get("inputs", "{}")).items()}
+        return self.provenance.inputs
+
+    def says(self, facts: Mapping[str, str]) -> bool:
+        """Whether all these facts are among those of its provenance."""
+        return facts.items() <= self.provenance.facts.items()
 
 
 def history(delta: DeltaTable, limit: int | None = None) -> list[Commit]:

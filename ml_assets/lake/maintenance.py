@@ -5,7 +5,6 @@ or if it was in force within the last six months. The log of commits is kept who
 everything else knows what has been read and built.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from ml_assets.lake.provenance import Provenance
 from ml_assets.lake.table import Lake, LakeError, Table
 
 if TYPE_CHECKING:
@@ -57,16 +57,15 @@ def needed(lake: Lake, named: Versions) -> dict[str, set[int]]:
     """The versions ``named``, and those they were made from, as their commits say, back to raw."""
     kept: dict[str, set[int]] = {}
     waiting = [(table, version) for table, versions in named.items() for version in versions]
-    commits: dict[str, dict[int, Mapping[str, str]]] = {}
+    inputs: dict[str, dict[int, Mapping[str, int]]] = {}
     while waiting:
         name, version = waiting.pop()
         if version in kept.setdefault(name, set()):
             continue
         kept[name].add(version)
-        if name not in commits:
-            commits[name] = {c.version: c.metadata for c in Table(lake, name, ()).history()}
-        inputs = json.loads(commits[name].get(version, {}).get("inputs", "{}"))
-        waiting += [(table, int(number)) for table, number in inputs.items()]
+        if name not in inputs:
+            inputs[name] = {commit.version: commit.inputs for commit in Table(lake, name, ()).history()}
+        waiting += inputs[name].get(version, {}).items()
     return kept
 
 
@@ -124,7 +123,9 @@ def expire(table: Table, before: date, why: str) -> int:
     lead = delta.metadata().partition_columns[0]
     done = delta.delete(
         f"{lead} < '{before.isoformat()}'",
-        commit_properties=CommitProperties(custom_metadata={"why": why, "before": before.isoformat()}),
+        commit_properties=CommitProperties(
+            custom_metadata=Provenance(facts={"why": why, "before": before.isoformat()}).as_metadata()
+        ),
     )
     return int(done.get("num_deleted_rows") or 0)
 

@@ -1,7 +1,7 @@
 """What the commits of a table say of every slot: who asks what is due, or covered, asks this and nothing else."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deltalake import DeltaTable
 
@@ -18,7 +18,7 @@ class Mark:
     read: Mapping[str, int]
     """The versions of the tables it was last built from, or found to be equal to: table -> version."""
     definition: str | None = None
-    """The hash of the definition it was built by; None where none was recorded."""
+    """The hash of what was declared when it was built; None where none was recorded."""
 
 
 Marks = Mapping[Slot, Mark]
@@ -34,14 +34,13 @@ def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
     for commit in commits:
         if commit.between is None:
             continue
-        left, read = commit.left, commit.inputs
-        written = Mark(commit.version, read)
+        written = Mark(commit.version, commit.inputs, commit.provenance.definition)
         for slot in days(*commit.between):
             changed = after[slot].changed if slot in after else None
-            if slot not in left:
+            if slot not in commit.left:
                 after[slot] = written
-            elif changed is None or changed <= commit.compared:
-                after[slot] = Mark(changed, read)
+            elif changed is None or commit.compared is None or changed <= commit.compared:
+                after[slot] = replace(written, changed=changed)
     return after
 
 
@@ -56,7 +55,7 @@ _ROOM = 1024
 
 
 def marks_of(delta: DeltaTable, version: int | None, said: Mapping[str, str]) -> Marks:
-    """The marks of a table up to a version, None for the newest, from the commits whose metadata has ``said``.
+    """The marks of a table up to a version, None for the newest, from the commits whose provenance has the facts ``said``.
 
     What a process has worked out of the newest version it keeps, and reads only the commits since.
     """
@@ -85,5 +84,5 @@ def _followed(delta: DeltaTable, seen: _Seen | None, said: Mapping[str, str]) ->
 
 
 def _saying(said: Mapping[str, str], commits: Iterable[Commit]) -> list[Commit]:
-    """The commits whose metadata has ``said``, turned round: the oldest first."""
-    return [commit for commit in commits if said.items() <= commit.metadata.items()][::-1]
+    """The commits whose provenance has the facts ``said``, turned round: the oldest first."""
+    return [commit for commit in commits if commit.says(said)][::-1]

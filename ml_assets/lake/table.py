@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from ml_assets.lake.commit import Commit, history, span
 from ml_assets.lake.days import Between, days
 from ml_assets.lake.marks import Marks, marks_of
+from ml_assets.lake.provenance import Provenance
 from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
@@ -158,25 +159,35 @@ class Table:
         rows: duckdb.DuckDBPyRelation,
         *,
         between: Between,
-        metadata: Mapping[str, str],
+        provenance: Provenance,
         leaving: Collection[date] = (),
         also: str = "",
     ) -> int:
         """Make ``rows`` the only content of the partitions ``between``, in one commit; return the version.
 
-        Rows are matched by column name; a new column is added to the table. ``metadata`` says what made
-        the rows (run, code version, input versions) and reads back from ``history``. The partitions
-        ``leaving`` stay as they are, and the commit says so. ``also`` is a condition on further partition
-        columns that narrows what is replaced. A conflicting writer makes this one try again on the new
-        version. Raises LakeError if a row lies outside what is replaced: nothing is written.
+        Rows are matched by column name; a new column is added to the table. ``provenance`` says what made
+        the rows, and reads back from ``history``. The partitions ``leaving`` stay as they are, and the commit
+        says so. ``also`` is a condition on further partition columns that narrows what is replaced. A
+        conflicting writer makes this one try again on the new version. Raises LakeError if a row lies outside
+        what is replaced: nothing is written.
         """
+        return self._overwrite(rows, between, leaving, also, provenance.as_metadata())
+
+    def _overwrite(
+        self,
+        rows: duckdb.DuckDBPyRelation,
+        between: Between,
+        leaving: Collection[date],
+        also: str,
+        said: Mapping[str, str],
+    ) -> int:
         lead, (first, last) = self.partition_by[0], between
         predicate = f"{lead} >= '{first.isoformat()}' AND {lead} <= '{last.isoformat()}'"
         if leaving:
             predicate += f" AND {lead} NOT IN ({', '.join(repr(day.isoformat()) for day in leaving)})"
         if also:
             predicate += f" AND {also}"
-        commit = {**metadata, **span(set(days(*between)) - set(leaving), between)}
+        commit = {**said, **span(set(days(*between)) - set(leaving), between)}
         return self._write(rows, commit, mode="overwrite", predicate=predicate)
 
     def update(
@@ -185,7 +196,7 @@ class Table:
         rows: duckdb.DuckDBPyRelation,
         *,
         between: Between,
-        metadata: Mapping[str, str],
+        provenance: Provenance,
         withhold: Collection[date] = (),
     ) -> set[date]:
         """Like ``replace``, but partitions that hold exactly these rows already stay untouched, as do ``withhold``.
@@ -198,7 +209,7 @@ class Table:
         listed = ", ".join(f"DATE '{day}'" for day in sorted(same))
         others = rows.filter(f"{quote(self.partition_by[0])} NOT IN ({listed})") if same else rows
         seen = {"compared": str(-1 if compared is None else compared)}
-        self.replace(others, between=between, leaving=same, metadata={**metadata, **seen})
+        self._overwrite(others, between, same, "", provenance.as_metadata() | seen)
         return set(days(*between)) - same
 
     def unchanged(
@@ -231,7 +242,7 @@ class Table:
         self,
         rows: duckdb.DuckDBPyRelation,
         *,
-        metadata: Mapping[str, str],
+        provenance: Provenance,
         about: Collection[date] = (),
         after: int | None = None,
     ) -> int:
@@ -241,7 +252,7 @@ class Table:
         nothing has been written to. Raises Overtaken, and writes nothing, if there is a newer one by then: of
         writers that have read the same version one wins, in however many processes.
         """
-        commit = {**metadata, **(span(about) if about else {})}
+        commit = provenance.as_metadata() | (span(about) if about else {})
         return self._write(rows, commit, after=after, mode="append")
 
     def _scan(
@@ -286,22 +297,22 @@ class Table:
     def marks(self, version: int | None = None, **said: str) -> Marks:
         """What the commits say of every slot, up to a version (default: the newest); empty before the first write.
 
-        Only of the commits whose metadata has ``said``, where that is given: a model's version, for example.
+        Only of the commits whose provenance has the facts ``said``: a model's version, for example.
         """
         delta = self._open()
         return {} if delta is None else marks_of(delta, version, said)
 
     def made(self, day: date, version: int | None = None, **said: str) -> Commit:
-        """The commit that made a partition as it is in a version (default: the newest), whose metadata has ``said``.
+        """The commit that made a partition as it is in a version (default: the newest).
 
-        Raises LakeError where there is none.
+        Only of the commits whose provenance has the facts ``said``. Raises LakeError where there is none.
         """
         for commit in self.history():
             if commit.between is None or (version is not None and commit.version > version):
                 continue
             first, last = commit.between
             about = first <= day <= last and day not in commit.left
-            if about and all(commit.metadata.get(key) == value for key, value in said.items()):
+            if about and commit.says(said):
                 return commit
         raise LakeError(
             f"Table {self.name} has no commit about {day}. Materialize that partition first, or name another."

@@ -14,7 +14,7 @@ from ml_assets.contracts import Contract, DayRule, Rule
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
-from ml_assets.lake import Between
+from ml_assets.lake import Between, Provenance
 from ml_assets.lake.sql import quote
 from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
@@ -43,7 +43,7 @@ def write_events(
     between: Between,
     *,
     late_days: int,
-    metadata: Mapping[str, str],
+    provenance: Provenance,
     key: bytes | None = None,
     references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
 ) -> Written:
@@ -76,9 +76,9 @@ def write_events(
         (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
     )
     held = unwaived(broken, waivers(con, tables))
-    tables.quarantine.update(con, refused, between=between, metadata=metadata)
-    record(con, tables, between, broken, {b.day for b in broken} - set(held), metadata)
-    changed = tables.events.update(con, kept, between=between, metadata=metadata, withhold=held)
+    tables.quarantine.update(con, refused, between=between, provenance=provenance)
+    record(con, tables, between, broken, {b.day for b in broken} - set(held), provenance)
+    changed = tables.events.update(con, kept, between=between, provenance=provenance, withhold=held)
     return Written(
         accepted={day: n for day, n in _by_day(con, "len(reasons) = 0").items() if day not in held},
         refused=_by_day(con, "len(reasons) > 0"),

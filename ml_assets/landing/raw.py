@@ -18,7 +18,7 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
-from ml_assets.lake import Between, Lake, Table, records
+from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.lake.sql import text
 from ml_assets.landing.places.folder import Landing, LandingFile, content_hash
 from ml_assets.landing.reading import Refusal, read
@@ -133,7 +133,7 @@ def land(
     landing: Landing,
     contract: Contract,
     between: Between,
-    metadata: Mapping[str, str],
+    provenance: Provenance,
 ) -> Landed:
     """Copy the new and changed files of the days ``between`` into raw; log what was accepted, refused, deleted.
 
@@ -162,7 +162,7 @@ def land(
         result = read(con, files, contract, delimiter=landing.delimiter)
         accepted = result.counts
         if result.rows is not None:
-            _copy(con, tables, result.rows, {day: hashes[day] for day in accepted}, metadata)
+            _copy(con, tables, result.rows, {day: hashes[day] for day in accepted}, provenance)
         fresh = [_as_it_is(r) for r in result.refused if not _on_record(r, seen, contract)]
         _keep_bytes(con, tables.refused, fresh)
     log = [
@@ -174,7 +174,7 @@ def land(
     if log:
         days = {*accepted, *back, *(r.file.date for r in fresh), *deleted}
         log = [line | {"contract": contract.sha256} for line in log]
-        tables.files.append(records(con, log, FILES_COLUMNS), metadata=metadata, about=days)
+        tables.files.append(records(con, log, FILES_COLUMNS), provenance=provenance, about=days)
     absent = tuple(
         day
         for n in range((between[1] - between[0]).days + 1)
@@ -201,7 +201,7 @@ def _copy(
     tables: SourceTables,
     rows: duckdb.DuckDBPyRelation,
     versions: Mapping[date, str],
-    metadata: Mapping[str, str],
+    provenance: Provenance,
 ) -> None:
     """Make ``rows`` the content of these file versions in raw: in one commit, unless days share their content."""
     on_record: dict[date, set[str]] = {}
@@ -227,7 +227,7 @@ def _copy(
             between=(first, last),
             leaving=[day for day in inside if day not in batch.versions],
             also=f"content_hash IN ({digests})",
-            metadata=metadata,
+            provenance=provenance,
         )
 
 
@@ -282,7 +282,7 @@ def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequen
         if refusal.content_hash
     ]
     if rows:
-        refused.append(records(con, rows, REFUSED_COLUMNS), metadata={})
+        refused.append(records(con, rows, REFUSED_COLUMNS), provenance=Provenance())
 
 
 def rows_in_force(

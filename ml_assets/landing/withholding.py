@@ -4,13 +4,13 @@ The tables: ``withheld`` has a row for every day and broken rule of severity err
 that day; ``waivers`` is the append-only record of who allowed what, why, and until when.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import duckdb
 
-from ml_assets.lake import Between, records
+from ml_assets.lake import Between, Provenance, records
 from ml_assets.landing.raw import SourceTables
 
 WITHHELD_COLUMNS = {
@@ -65,7 +65,9 @@ def waive(con: duckdb.DuckDBPyConnection, tables: SourceTables, waiver: Waiver) 
     """Put a waiver on record."""
     row = {name: getattr(waiver, name) for name in WAIVER_COLUMNS if name != "month"}
     row |= {"rule": waiver.rule or "", "month": waiver.at.date().replace(day=1)}
-    tables.waivers.append(records(con, [row], WAIVER_COLUMNS), metadata={"who": waiver.who})
+    tables.waivers.append(
+        records(con, [row], WAIVER_COLUMNS), provenance=Provenance(facts={"who": waiver.who})
+    )
 
 
 def waivers(con: duckdb.DuckDBPyConnection, tables: SourceTables) -> list[Waiver]:
@@ -123,7 +125,7 @@ def record(
     between: Between,
     broken: Sequence[Breach],
     published: Collection[date],
-    metadata: Mapping[str, str],
+    provenance: Provenance,
 ) -> None:
     """Make ``broken`` what is on record of the days ``between``."""
     now = datetime.now(tz=UTC)
@@ -138,4 +140,4 @@ def record(
         for breach in broken
     ]
     if rows or breaches(con, tables, between):
-        tables.withheld.replace(records(con, rows, WITHHELD_COLUMNS), between=between, metadata=metadata)
+        tables.withheld.replace(records(con, rows, WITHHELD_COLUMNS), between=between, provenance=provenance)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from ml_assets.lake import Table, records
+from ml_assets.lake import Provenance, Table, records
 from ml_assets.lake.table import Overtaken
 from ml_assets.registry.mlflow_registry import RegistryError
 
@@ -147,7 +147,9 @@ def write_moves(
         timed = [replace(move, at=start + timedelta(microseconds=n)) for n, move in enumerate(moves)]
         rows = records(con, [_row(log.model, move) for move in timed], PROMOTION_COLUMNS)
         try:
-            promotions.append(rows, metadata={"action": moves[-1].action}, after=log.version)
+            promotions.append(
+                rows, provenance=Provenance(facts={"action": moves[-1].action}), after=log.version
+            )
             return
         except Overtaken as overtaken:
             now = read_log(con, promotions, log.model)

@@ -23,6 +23,14 @@ def code_facts() -> dict[str, str]:
     }
 
 
+def code_version() -> str:
+    """The git commit, with ``+changes`` where there are uncommitted ones; empty outside a checkout."""
+    facts = code_facts()
+    if facts["git_commit"] == "unknown":
+        return ""
+    return facts["git_commit"] + ("+changes" if facts["git_dirty"] == "true" else "")
+
+
 @lru_cache(maxsize=1)
 def machine_facts() -> dict[str, str | int]:
     """The machine and the versions that numbers may depend on."""

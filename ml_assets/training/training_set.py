@@ -127,7 +127,7 @@ def rebuild_training_set(
     ``made_by`` are the other arguments of ``build_training_set``. Raises LakeError where the cutoff has no
     training set, or a version is no longer kept.
     """
-    versions = stored.made(cutoff).inputs
+    versions = dict(stored.made(cutoff).inputs)
     built = build_training_set(con, snapshot, labels, cutoff, versions=versions, **made_by)
     held = stored.read(con, between=(cutoff, cutoff))
     digest = content_hash(held, ["as_of", *row_key(made_by["entity"], made_by["train"])])

@@ -110,7 +110,7 @@ def write_rows(root: Path) -> None:
     """The training set of one cutoff: in the lake, and as the bare matrix."""
     import numpy as np
 
-    from ml_assets.lake import Lake, connect
+    from ml_assets.lake import Lake, Provenance, connect
 
     columns = [f"f{n}_{window}" for n in range(FEATURES // 2) for window in ("7d", "28d")]
     values = ", ".join(
@@ -128,7 +128,7 @@ def write_rows(root: Path) -> None:
 
         at = date(2020, 4, 19)
         table = Lake(str(root / "data" / "lake")).table("fails/training_set", "cutoff")
-        table.replace(con.table("rows"), between=(at, at), metadata={"inputs": "{}"})
+        table.replace(con.table("rows"), between=(at, at), provenance=Provenance())
         for split in ("train", "tune"):
             found = (
                 con.sql(f"FROM rows WHERE split = '{split}'")

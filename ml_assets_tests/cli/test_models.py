@@ -16,7 +16,7 @@ from ml_assets.cli import show
 from ml_assets.cli.app import main
 from ml_assets.cli.shared import Opened, opened
 from ml_assets.components.model.component import Bound
-from ml_assets.lake import Lake, connect, records
+from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.operations import versions
 from ml_assets.operations.opened import instance
 from ml_assets.pipeline.steps import evaluation as judge
@@ -46,7 +46,9 @@ def evaluate(book: Book, version: int, auc: float) -> None:
         {"cutoff": at, "role": role, "model_version": number, "n": 1200, "auc": value, "brier": 0.1}
         for role, number, value in (("candidate", version, auc), ("baseline", None, 0.6))
     ]
-    book.tables.evaluation.replace(records(book.con, rows, METRICS), between=(at, at), metadata={})
+    book.tables.evaluation.replace(
+        records(book.con, rows, METRICS), between=(at, at), provenance=Provenance()
+    )
 
 
 def same_holdout(patch: pytest.MonkeyPatch) -> None:
@@ -325,7 +327,7 @@ def test_a_smoke_prediction_scores_the_newest_population(
         rows = churn.book.con.sql(
             f"SELECT DATE '{day}' AS as_of, i::BIGINT AS visitor_id, {columns} FROM range(8) AS r(i)"
         )
-        snapshot.replace(rows, between=(day, day), metadata={})
+        snapshot.replace(rows, between=(day, day), provenance=Provenance())
     said = versions.smoke_prediction(churn.model, churn.lake, churn.book, churn.version(1))
     assert said == "version 1 scores 5 rows of 2024-03-02: 0, 0.1, 0.2, 0.3, 0.4"
     assert asked == [1]

@@ -14,7 +14,7 @@ import pytest
 from ml_assets.cli import monitor as cli_monitor
 from ml_assets.cli.app import main
 from ml_assets.components.model.component import Bound
-from ml_assets.lake import Lake, connect
+from ml_assets.lake import Lake, Provenance, connect
 from ml_assets.monitoring.measure.profile import build_profile, profile_rows
 from ml_assets.project.project import Project
 from ml_assets.registry.promotion_log import Move, read_log, write_moves
@@ -69,10 +69,10 @@ def plant(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> None:
     tables.training_set.replace(
         trained.select("* REPLACE (cutoff::DATE AS cutoff, as_of::DATE AS as_of)"),
         between=between,
-        metadata={},
+        provenance=Provenance(),
     )
     stored = con.from_arrow(profile_rows(profiles, 3)).select(f"*, DATE '{CUTOFF}' AS cutoff")
-    tables.profiles.replace(stored, between=between, metadata={})
+    tables.profiles.replace(stored, between=between, provenance=Provenance())
     log = read_log(con, tables.promotions, model.name)
     write_moves(con, tables.promotions, log, [Move("promote", None, 3, CUTOFF, "test", "passed")])
 
@@ -98,7 +98,9 @@ def test_without_a_champion_or_a_profile_it_says_what_to_do(
     assert "churn has no champion yet. Materialize churn/champion first." in capsys.readouterr().err
     plant(con, *churn)
     tables = churn[0].tables(churn[1])
-    tables.profiles.replace(tables.profiles.read(con).filter("false"), between=(CUTOFF, CUTOFF), metadata={})
+    tables.profiles.replace(
+        tables.profiles.read(con).filter("false"), between=(CUTOFF, CUTOFF), provenance=Provenance()
+    )
     assert main(["monitor", "calibrate", "churn"]) == 1
     assert "materialize the candidate again" in capsys.readouterr().err
 

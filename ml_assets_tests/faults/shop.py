@@ -5,7 +5,6 @@ the same metadata in the commits; what is asked for is what the sensors ask for.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from ml_assets.components.source.sensors import (
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Table, as_ranges, connect
+from ml_assets.lake import Between, Lake, Provenance, Table, as_ranges, connect
 from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, seen_files
@@ -157,16 +156,21 @@ class Shop:
     def run_source(self, between: Between) -> None:
         """One run over ``raw``, ``events`` and ``quarantine`` of a range."""
         with connect() as con:
-            land(con, self.tables, self.landing, self.source.contract, between, {"run": "raw"})
+            land(con, self.tables, self.landing, self.source.contract, between, Provenance(run="raw"))
         self.run_events(between)
 
     def run_events(self, between: Between) -> None:
         """One run over ``events`` and ``quarantine`` of a range."""
         tables = self.tables
         with connect() as con:
-            read = _inputs(tables.raw, tables.files)
+            made = _made("events", tables.raw, tables.files)
             write_events(
-                con, tables, self.source.contract, between, late_days=LATE, metadata={"run": "events"} | read
+                con,
+                tables,
+                self.source.contract,
+                between,
+                late_days=LATE,
+                provenance=made,
             )
 
     def wanted(self) -> list[Between]:
@@ -197,7 +201,7 @@ class Shop:
 
     def _build(self, edge: Edge, parts: Sequence[Between]) -> None:
         features, late_by = self.group.features, self.group.late_by
-        made = {"run": "features"} | _inputs(edge.upstream)
+        made = _made("features", edge.upstream)
         with connect() as con:
             for part in parts:
                 if edge.downstream.name.endswith("tiles"):
@@ -265,9 +269,9 @@ def _as_parquet(content: str, path: Path) -> None:
         rows.write_parquet(str(path))
 
 
-def _inputs(*tables: Table) -> dict[str, str]:
-    """What a commit says of the tables that it read."""
-    return {"inputs": json.dumps({table.name: table.version for table in tables if table.exists})}
+def _made(run: str, *read: Table) -> Provenance:
+    """What a commit says of its run and the tables that it read."""
+    return Provenance(run, inputs={table.name: table.version for table in read if table.version is not None})
 
 
 def _digests(con: duckdb.DuckDBPyConnection, stage: str, table: Table) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ml_assets.lake import LakeError, Table, connect
+from ml_assets.lake import LakeError, Provenance, Table, connect
 from ml_assets.lake.table import Damaged
 from ml_assets.landing import raw, reading
 from ml_assets.landing.formats import csv, parquet
@@ -325,7 +325,7 @@ def test_a_file_that_is_cut_off_while_it_lands(
     else:
         change({"csv": csv, "parquet": parquet}[suffix], "insert")
     with connect() as con:
-        landed = land(con, shop.tables, shop.landing, shop.source.contract, (day(0), day(2)), {})
+        landed = land(con, shop.tables, shop.landing, shop.source.contract, (day(0), day(2)), Provenance())
         monkeypatch.undo()
         assert set(landed.accepted) == {day(0), day(2)}
         assert [str(r.file.path) for r in landed.refused] == [str(shop.path(1))]
@@ -372,7 +372,9 @@ def test_a_file_is_not_refused_for_want_of_room_on_this_machine(tmp_path: Path, 
         con.execute(f"SET threads = 1; SET temp_directory = '{tmp_path}/spilled'")
         con.execute("SET memory_limit = '6MB'; SET max_temp_directory_size = '100kB'")
         with pytest.raises(OutOfRoom, match="there is no room left for the rows"):
-            land(con, shop.tables, shop.landing, shop.source.contract, days, {})
+            land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
     assert not shop.tables.files.exists
     with connect() as con:
-        assert set(land(con, shop.tables, shop.landing, shop.source.contract, days, {}).accepted) == set(days)
+        assert set(
+            land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance()).accepted
+        ) == set(days)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.lake import Table, connect
+from ml_assets.lake import Provenance, Table, connect
 from ml_assets.landing.raw import land
 from ml_assets.landing.withholding import withheld
 from ml_assets_tests.faults.shop import Shop, day
@@ -184,13 +184,13 @@ def test_a_build_of_what_was_there_before_is_found_out(
     expected = shop.contents()
     shop.drop(0, late=0, version=2, refused=refused)
     with connect() as con:
-        land(con, shop.tables, shop.landing, shop.source.contract, days, {})
+        land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
     halts += [Halted(lambda: shop.run_events(days), where) for where in (slow, fast)]
     before, overtaking = halts
     before.start()
     shop.drop(0, late=0)
     with connect() as con:
-        land(con, shop.tables, shop.landing, shop.source.contract, days, {})
+        land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
     overtaking.start()
     before.finish()
     overtaking.finish()

@@ -10,7 +10,7 @@ import pytest
 from ml_assets.features import Entity, FeatureError, FeatureSet
 from ml_assets.features import store as store_module
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Table, content_hash
+from ml_assets.lake import Between, Lake, Provenance, Table, content_hash
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, expected, load, midnight
 
 FIRST, DAYS, REACH = date(2020, 2, 24), 12, 3
@@ -54,7 +54,7 @@ class Store:
     def land(self, events: Sequence[Event]) -> None:
         load(self.con, events, "landed")
         days = [event.event_date for event in events]
-        self.events.replace(self.con.table("landed"), between=(min(days), max(days)), metadata={})
+        self.events.replace(self.con.table("landed"), between=(min(days), max(days)), provenance=Provenance())
 
     def make_tiles(self, *ranges: Between, reach: int = REACH) -> str:
         for between in ranges:
@@ -65,14 +65,20 @@ class Store:
                 self.tiles,
                 between,
                 {"shop": reach},
-                {"by": str(between[0])},
+                Provenance(run=str(between[0])),
             )
         return content_hash(self.tiles.read(self.con), TILE_KEY)
 
     def make_snapshots(self, *ranges: Between) -> str:
         for between in ranges:
             write_snapshots(
-                self.con, self.features, self.tiles, self.snapshot, between, EVERYTHING, {"run": "test"}
+                self.con,
+                self.features,
+                self.tiles,
+                self.snapshot,
+                between,
+                EVERYTHING,
+                Provenance(run="test"),
             )
         return content_hash(self.snapshot.read(self.con), SNAPSHOT_KEY)
 
@@ -133,7 +139,7 @@ def test_so_many_rows_at_a_time(
     together = store.make_snapshots((FIRST, LAST))
     monkeypatch.setattr(store_module, "ROWS", rows)
     apart = Store(con, tmp_path / "apart")
-    apart.tiles.replace(store.tiles.read(con), between=(FIRST, LAST), metadata={})
+    apart.tiles.replace(store.tiles.read(con), between=(FIRST, LAST), provenance=Provenance())
     assert apart.make_snapshots((FIRST, LAST)) == together
     assert len([commit for commit in apart.snapshot.history() if commit.between]) == commits
 
@@ -153,12 +159,14 @@ def test_the_tables_hold_what_the_definition_says(store: Store) -> None:
 def test_the_number_of_rows_is_told(store: Store) -> None:
     between = (FIRST, FIRST + timedelta(days=4))
     tiles = write_tiles(
-        store.con, ALL, {"shop": store.events}, store.tiles, between, {"shop": REACH}, {"run": "x"}
+        store.con, ALL, {"shop": store.events}, store.tiles, between, {"shop": REACH}, Provenance(run="x")
     )
     assert tiles == len(store.tiles.read(store.con, between=between).fetchall()) > 0
-    rows = write_snapshots(store.con, ALL, store.tiles, store.snapshot, between, EVERYTHING, {"run": "x"})
+    rows = write_snapshots(
+        store.con, ALL, store.tiles, store.snapshot, between, EVERYTHING, Provenance(run="x")
+    )
     assert rows == len(store.snapshot.read(store.con, between=between).fetchall()) > 0
-    assert store.snapshot.history(1)[0].metadata["run"] == "x"
+    assert store.snapshot.history(1)[0].provenance.run == "x"
 
 
 def test_late_data_changes_only_the_tiles_of_the_day_it_became_known(store: Store) -> None:
@@ -215,6 +223,9 @@ def test_an_event_later_than_declared_is_refused(store: Store) -> None:
 def test_days_without_events_are_empty_partitions(store: Store) -> None:
     quiet = (LAST + timedelta(days=30), LAST + timedelta(days=31))
     store.make_tiles((FIRST, LAST))
-    assert write_tiles(store.con, ALL, {"shop": store.events}, store.tiles, quiet, {"shop": REACH}, {}) == 0
+    assert (
+        write_tiles(store.con, ALL, {"shop": store.events}, store.tiles, quiet, {"shop": REACH}, Provenance())
+        == 0
+    )
     assert store.tiles.history(1)[0].between == quiet
-    assert write_snapshots(store.con, ALL, store.tiles, store.snapshot, quiet, EVERYTHING, {}) == 8
+    assert write_snapshots(store.con, ALL, store.tiles, store.snapshot, quiet, EVERYTHING, Provenance()) == 8

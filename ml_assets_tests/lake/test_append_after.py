@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ml_assets.lake import Lake, LakeError, Table, connect
+from ml_assets.lake import Lake, LakeError, Provenance, Table, connect
 from ml_assets.lake.table import Overtaken
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -34,44 +34,44 @@ def log(tmp_path: Path) -> Table:
 
 
 def test_an_append_after_the_newest_version_is_made(con: duckdb.DuckDBPyConnection, log: Table) -> None:
-    first = log.append(row(con, 1), metadata={"who": "ada"}, after=0)
+    first = log.append(row(con, 1), provenance=Provenance(facts={"who": "ada"}), after=0)
     assert first == log.version
-    second = log.append(row(con, 2), metadata={}, after=first)
+    second = log.append(row(con, 2), provenance=Provenance(), after=first)
     assert sorted(written(con, log)) == [1, 2]
     assert (second, log.version) == (first + 1, first + 1)
-    assert log.history()[1].metadata["who"] == "ada"
+    assert log.history()[1].provenance.facts["who"] == "ada"
 
 
 @pytest.mark.parametrize("rewritten", [False, True], ids=["appended", "replaced"])
 def test_an_append_after_an_older_version_writes_nothing(
     con: duckdb.DuckDBPyConnection, log: Table, rewritten: bool
 ) -> None:
-    read = log.append(row(con, 1), metadata={}, after=0)
+    read = log.append(row(con, 1), provenance=Provenance(), after=0)
     if rewritten:
         (day,) = log.read(con, columns=["month"]).fetchall()[0]
-        log.replace(row(con, 1), between=(day, day), metadata={})
+        log.replace(row(con, 1), between=(day, day), provenance=Provenance())
     else:
-        log.append(row(con, 2), metadata={})
+        log.append(row(con, 2), provenance=Provenance())
     before = log.version
     said = rf"log_0 has moved on from version {read}, .* to {before}\. Nothing was written; read it again"
     with pytest.raises(Overtaken, match=said):
-        log.append(row(con, 3), metadata={}, after=read)
+        log.append(row(con, 3), provenance=Provenance(), after=read)
     with pytest.raises(Overtaken, match="moved on from version 0"):
-        log.append(row(con, 3), metadata={}, after=0)
+        log.append(row(con, 3), provenance=Provenance(), after=0)
     assert log.version == before
     assert 3 not in written(con, log)
 
 
 def test_a_version_that_never_was_is_refused(con: duckdb.DuckDBPyConnection, log: Table) -> None:
-    log.append(row(con, 1), metadata={}, after=0)
+    log.append(row(con, 1), provenance=Provenance(), after=0)
     with pytest.raises(LakeError, match="has no version 9; its newest is 1"):
-        log.append(row(con, 2), metadata={}, after=9)
+        log.append(row(con, 2), provenance=Provenance(), after=9)
     assert written(con, log) == [1]
 
 
 def test_a_column_may_be_added_on_the_way(con: duckdb.DuckDBPyConnection, log: Table) -> None:
-    first = log.append(row(con, 1), metadata={}, after=0)
-    log.append(row(con, 2, ", 'why' AS reason"), metadata={}, after=first)
+    first = log.append(row(con, 1), provenance=Provenance(), after=0)
+    log.append(row(con, 2, ", 'why' AS reason"), provenance=Provenance(), after=first)
     assert sorted(log.read(con, columns=["who", "reason"]).fetchall()) == [(1, None), (2, "why")]
 
 
@@ -82,7 +82,7 @@ def race(root: str, who: int, made: Sequence[int], together: Barrier, told: "Que
             table = at(root, number)
             together.wait(60)
             try:
-                table.append(row(con, who), metadata={}, after=read)
+                table.append(row(con, who), provenance=Provenance(), after=read)
             except Overtaken:
                 continue
             told.put((number, who))
@@ -93,7 +93,11 @@ def test_of_processes_that_read_the_same_version_one_wins(
     tmp_path: Path, con: duckdb.DuckDBPyConnection, new: bool
 ) -> None:
     root, writers = str(tmp_path), 3
-    read = [0] * ROUNDS if new else [at(root, n).append(row(con, 99), metadata={}) for n in range(ROUNDS)]
+    read = (
+        [0] * ROUNDS
+        if new
+        else [at(root, n).append(row(con, 99), provenance=Provenance()) for n in range(ROUNDS)]
+    )
     together, told = SPAWN.Barrier(writers), SPAWN.Queue()
     processes = [SPAWN.Process(target=race, args=(root, who, read, together, told)) for who in range(writers)]
     for process in processes:

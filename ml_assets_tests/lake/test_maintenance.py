@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.lake import Lake, LakeError, Table, connect
+from ml_assets.lake import Lake, LakeError, Provenance, Table, connect
 from ml_assets.lake.maintenance import KEPT, expire, lost, maintain, needed, tables
 from ml_assets_tests.landing.places.s3 import served
 from ml_assets_tests.profiles import examples
@@ -45,13 +44,13 @@ def write(table: Table, number: int, days: int = 3, **inputs: int) -> int:
             f"SELECT DATE '{DAY}' + (i % {days})::INTEGER AS day, i + {number} AS i FROM range(9) r(i)"
         )
         last = DAY + timedelta(days=days - 1)
-        return table.replace(rows, between=(DAY, last), metadata={"inputs": json.dumps(inputs)})
+        return table.replace(rows, between=(DAY, last), provenance=Provenance(inputs=inputs))
 
 
 def append(table: Table, times: int) -> None:
     with connect() as con:
         for number in range(times):
-            table.append(con.sql(f"SELECT DATE '{DAY}' AS day, {number} AS i"), metadata={})
+            table.append(con.sql(f"SELECT DATE '{DAY}' AS day, {number} AS i"), provenance=Provenance())
 
 
 def rows(table: Table, version: int | None = None) -> list[tuple[object, ...]]:
@@ -129,7 +128,7 @@ def test_days_beyond_their_retention_go_and_nothing_is_built_again_for_it(lake: 
         DAY + timedelta(days=n) for n in (1, 2)
     }
     newest = table.history()[0]
-    assert (newest.between, newest.metadata["why"]) == (None, "retention of shop")
+    assert (newest.between, newest.provenance.facts["why"]) == (None, "retention of shop")
     assert rows(table, version) == before
     assert expire(lake.table("shop/none", "day"), DAY, "x") == 0
 
@@ -154,11 +153,11 @@ def test_a_store_that_cant_be_listed_has_lost_nothing(bucket: Lake, monkeypatch:
 WRITER = """
 import sys
 from datetime import date
-from ml_assets.lake import Lake, connect
+from ml_assets.lake import Lake, Provenance, connect
 table = Lake(sys.argv[1]).table("shop/events", "day")
 with connect() as con:
     for number in range(30):
-        table.append(con.sql(f"SELECT DATE '2024-01-01' AS day, {number} AS i"), metadata={})
+        table.append(con.sql(f"SELECT DATE '2024-01-01' AS day, {number} AS i"), provenance=Provenance())
 import os; os._exit(0)
 """
 

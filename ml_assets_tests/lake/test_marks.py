@@ -1,4 +1,3 @@
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +11,9 @@ from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.lake import Commit, Lake, Mark, Marks, Table, connect, days
+from ml_assets.lake import Commit, Lake, Mark, Marks, Provenance, Table, connect, days
 from ml_assets.lake import marks as marks_module
-from ml_assets.lake.commit import history, span
+from ml_assets.lake.commit import history
 from ml_assets.lake.marks import replayed
 from ml_assets_tests.profiles import examples
 
@@ -25,10 +24,9 @@ SLOTS = days(START, START + timedelta(days=6))
 def commit(
     version: int, about: tuple[date, date], left: set[date], compared: int | None, read: int
 ) -> Commit:
-    metadata = {**span(set(days(*about)) - left, about), "inputs": json.dumps({"up": read})}
-    if compared is not None:
-        metadata["compared"] = str(compared)
-    return Commit(version, datetime(2024, 1, 1, tzinfo=UTC), "WRITE", metadata)
+    made = Provenance(inputs={"up": read}, definitions={"n": f"{read % 2}"})
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    return Commit(version, at, "WRITE", about, frozenset(left), compared, made)
 
 
 @st.composite
@@ -49,9 +47,13 @@ def by_definition(commits: Sequence[Commit], slot: date) -> Mark | None:
     heard = [
         c
         for c in about
-        if slot not in c.left or not any(c.compared < version < c.version for version in changes)
+        if slot not in c.left
+        or c.compared is None
+        or not any(c.compared < version < c.version for version in changes)
     ]
-    return Mark(max(changes, default=None), heard[-1].inputs) if about else None
+    return (
+        Mark(max(changes, default=None), heard[-1].inputs, heard[-1].provenance.definition) if about else None
+    )
 
 
 @given(histories(), st.data())
@@ -66,19 +68,19 @@ def test_marks_are_those_of_the_definition_however_they_are_replayed(
 
 def put(con: duckdb.DuckDBPyConnection, table: Table, first: int, last: int, read: int, way: str) -> None:
     between = (SLOTS[first], SLOTS[last])
-    metadata = {"inputs": json.dumps({"up": read}), "way": way}
+    made = Provenance(inputs={"up": read}, facts={"way": way})
     listed = ", ".join(f"(DATE '{day}', {read // 2})" for day in days(*between))
     rows = con.sql(f"SELECT * FROM (VALUES {listed}) AS rows(day, n)")
     if way == "replace":
-        table.replace(rows, between=between, metadata=metadata)
+        table.replace(rows, between=between, provenance=made)
     elif way == "update":
-        table.update(con, rows, between=between, metadata=metadata, withhold=[SLOTS[first]])
+        table.update(con, rows, between=between, provenance=made, withhold=[SLOTS[first]])
     else:
-        table.append(rows, metadata=metadata, about=days(*between))
+        table.append(rows, provenance=made, about=days(*between))
 
 
 def from_the_start(table: Table, **said: str) -> Marks:
-    commits = [c for c in reversed(table.history()) if said.items() <= c.metadata.items()]
+    commits = [c for c in reversed(table.history()) if said.items() <= c.provenance.facts.items()]
     return {slot: mark for slot in SLOTS if (mark := by_definition(commits, slot))}
 
 

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 import duckdb
 import pytest
 
-from ml_assets.lake import Lake, LakeError, Table, connect
+from ml_assets.lake import Lake, LakeError, Provenance, Table, connect
 from ml_assets.landing.places.object_store import LandingBucket
 from ml_assets_tests.lake import writers
 from ml_assets_tests.landing.places.s3 import served
@@ -41,12 +41,14 @@ def test_a_table_is_written_read_replaced_and_read_as_it_was(lake: Lake) -> None
     table = lake.table("shop/events", "day")
     assert not table.exists
     with connect() as con:
-        table.replace(con.sql(rows(0)), between=SPAN, metadata={"run": "1"})
+        table.replace(con.sql(rows(0)), between=SPAN, provenance=Provenance(run="1"))
         first, before = table.version, stored(table)
         assert before == con.sql(rows(0)).order("ALL").fetchall()
         assert table.unchanged(con, con.sql(rows(0)), SPAN) == {FIRST + timedelta(days=n) for n in range(4)}
         middle = (FIRST + timedelta(days=1),) * 2
-        table.update(con, con.sql(rows(5)).filter(f"day = DATE '{middle[0]}'"), between=middle, metadata={})
+        table.update(
+            con, con.sql(rows(5)).filter(f"day = DATE '{middle[0]}'"), between=middle, provenance=Provenance()
+        )
         after = stored(table)
     assert [row for row in after if row[0] != middle[0]] == [row for row in before if row[0] != middle[0]]
     assert stored(table, between=middle, columns=["i", "amount"]) == [
@@ -59,7 +61,7 @@ def test_a_table_is_written_read_replaced_and_read_as_it_was(lake: Lake) -> None
 def test_only_the_files_of_the_asked_days_are_read(lake: Lake) -> None:
     table = lake.table("shop/pruned", "day")
     with connect() as con:
-        table.replace(con.sql(rows(0)), between=SPAN, metadata={})
+        table.replace(con.sql(rows(0)), between=SPAN, provenance=Provenance())
         store = LandingBucket("s3://lake")._store()
         for n in (1, 2):
             store.delete_dir(f"lake/tables/shop/pruned/day={FIRST + timedelta(days=n)}")
@@ -75,7 +77,7 @@ def test_only_the_files_of_the_asked_days_are_read(lake: Lake) -> None:
 
 def test_a_view_of_a_table_outlives_what_it_was_made_from(lake: Lake) -> None:
     with connect() as con:
-        lake.table("shop/viewed", "day").replace(con.sql(rows(0)), between=SPAN, metadata={})
+        lake.table("shop/viewed", "day").replace(con.sql(rows(0)), between=SPAN, provenance=Provenance())
         lake.table("shop/viewed", "day").read(con).create_view("viewed", replace=True)
         gc.collect()
         for _ in range(2):
@@ -89,7 +91,7 @@ def test_two_writers_of_one_table_lose_nothing(lake: Lake) -> None:
     def write(day: date) -> None:
         with connect() as con:
             row = con.sql(f"SELECT DATE '{day}' AS day, 1 AS i")
-            table.replace(row, between=(day, day), metadata={})
+            table.replace(row, between=(day, day), provenance=Provenance())
 
     write(days[0])
     with ThreadPoolExecutor(4) as pool:
@@ -113,7 +115,7 @@ def test_processes_on_the_same_partition_leave_one_writers_rows(lake: Lake) -> N
     commits = [commit for commit in table.history() if commit.between is not None]
     assert len(commits) == 2 * times
     for commit in commits:
-        writer, turn = int(commit.metadata["writer"]), int(commit.metadata["turn"])
+        writer, turn = int(commit.provenance.facts["writer"]), int(commit.provenance.facts["turn"])
         assert stored(table, version=commit.version) == [(writers.FIRST, writer, turn)] * turn
 
 

@@ -12,7 +12,7 @@ from random import Random
 import duckdb
 import pytest
 
-from ml_assets.lake import Table
+from ml_assets.lake import Provenance, Table
 from ml_assets_tests.lake import writers
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -65,7 +65,7 @@ def test_processes_on_the_same_partition_leave_one_writers_rows(
     commits = [commit for commit in table.history() if commit.between is not None]
     assert len(commits) == 2 * times
     for commit in commits:
-        writer, turn = int(commit.metadata["writer"]), int(commit.metadata["turn"])
+        writer, turn = int(commit.provenance.facts["writer"]), int(commit.provenance.facts["turn"])
         at_that_time = table.read(con, version=commit.version).fetchall()
         assert at_that_time == [(writers.FIRST, writer, turn)] * turn
 
@@ -78,7 +78,7 @@ def check_whole(table: Table, con: duckdb.DuckDBPyConnection) -> int:
         .order("day")
         .fetchall()
     )
-    number = int(table.history(1)[0].metadata["generation"])
+    number = int(table.history(1)[0].provenance.facts["generation"])
     assert found == [(writers.day(n), number, writers.ROWS, writers.ROWS) for n in range(writers.DAYS)]
     return number
 
@@ -92,7 +92,9 @@ def test_a_killed_write_shows_the_table_before_it_or_after_it(
         writers.at(str(tmp_path)),
         (writers.FIRST, writers.day(writers.DAYS - 1)),
     )
-    table.replace(writers.generation(con, 0), between=between, metadata={"generation": "0"})
+    table.replace(
+        writers.generation(con, 0), between=between, provenance=Provenance(facts={"generation": "0"})
+    )
     number, interrupted = 0, 0
     for _ in range(12):
         begun, committed = SPAWN.RawValue("q", number), SPAWN.RawValue("q", number)
@@ -113,6 +115,7 @@ def test_a_killed_write_shows_the_table_before_it_or_after_it(
         assert number < committed.value <= seen <= committed.value + 1, "a commit that was told of is gone"
         interrupted += begun.value > seen
         number = seen + 1
-        table.replace(writers.generation(con, number), between=between, metadata={"generation": str(number)})
+        made = Provenance(facts={"generation": str(number)})
+        table.replace(writers.generation(con, number), between=between, provenance=made)
         assert check_whole(table, con) == number
     assert interrupted, "no process was killed while it wrote"

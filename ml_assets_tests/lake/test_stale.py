@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -7,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.lake import Commit, Mark, Marks, days, stale_days
+from ml_assets.lake import Commit, Mark, Marks, Provenance, days, stale_days
 from ml_assets.lake.marks import replayed
 from ml_assets_tests.profiles import examples
 
@@ -37,10 +36,9 @@ def marks(writes: Sequence[Write]) -> Marks:
     """What commits leave behind; version 0 made the table."""
     made = []
     for version, write in enumerate(writes, start=1):
-        ends = [str(START + timedelta(days=n)) for n in (write.first, write.last)]
-        inputs = json.dumps({"up": write.read} if write.read >= 0 else {})
-        metadata = {"first": ends[0], "last": ends[1], "inputs": inputs}
-        made.append(Commit(version, datetime(2024, 1, 1, tzinfo=UTC), "WRITE", metadata))
+        between = (START + timedelta(days=write.first), START + timedelta(days=write.last))
+        read = Provenance(inputs={"up": write.read} if write.read >= 0 else {})
+        made.append(Commit(version, datetime(2024, 1, 1, tzinfo=UTC), "WRITE", between, provenance=read))
     return replayed({}, made)
 
 

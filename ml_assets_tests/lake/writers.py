@@ -6,7 +6,7 @@ from multiprocessing.synchronize import Barrier
 
 import duckdb
 
-from ml_assets.lake import Lake, Table, connect
+from ml_assets.lake import Lake, Provenance, Table, connect
 
 FIRST = date(2020, 1, 1)
 DAYS = 3
@@ -36,9 +36,8 @@ def write_generations(root: str, start: int, begun: c_longlong, committed: c_lon
     with connect() as con:
         for number in range(start, start + 100_000):
             begun.value = number
-            table.replace(
-                generation(con, number), between=(FIRST, day(DAYS - 1)), metadata={"generation": str(number)}
-            )
+            made = Provenance(facts={"generation": str(number)})
+            table.replace(generation(con, number), between=(FIRST, day(DAYS - 1)), provenance=made)
             committed.value = number
 
 
@@ -49,7 +48,9 @@ def write_own_days(root: str, writer: int, days: int, together: Barrier) -> None
         together.wait(60)
         for n in range(writer * days, (writer + 1) * days):
             rows = con.sql(f"SELECT DATE '{day(n)}' AS day, {writer} AS writer, {n} AS n FROM range(10)")
-            table.replace(rows, between=(day(n), day(n)), metadata={"writer": str(writer)})
+            table.replace(
+                rows, between=(day(n), day(n)), provenance=Provenance(facts={"writer": str(writer)})
+            )
 
 
 def write_the_same_day(root: str, writer: int, times: int, together: Barrier) -> None:
@@ -61,4 +62,5 @@ def write_the_same_day(root: str, writer: int, times: int, together: Barrier) ->
             rows = con.sql(
                 f"SELECT DATE '{FIRST}' AS day, {writer} AS writer, {turn} AS turn FROM range({turn})"
             )
-            table.replace(rows, between=(FIRST, FIRST), metadata={"writer": str(writer), "turn": str(turn)})
+            made = Provenance(facts={"writer": str(writer), "turn": str(turn)})
+            table.replace(rows, between=(FIRST, FIRST), provenance=made)

@@ -2,7 +2,7 @@ import pytest
 
 from ml_assets import definitions
 from ml_assets.cli import app as cli
-from ml_assets.lake import connect
+from ml_assets.lake import Provenance, connect
 from ml_assets.operations.check_run import CheckOutcome, NothingToCheck, run_checks
 from ml_assets_tests import visits
 from ml_assets_tests.house import House
@@ -22,7 +22,7 @@ def spoil_amount(house: House) -> None:
         spoilt = rows.select(
             "* REPLACE (CASE WHEN visitor_id = 1 THEN -1 ELSE amount END::DECIMAL(10,2) AS amount)"
         )
-        house.source.events.replace(spoilt, between=(DAY, DAY), metadata={})
+        house.source.events.replace(spoilt, between=(DAY, DAY), provenance=Provenance())
 
 
 @pytest.fixture

@@ -55,9 +55,7 @@ def test_stored_rows_that_were_changed_are_told(commands: House, capsys: pytest.
     cutoff = visits.date.fromisoformat(CUTOFF)
     with connect() as con:
         rows = table.read(con, between=(cutoff, cutoff)).select("* REPLACE (1 - label AS label)")
-        table.replace(
-            rows, between=(cutoff, cutoff), metadata={"inputs": table.history(1)[0].metadata["inputs"]}
-        )
+        table.replace(rows, between=(cutoff, cutoff), provenance=table.history(1)[0].provenance)
     assert main(["models", "rebuild", "churn", CUTOFF]) == 1
     assert "stored are others" in capsys.readouterr().out
 

@@ -1,6 +1,5 @@
 """Whatever the order, the chunks and the repetitions in which files arrive and days are built: the same tables."""
 
-import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Lake, Table, as_ranges, connect, content_hash, stale_days
+from ml_assets.lake import Lake, Provenance, Table, as_ranges, connect, content_hash, stale_days
 from ml_assets.landing import LandingFolder
 from ml_assets.landing.events import write_events
 from ml_assets.landing.raw import SourceTables, land, rows_in_force, seen_files
@@ -67,9 +66,9 @@ file = st.tuples(st.integers(0, DAYS - 1), st.lists(row, min_size=1, max_size=4)
 span = st.tuples(st.integers(0, DAYS - 1), st.integers(0, DAYS - 1)).map(sorted)
 
 
-def inputs(table: Table) -> dict[str, str]:
+def inputs(table: Table) -> Provenance:
     """What a commit says of the table it read."""
-    return {"inputs": json.dumps({table.name: table.version} if table.exists else {})}
+    return Provenance(inputs={} if table.version is None else {table.name: table.version})
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,9 @@ class Place:
         """Land and build events of a range, as one run does."""
         with connect() as con:
             landing = LandingFolder(self.folder, "{date}.csv")
-            land(con, self.tables, landing, self.contract, (first, last), {})
+            land(con, self.tables, landing, self.contract, (first, last), Provenance())
             read = inputs(self.tables.files)
-            write_events(con, self.tables, self.contract, (first, last), late_days=LATE, metadata=read)
+            write_events(con, self.tables, self.contract, (first, last), late_days=LATE, provenance=read)
 
     def asked(self) -> set[date]:
         """The days that the landing sensor asks for."""

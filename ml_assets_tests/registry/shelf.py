@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Lake, Provenance, Table
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
@@ -102,7 +102,7 @@ def train(book: Book, version: int, cutoff: int | None = None) -> None:
     """Put a candidate on record."""
     at = week(version if cutoff is None else cutoff)
     rows = book.con.sql(f"SELECT DATE '{at}' AS cutoff, {version}::BIGINT AS model_version")
-    book.tables.candidate.replace(rows, between=(at, at), metadata={})
+    book.tables.candidate.replace(rows, between=(at, at), provenance=Provenance())
 
 
 def decide(book: Book, *verdicts: Verdict, statuses: Sequence[str] = ("PASS",)) -> None:
@@ -121,7 +121,7 @@ def decide(book: Book, *verdicts: Verdict, statuses: Sequence[str] = ("PASS",)) 
             f"('beats_baseline', 'PASS', 'it does.'), ('is_calibrated', '{status}', 'measured.')) "
             "AS gates(gate, status, reason)"
         )
-        book.tables.decisions.replace(rows, between=(one.cutoff, one.cutoff), metadata={})
+        book.tables.decisions.replace(rows, between=(one.cutoff, one.cutoff), provenance=Provenance())
 
 
 def moves(book: Book) -> list[tuple[str, int | None, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from ml_assets.lake import Lake, records
+from ml_assets.lake import Lake, Provenance, records
 from ml_assets.registry import Registry
 from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
@@ -331,7 +331,7 @@ def trained(con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry, tmp_
         f"SELECT DATE '{week(1)}' AS cutoff, DATE '{week(0)}' - i::INTEGER * 7 AS as_of, "
         "if(i = 0, 'tune', 'train') AS split FROM range(3) AS weeks(i), range(10)"
     )
-    number = tables.training_set.replace(rows, between=(week(1), week(1)), metadata={})
+    number = tables.training_set.replace(rows, between=(week(1), week(1)), provenance=Provenance())
     tags = {
         "cutoff": str(week(1)),
         "training_set": "digest",
@@ -351,7 +351,9 @@ def trained(con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry, tmp_
     columns = {"cutoff": "DATE", "model_version": "BIGINT", "rows": "BIGINT", "tune_logloss": "DOUBLE"}
     decide(book, verdict(1, None))
     row = {"cutoff": week(1), "model_version": 1, "rows": 30, "tune_logloss": 0.31}
-    tables.candidate.replace(records(con, [row], columns), between=(week(1), week(1)), metadata={})
+    tables.candidate.replace(
+        records(con, [row], columns), between=(week(1), week(1)), provenance=Provenance()
+    )
     return book
 
 
@@ -361,7 +363,9 @@ def evaluated(book: Book, version: int, at: date, auc: float) -> None:
         for role, number, value in (("candidate", version, auc), ("baseline", None, 0.6))
     ]
     columns = {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT", "auc": "DOUBLE"}
-    book.tables.evaluation.replace(records(book.con, rows, columns), between=(at, at), metadata={})
+    book.tables.evaluation.replace(
+        records(book.con, rows, columns), between=(at, at), provenance=Provenance()
+    )
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ml_assets.lake import records
+from ml_assets.lake import Provenance, records
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
 from ml_assets.registry.promotion_log import PROMOTION_COLUMNS, Action, Move, PromotionLog, write_moves
@@ -70,7 +70,7 @@ def test_lines_keep_their_order_whatever_the_clock_says(book: Book) -> None:
         [vars(line("promote", None, 1)) | {"at": tomorrow, "model": MODEL, "month": tomorrow.date()}],
         {name: kind for name, kind in PROMOTION_COLUMNS.items() if name != "evidence"},
     )
-    book.tables.promotions.append(fast, metadata={})
+    book.tables.promotions.append(fast, provenance=Provenance())
     write(book, ("promote", 1, 2), ("promote", 2, 3))
     assert moves(book) == [("promote", None, 1), ("promote", 1, 2), ("promote", 2, 3)]
     assert book.log().moves[0].evidence is None, "a line from before evidence was kept"
@@ -93,6 +93,6 @@ def test_a_commit_that_moved_nothing_is_no_reason_to_stop(book: Book) -> None:
     write(book, ("promote", None, 1))
     read = book.log()
     none = book.tables.promotions.read(book.con).limit(0)
-    book.tables.promotions.append(none, metadata={"why": "maintenance"})
+    book.tables.promotions.append(none, provenance=Provenance(facts={"why": "maintenance"}))
     write_moves(book.con, book.tables.promotions, read, [line("promote", 1, 2)])
     assert moves(book) == [("promote", None, 1), ("promote", 1, 2)]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.lake import Provenance
 from ml_assets.registry.book import Book
 from ml_assets.registry.promotion_log import Move, PromotionLog
 from ml_assets.registry.verdicts import (
@@ -323,7 +324,9 @@ def test_a_gate_without_a_status_does_not_pass(book: Book) -> None:
         "* REPLACE (CASE gate WHEN 'beats_baseline' THEN NULL ELSE status END AS status)"
     )
     rows.create("spoilt")
-    book.tables.decisions.replace(book.con.table("spoilt"), between=(week(1), week(1)), metadata={})
+    book.tables.decisions.replace(
+        book.con.table("spoilt"), between=(week(1), week(1)), provenance=Provenance()
+    )
     assert [v.passed for v in book.verdicts()] == [False]
 
 
@@ -331,7 +334,7 @@ def test_an_old_record_has_no_policy(book: Book) -> None:
     decide(book, verdict(1, None))
     old = book.tables.decisions.read(book.con).select("* EXCLUDE (policy)")
     table = book.tables.decisions.lake.table("lapse/old_decisions", "cutoff")
-    table.replace(old, between=(week(1), week(1)), metadata={})
+    table.replace(old, between=(week(1), week(1)), provenance=Provenance())
     assert [v.policy for v in read_verdicts(book.con, table)] == [None]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.features import Entity
-from ml_assets.lake import Lake, Table, connect
+from ml_assets.lake import Lake, Provenance, Table, connect
 from ml_assets.serving import population_frame, prediction_rows
 from ml_assets.training.predictor import Scores
 
@@ -41,7 +41,7 @@ def write(
         f"{favourite}::VARCHAR AS favourite FROM range(1, 7) AS households(household_id), "
         f"(VALUES (DATE '{AS_OF}'), (DATE '{LATER}')) AS days(as_of) ORDER BY {order}"
     )
-    snapshot.replace(rows, between=(AS_OF, LATER), metadata={})
+    snapshot.replace(rows, between=(AS_OF, LATER), provenance=Provenance())
 
 
 def population(

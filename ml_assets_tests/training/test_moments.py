@@ -10,7 +10,7 @@ import pytest
 
 from ml_assets.features import Entity
 from ml_assets.features.queries.at import features_at
-from ml_assets.lake import Table
+from ml_assets.lake import Provenance, Table
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments
 from ml_assets.training.training_set import TrainingSet, build_training_set
@@ -55,7 +55,7 @@ EVENTS = [
 def store(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Store:
     store = Store(con, tmp_path)
     store.land(EVENTS)
-    store.events.replace(store.events.read(con), between=(FIRST, LAST), metadata={})
+    store.events.replace(store.events.read(con), between=(FIRST, LAST), provenance=Provenance())
     store.make_tiles((FIRST, LAST))
     store.make_snapshots((FIRST, LAST))
     return store
@@ -69,7 +69,7 @@ def labels_of(store: Store) -> Table:
     labels.replace(
         rows.select("household_id, as_of, 0 AS label, as_of + 7 AS matures"),
         between=(CUTOFFS[0], CUTOFFS[-1]),
-        metadata={},
+        provenance=Provenance(),
     )
     return labels
 

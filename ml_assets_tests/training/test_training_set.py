@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity
-from ml_assets.lake import Lake, LakeError, Table
+from ml_assets.lake import Lake, LakeError, Provenance, Table
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.training_set import TrainingSet, build_training_set
 
@@ -42,7 +42,7 @@ def write(
             f"WHERE household_id < 5 ORDER BY {order}"
         ),
         between=(WEEKS[0], WEEKS[-1]),
-        metadata={},
+        provenance=Provenance(),
     )
     labels.replace(
         con.sql(
@@ -50,7 +50,7 @@ def write(
             f"WHERE household_id <> 4 ORDER BY {order}"
         ),
         between=(WEEKS[0], WEEKS[-1]),
-        metadata={},
+        provenance=Provenance(),
     )
 
 

@@ -305,7 +305,7 @@ class FeatureGroup(dg.Component, dg.Model, dg.Resolvable):
                     models=group.models,
                 )
                 made = made_by(context, **{snapshot.name: snapshot.version})
-                table.update(con, records(con, rows, COLUMNS), between=(newest, newest), metadata=made)
+                table.update(con, records(con, rows, COLUMNS), between=(newest, newest), provenance=made)
             return dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": len(rows),

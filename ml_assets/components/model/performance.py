@@ -1,6 +1,5 @@
 """The asset ``performance`` of a model, how its predictions turned out, and the check that the model holds up."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from ml_assets.components.model.component import Bound, ModelTables
 from ml_assets.components.shared.metadata import made_by, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, window
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.lake import Between, Lake, Table, records
+from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS, loss_evidence, realised_loss
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def asset(model: Bound) -> dg.AssetsDefinition:
                 policy=model.spec.monitoring,
             )
             tables.performance.replace(
-                con.from_arrow(performance_rows(rows, target)), between=span, metadata=made
+                con.from_arrow(performance_rows(rows, target)), between=span, provenance=made
             )
             _write_evidence(con, model, tables, rows, span, made)
             shown = stored(con, tables.performance)
@@ -101,7 +100,7 @@ def _write_evidence(
     tables: ModelTables,
     cohorts: list[dict[str, Any]],
     span: Between,
-    made: Mapping[str, str],
+    made: Provenance,
 ) -> None:
     """Put every cohort that lost more on record, as of the day on which its labels were mature."""
     horizon = model.spec.label.horizon
@@ -121,7 +120,7 @@ def _write_evidence(
         records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),
         between=(span[0] + horizon, span[1] + horizon),
         also="found_by = 'performance'",
-        metadata=made,
+        provenance=made,
     )
 
 

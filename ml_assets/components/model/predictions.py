@@ -47,7 +47,7 @@ def asset(model: Bound) -> dg.AssetsDefinition:
             except RegistryError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             made = made_by(context, **{snapshot.name: snapshot.version})
-            made |= {"model_version": str(champion.version)}
+            made = made.saying(model_version=str(champion.version))
             frame = population_frame(
                 con, snapshot, between(context), entity=model.entity, population=model.spec.population
             )
@@ -62,7 +62,7 @@ def asset(model: Bound) -> dg.AssetsDefinition:
                 entity=model.group.features.entity_types,
             )
             tables.predictions.replace(
-                rows, between=between(context), also=f"model_version = {champion.version}", metadata=made
+                rows, between=between(context), also=f"model_version = {champion.version}", provenance=made
             )
             ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
             shown = stored(con, tables.predictions)

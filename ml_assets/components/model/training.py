@@ -74,7 +74,7 @@ def _labels(model: Bound) -> dg.AssetsDefinition:
                     population=spec.population,
                     label=spec.label,
                 ).create("new_labels")
-                tables.labels.update(con, con.table("new_labels"), between=(start, end), metadata=made)
+                tables.labels.update(con, con.table("new_labels"), between=(start, end), provenance=made)
                 con.execute("DROP TABLE new_labels")
             shown = _summary(con, tables.labels, built) if tables.labels.exists else {}
         if state.message:
@@ -150,7 +150,7 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
                 )
                 seconds.append(round(time.perf_counter() - started, 2))
             rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])
-            tables.training_set.replace(rows, between=between(context), metadata=made)
+            tables.training_set.replace(rows, between=between(context), provenance=made)
             shown = stored(con, tables.training_set)
             summary = [
                 {"cutoff": c, **built.summary(), "s": s}

@@ -1,13 +1,13 @@
 """What the UI shows of an asset: column schema, column lineage, tables and pictures."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import duckdb
 
-from ml_assets.lake import Table
+from ml_assets.lake import Provenance, Table
+from ml_assets.training.provenance import code_version
 
 
 def column_schema(
@@ -74,10 +74,11 @@ def stored(
     }
 
 
-def made_by(context: dg.AssetExecutionContext, **inputs: int | None) -> dict[str, str]:
-    """What a commit says of its maker: the run, the asset, and the versions of the tables it read."""
-    return {
-        "run": context.run.run_id,
-        "asset": " ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)),
-        "inputs": json.dumps({name: version for name, version in inputs.items() if version is not None}),
-    }
+def made_by(context: dg.AssetExecutionContext, **inputs: int | None) -> Provenance:
+    """What a commit says of its maker: the run, the assets, the code, and the versions of the tables it read."""
+    return Provenance(
+        run=context.run.run_id,
+        asset=" ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)),
+        code=code_version(),
+        inputs={name: version for name, version in inputs.items() if version is not None},
+    )

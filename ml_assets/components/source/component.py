@@ -208,17 +208,17 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
                 tables = source.tables(lake.lake)
                 others = source.referred(lake.lake).values()
                 read = {table.name: table.version for table in (tables.raw, tables.files, *others)}
-                made = made_by(context, **read) | {"contract": contract.sha256}
+                made = made_by(context, **read).saying(contract=contract.sha256)
                 key = pseudonym_key(contract)
                 if key is not None:
-                    made["pseudonym_key"] = fingerprint(key)
+                    made = made.saying(pseudonym_key=fingerprint(key))
                 written = write_events(
                     con,
                     tables,
                     contract,
                     asked,
                     late_days=source.late_days,
-                    metadata=made,
+                    provenance=made,
                     key=key,
                     references=source.references(con, lake.lake),
                 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.lake import Table, records
+from ml_assets.lake import Provenance, Table, records
 from ml_assets.monitoring.act.decide import Action, Situation
 
 ACTION_COLUMNS = {
@@ -60,5 +60,7 @@ class ActionLog:
         last = [one for one in self.newest(con, 20) if one["decided_by"] == decided_by]
         if last and all(last[0][name] == row[name] for name in COMPARED):
             return False
-        self.table.append(records(con, [row], ACTION_COLUMNS), metadata={"action": action.kind})
+        self.table.append(
+            records(con, [row], ACTION_COLUMNS), provenance=Provenance(facts={"action": action.kind})
+        )
         return True

@@ -127,9 +127,9 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
     profile = _profile(place, frame, fitted, importance, version.number).select(
         f"*, DATE '{cutoff}' AS cutoff"
     )
-    tables.profiles.replace(profile, between=(cutoff, cutoff), metadata=made)
+    tables.profiles.replace(profile, between=(cutoff, cutoff), provenance=made)
     tables.candidate.replace(
-        records(place.con, [row], CANDIDATE_COLUMNS), between=(cutoff, cutoff), metadata=made
+        records(place.con, [row], CANDIDATE_COLUMNS), between=(cutoff, cutoff), provenance=made
     )
     return Trained(row, importance, found)
 

@@ -176,10 +176,10 @@ def watch_days(
             evidence_rows.append(asdict(evidence))
     day_rows = [_day_row(day, version, reference) for day in days]
     made = made_by(context, **{tables.predictions.name: tables.predictions.version})
-    tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, metadata=made)
+    tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, provenance=made)
     found = records(con, evidence_rows, EVIDENCE_COLUMNS)
-    tables.evidence.replace(found, between=between, also="found_by = 'drift'", metadata=made)
-    tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, metadata=made)
+    tables.evidence.replace(found, between=between, also="found_by = 'drift'", provenance=made)
+    tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, provenance=made)
     return Watched(
         rows=len(drift_rows),
         newest=days[-1] if days else None,

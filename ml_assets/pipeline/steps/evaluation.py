@@ -342,7 +342,7 @@ def _write_reference(place: Workplace, cutoff: date, candidate: "Version", score
         records(place.con, [reference.row()], REFERENCE_COLUMNS),
         between=(cutoff, cutoff),
         also=f"model_version = {candidate.number}",
-        metadata=made_by(place.context, **{tables.labels.name: tables.labels.version}),
+        provenance=made_by(place.context, **{tables.labels.name: tables.labels.version}),
     )
 
 
@@ -373,10 +373,10 @@ def _write(
         records(place.con, [about | row for row in parts], SLICES_COLUMNS),
         between=(cutoff, cutoff),
         also=f"model_version = {candidate.number}",
-        metadata=made,
+        provenance=made,
     )
-    tables.evaluation.replace(metrics, between=(cutoff, cutoff), metadata=made)
-    tables.decisions.replace(gates, between=(cutoff, cutoff), metadata=made)
+    tables.evaluation.replace(metrics, between=(cutoff, cutoff), provenance=made)
+    tables.decisions.replace(gates, between=(cutoff, cutoff), provenance=made)
 
 
 def metrics_columns(target: Target) -> dict[str, str]:

@@ -8,7 +8,7 @@ from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.queries.at import features_at
 from ml_assets.features.queries.request import Requests
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Table, connect, records
+from ml_assets.lake import Between, Lake, Provenance, Table, connect, records
 from ml_assets_tests.benchmarks.sides.duckdb_raw import MONTH, SNAPSHOT_DAY
 
 SOURCE = "shop"
@@ -39,8 +39,8 @@ def tables(folder: Path) -> None:
     events, tiles = _tables(folder)
     with connect() as con:
         rows = con.read_parquet(f"{folder}/events.parquet")
-        events.replace(rows, between=(FIRST, LAST), metadata={})
-        write_tiles(con, FEATURES, {SOURCE: events}, tiles, (FIRST, LAST), REACH, {})
+        events.replace(rows, between=(FIRST, LAST), provenance=Provenance())
+        write_tiles(con, FEATURES, {SOURCE: events}, tiles, (FIRST, LAST), REACH, Provenance())
 
 
 def snapshot(folder: Path, out: Path) -> None:
@@ -57,7 +57,7 @@ def _snapshots(folder: Path, out: Path, between: Between) -> None:
     _, tiles = _tables(folder)
     table = Lake(str(out.parent)).table(out.name, "as_of")
     with connect() as con:
-        write_snapshots(con, FEATURES, tiles, table, between, ALL_BEFORE, {})
+        write_snapshots(con, FEATURES, tiles, table, between, ALL_BEFORE, Provenance())
 
 
 def spine(folder: Path, out: Path) -> None:

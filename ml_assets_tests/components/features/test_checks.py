@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_assets.components.shared.partitions import range_tags
-from ml_assets.lake import connect
+from ml_assets.lake import Provenance, connect
 from ml_assets.operations.in_process import QUIET
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House
@@ -45,8 +45,8 @@ def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
     table = landed.lake.table("visitor_features/snapshot", "as_of")
     with connect() as con:
         rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 1 AS visits_7d)")
-        inputs = table.history(1)[0].metadata["inputs"]
-        table.replace(rows, between=(on, on), metadata={"inputs": inputs})
+        made = table.history(1)[0].provenance
+        table.replace(rows, between=(on, on), provenance=made)
     found = evaluated(landed, 12, 12)
     assert not found.passed
     assert found.metadata["features that differ"].value == "visits_7d"
@@ -75,7 +75,7 @@ def test_values_beyond_what_is_expected_warn(landed: House) -> None:
     table = landed.lake.table("visitor_features/snapshot", "as_of")
     with connect() as con:
         rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 20 AS visits_7d)")
-        table.replace(rows, between=(on, on), metadata={})
+        table.replace(rows, between=(on, on), provenance=Provenance())
     found = evaluated(landed, 1, 30, EXPECTED)
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN

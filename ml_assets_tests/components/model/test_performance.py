@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from ml_assets.components.model.performance import references_of
-from ml_assets.lake import connect
+from ml_assets.lake import Provenance, connect
 from ml_assets_tests.house import House, checks, failures
 
 CUTOFF = date(2024, 3, 4)
@@ -47,7 +47,9 @@ def test_labels_that_turned_out_otherwise_are_told(finished: House) -> None:
     labels = finished.churn.tables(finished.lake).labels
     with connect() as con:
         turned = labels.read(con, between=(CUTOFF, CUTOFF)).select("* REPLACE (1 - label AS label)")
-        labels.replace(con.from_arrow(turned.to_arrow_table()), between=(CUTOFF, CUTOFF), metadata={})
+        labels.replace(
+            con.from_arrow(turned.to_arrow_table()), between=(CUTOFF, CUTOFF), provenance=Provenance()
+        )
     _, held = again(finished)
     row = cohort(finished)
     assert (row["worse"], row["unexpected"], row["diagnosis"]) == (True, True, "concept drift")
@@ -59,7 +61,9 @@ def test_a_version_judged_before_references_were_kept_is_said_to_have_none(finis
     references = finished.churn.tables(finished.lake).references
     with connect() as con:
         nothing = references.read(con).filter("false")
-        references.replace(con.from_arrow(nothing.to_arrow_table()), between=(CUTOFF, CUTOFF), metadata={})
+        references.replace(
+            con.from_arrow(nothing.to_arrow_table()), between=(CUTOFF, CUTOFF), provenance=Provenance()
+        )
     _, held = again(finished)
     assert not held.passed
     assert "materialize churn/evaluation of cutoff 2024-03-04 to have one" in str(held.description)

@@ -12,7 +12,7 @@ from ml_assets.components.model.training import called_for_by
 from ml_assets.components.shared.requests import REQUEST
 from ml_assets.definitions import resources
 from ml_assets.instance.alerts import alerts_file
-from ml_assets.lake import connect, records
+from ml_assets.lake import Provenance, connect, records
 from ml_assets.monitoring.act.actions import ActionLog
 from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS
 from ml_assets.registry.promotion_log import ChampionOnRecord
@@ -89,7 +89,7 @@ def plant(
     }
     with connect() as con:
         rows = records(con, [row], EVIDENCE_COLUMNS)
-        house.churn.tables(house.lake).evidence.append(rows, metadata={})
+        house.churn.tables(house.lake).evidence.append(rows, provenance=Provenance())
 
 
 def actions(house: House) -> list[tuple[str, str]]:
@@ -198,7 +198,7 @@ def test_broken_data_is_not_learnt(labelled: House) -> None:
     with connect() as con:
         days = labelled.churn.tables(labelled.lake).drift_days
         kinds = {"as_of": "DATE", "model_version": "BIGINT", "broken": "BOOLEAN", "reason": "VARCHAR"}
-        days.append(records(con, [broken], kinds), metadata={})
+        days.append(records(con, [broken], kinds), provenance=Provenance())
     tick = labelled.tick(RETRAIN)
     assert not tick.requests
     assert tick.skip.startswith(
@@ -370,7 +370,7 @@ def test_an_evaluation_that_is_refused_refuses_the_champion_later(labelled: Hous
     tables = labelled.churn.tables(labelled.lake)
     with connect() as con:
         rows = tables.labels.read(con, between=(NEWEST, NEWEST)).select("* REPLACE (0::INTEGER AS label)")
-        tables.labels.replace(rows, between=(NEWEST, NEWEST), metadata={})
+        tables.labels.replace(rows, between=(NEWEST, NEWEST), provenance=Provenance())
     result = labelled.run(CHAIN, NEWEST)
     assert not result.success
     honest = checks(result)["holdout_is_honest"]
@@ -426,7 +426,7 @@ def test_nothing_to_learn_from_is_said_in_words(labelled: House, where: str | No
     with connect() as con:
         rows = tables.labels.read(con, between=between)
         rows = rows.filter(where) if where else rows.select("* REPLACE (1::INTEGER AS label)")
-        tables.labels.replace(rows, between=between, metadata={})
+        tables.labels.replace(rows, between=between, provenance=Provenance())
     result = labelled.run(CHAIN, NEWEST)
     assert not result.success
     (message,) = failures(result).values()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
-from ml_assets.lake import connect
+from ml_assets.lake import Provenance, connect
 from ml_assets.landing.withholding import Breach, Waiver, breaches, unwaived, waive, withheld
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House, between_of, checks, failures, span
@@ -132,7 +132,7 @@ def test_when_a_waiver_ends_what_reads_the_day_is_refused_again(landed: House) -
         landed.source.waivers.replace(
             landed.source.waivers.read(con).select("* REPLACE (now() - INTERVAL 1 SECOND AS until)"),
             between=(now.date().replace(day=1),) * 2,
-            metadata={},
+            provenance=Provenance(),
         )
         [breach] = breaches(con, landed.source)
         assert breach.published

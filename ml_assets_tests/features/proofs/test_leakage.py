@@ -12,6 +12,7 @@ from ml_assets.features.proofs import leakage
 from ml_assets.features.proofs.differences import Difference
 from ml_assets.features.proofs.leakage import find_leaks
 from ml_assets.features.queries import tiles
+from ml_assets.lake import Provenance
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, midnight
 from ml_assets_tests.features.test_store import FIRST, LAST, Store, history
 
@@ -77,7 +78,9 @@ def test_a_changed_snapshot_is_found(con: duckdb.DuckDBPyConnection, tmp_path: P
     store = built(con, tmp_path)
     on = AS_OFS[1]
     rows = store.snapshot.read(con, between=(on, on))
-    store.snapshot.replace(rows.select("* REPLACE (items_5d + 1 AS items_5d)"), between=(on, on), metadata={})
+    store.snapshot.replace(
+        rows.select("* REPLACE (items_5d + 1 AS items_5d)"), between=(on, on), provenance=Provenance()
+    )
     found = leaks(store)
     assert {(each.column, each.as_of) for each in found} == {("items_5d", on)}
     assert {each.by for each in found} == {"by definition, in the snapshot"}

@@ -10,6 +10,7 @@ from ml_assets.features import FeatureError
 from ml_assets.features.proofs.differences import Difference
 from ml_assets.features.proofs.parity import find_disparities
 from ml_assets.features.queries import request
+from ml_assets.lake import Provenance
 from ml_assets_tests.features.oracle import ALL, midnight
 from ml_assets_tests.features.proofs.test_leakage import built
 from ml_assets_tests.features.test_store import FIRST, LAST, REACH, Store
@@ -38,7 +39,7 @@ def test_what_is_right_passes(con: duckdb.DuckDBPyConnection, tmp_path: Path) ->
 def test_a_snapshot_that_says_otherwise_is_found(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     store = built(con, tmp_path)
     rows = store.snapshot.read(con, between=(AS_OF, AS_OF)).select("* REPLACE (items_5d + 1 AS items_5d)")
-    store.snapshot.replace(rows, between=(AS_OF, AS_OF), metadata={})
+    store.snapshot.replace(rows, between=(AS_OF, AS_OF), provenance=Provenance())
     found = disparities(store)
     assert {(each.column, each.as_of, each.by) for each in found} == {("items_5d", AS_OF, "in the snapshot")}
 
@@ -64,8 +65,10 @@ def test_days_that_are_not_there_are_said(con: duckdb.DuckDBPyConnection, tmp_pa
     store = built(con, tmp_path)
     alone = Store(con, tmp_path / "alone")
     for mine, theirs in ((alone.events, store.events), (alone.snapshot, store.snapshot)):
-        mine.replace(theirs.read(con), between=(FIRST, LAST), metadata={})
+        mine.replace(theirs.read(con), between=(FIRST, LAST), provenance=Provenance())
     for day in (FIRST, FIRST + timedelta(days=8)):
-        alone.tiles.replace(store.tiles.read(con, between=(day, day)), between=(day, day), metadata={})
+        alone.tiles.replace(
+            store.tiles.read(con, between=(day, day)), between=(day, day), provenance=Provenance()
+        )
     with pytest.raises(FeatureError, match="group/tiles lacks 7 days, the first of them"):
         disparities(alone)

@@ -12,6 +12,7 @@ import pytest
 from ml_assets.features import FeatureError
 from ml_assets.features.queries import at as at_module
 from ml_assets.features.queries.at import features_at
+from ml_assets.lake import Provenance
 from ml_assets_tests.features.oracle import ALL, features_of, midnight
 from ml_assets_tests.features.queries.test_snapshots import same
 from ml_assets_tests.features.test_store import FIRST, LAST, REACH, Store, history
@@ -27,7 +28,7 @@ def store(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Store:
     store.events.replace(
         store.events.read(con, between=(LAST, LAST)),
         between=(LAST - timedelta(days=REACH), LAST),
-        metadata={},
+        provenance=Provenance(),
     )
     store.land(history())
     store.make_tiles((FIRST, LAST))
@@ -148,7 +149,10 @@ def test_what_cannot_be_answered_is_refused(store: Store, spine: str, said: str)
 def test_a_day_that_was_withheld_is_not_covered(store: Store) -> None:
     after = LAST + timedelta(days=1)
     store.events.replace(
-        store.events.read(store.con).limit(0), between=(after, after), leaving=[after], metadata={}
+        store.events.read(store.con).limit(0),
+        between=(after, after),
+        leaving=[after],
+        provenance=Provenance(),
     )
     with pytest.raises(FeatureError, match=f"transactions/events lacks 1 days, the first of them {after}"):
         ask(store, f"SELECT 1 AS household_id, TIMESTAMPTZ '{after} 10:00:00+00' AS as_of")

@@ -25,7 +25,7 @@ from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.queries.at import features_at
 from ml_assets.features.queries.request import Requests
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Lake, Table, connect
+from ml_assets.lake import Lake, Provenance, Table, connect
 from ml_assets_tests.features.oracle import (
     ARROW,
     CARRIED,
@@ -157,15 +157,15 @@ class Tables:
         shop = ARROW.append(pa.field("store", pa.string()))
         for source, rows, schema in (("shop", bought, shop), ("visits", visited, VISITS_ARROW)):
             given = con.from_arrow(pa.Table.from_pylist(rows, schema=schema))
-            self.events[source].replace(given, between=between, metadata={})
-        write_tiles(con, BOTH, self.events, self.tiles, between, self.reach, {})
+            self.events[source].replace(given, between=between, provenance=Provenance())
+        write_tiles(con, BOTH, self.events, self.tiles, between, self.reach, Provenance())
 
     @property
     def reach(self) -> dict[str, int]:
         return dict.fromkeys(BOTH.sources, REACH)
 
     def snapshots(self, first: date, last: date) -> dict[date, dict[Key, dict[str, Any]]]:
-        write_snapshots(self.con, BOTH, self.tiles, self.snapshot, (first, last), (-36_500, -1), {})
+        write_snapshots(self.con, BOTH, self.tiles, self.snapshot, (first, last), (-36_500, -1), Provenance())
         rows = self.snapshot.read(self.con, between=(first, last))
         found: dict[date, dict[Key, dict[str, Any]]] = {}
         for who, store, as_of, *values in rows.select(

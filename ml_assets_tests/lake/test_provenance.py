@@ -1,0 +1,104 @@
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.lake import Commit, Lake, Provenance
+
+DAY = date(2024, 1, 1)
+words = st.text(max_size=8)
+provenances = st.builds(
+    Provenance,
+    run=words,
+    asset=words,
+    code=words,
+    inputs=st.dictionaries(words, st.integers(0, 2**40), max_size=3),
+    definitions=st.dictionaries(words, words, max_size=3),
+    facts=st.dictionaries(words, words, max_size=3),
+)
+
+
+@given(provenances)
+def test_what_a_commit_carries_reads_back(made: Provenance) -> None:
+    assert Provenance.of(made.as_metadata()) == made
+    assert set(made.as_metadata()) <= {"provenance"}
+
+
+def test_a_table_keeps_it_under_one_key(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    table = Lake(str(tmp_path)).table("a/b", "day")
+    made = Provenance("r1", "a/b", "c0ffee+changes", {"a/a": 3}, {"spend": "f00"}, {"contract": "5h4"})
+    table.replace(con.sql(f"SELECT DATE '{DAY}' AS day, 1 AS n"), between=(DAY, DAY), provenance=made)
+    assert table.history(1)[0].provenance == made
+    written = (Path(table.uri) / "_delta_log" / f"{1:020d}.json").read_text().splitlines()
+    [said] = [line["commitInfo"] for line in map(json.loads, written) if "commitInfo" in line]
+    assert json.loads(said["provenance"])["inputs"] == {"a/a": 3}
+    assert not {"run", "asset", "inputs", "contract"} & set(said)
+
+
+def test_further_facts_leave_the_first_as_they_are() -> None:
+    made = Provenance(run="r", facts={"contract": "a"})
+    assert made.saying(model_version="3").facts == {"contract": "a", "model_version": "3"}
+    assert made.facts == {"contract": "a"}
+
+
+def test_a_definition_is_one_hash_of_all() -> None:
+    one, two = ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
+    assert Provenance(definitions=one).definition == Provenance(definitions=two).definition
+    assert Provenance(definitions=one).definition != Provenance(definitions={"a": "1", "b": "3"}).definition
+    assert Provenance().definition is None
+
+
+OLDER: list[tuple[dict[str, Any], Provenance]] = [
+    (
+        {"run": "r", "asset": "a/b", "inputs": '{"a/a": 3}', "contract": "5h4", "pseudonym_key": "k"},
+        Provenance("r", "a/b", inputs={"a/a": 3}, facts={"contract": "5h4", "pseudonym_key": "k"}),
+    ),
+    ({"inputs": "{}", "model_version": "7"}, Provenance(facts={"model_version": "7"})),
+    (
+        {"why": "retention", "before": "2024-01-01"},
+        Provenance(facts={"why": "retention", "before": "2024-01-01"}),
+    ),
+    (
+        {"action": "promote", "engineInfo": "delta-rs", "first": "2024-01-01"},
+        Provenance(facts={"action": "promote"}),
+    ),
+    ({}, Provenance()),
+]
+
+
+@pytest.mark.parametrize(("entry", "expected"), OLDER)
+def test_older_commits_said_it_under_keys_of_their_own(entry: dict[str, Any], expected: Provenance) -> None:
+    assert Provenance.of(entry) == expected
+
+
+def test_an_entry_of_the_history_is_a_commit() -> None:
+    entry = {
+        "version": 4,
+        "timestamp": 1_704_067_200_500,
+        "operation": "WRITE",
+        "first": "2024-01-01",
+        "last": "2024-01-03",
+        "left": "2024-01-02 2024-01-03",
+        "compared": "-1",
+        "operationParameters": {"mode": "Overwrite"},
+    }
+    assert Commit.of(entry) == Commit(
+        4,
+        datetime(2024, 1, 1, microsecond=500_000, tzinfo=UTC),
+        "WRITE",
+        (DAY, date(2024, 1, 3)),
+        frozenset({date(2024, 1, 2), date(2024, 1, 3)}),
+        -1,
+    )
+    bare = Commit.of({"version": 0, "timestamp": 0, "operation": "CREATE TABLE"})
+    assert (bare.between, bare.left, bare.compared, bare.provenance) == (
+        None,
+        frozenset(),
+        None,
+        Provenance(),
+    )
