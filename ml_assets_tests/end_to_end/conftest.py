@@ -1,4 +1,4 @@
-"""One materialized project for all end-to-end tests, made by the command line as a user would."""
+"""One finished year for all end-to-end tests, made by the command line as a user would."""
 
 import os
 import socket
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_assets.lake import Lake, connect
+from ml_assets.operations.scratch import Scratch, copy_of
 from ml_assets_tests.end_to_end.browser import ARGUMENTS, ROOM_FOR_DETAILS, WAIT_MS, chromium
+from ml_assets_tests.once import Once
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -57,17 +59,26 @@ def metrics(home: Home, model: str) -> dict[str, list[tuple[float, float]]]:
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The default project on its year of real transactions, with its three newest cutoffs trained."""
-    home = make_home(tmp_path_factory.mktemp("shop"))
-    landed = home.run("data", "land")
-    assert landed.returncode == 0, landed.stderr
-    materialized = home.run("materialize", "--cutoffs", "3")
-    assert materialized.returncode == 0, materialized.stdout + materialized.stderr
-    return home
+def year(once: Once) -> Path:
+    """The root of the default project on its year of real transactions, with its three newest cutoffs trained."""
+
+    def make(root: Path) -> None:
+        home = make_home(root)
+        for command in (("data", "land"), ("materialize", "--cutoffs", "3")):
+            done = home.run(*command)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    return once("year", make)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def shop(year: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A copy of the finished year."""
+    copied = copy_of(Scratch(year, "ml_assets.defs"), tmp_path_factory.mktemp("shop") / "home")
+    return make_home(copied.root)
+
+
+@pytest.fixture(scope="module")
 def served(shop: Home) -> Iterator[str]:
     """The base URL of Dagster's web server over that project."""
     ports = [str(port) for port in _free_ports(2)]

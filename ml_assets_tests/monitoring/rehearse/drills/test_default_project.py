@@ -1,5 +1,6 @@
 """Every incident on the default project, through its real sensors: what it does about each, and nothing else."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from ml_assets.lake import connect
 from ml_assets.landing.completejourney import land
 from ml_assets.monitoring.rehearse.drills import INCIDENTS, Verdict
 from ml_assets.operations.drill import Drill, Stage, set_up
-from ml_assets.operations.scratch import Scratch, alone, base_of, copy_of
+from ml_assets.operations.scratch import Scratch, base_of, copy_of
 from ml_assets.project.project import Project
+from ml_assets_tests.once import Once
 from ml_assets_tests.told import Told
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]
@@ -27,12 +29,21 @@ class Rehearsed(NamedTuple):
     scratch: Scratch
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project where the year has landed and nothing is materialized."""
-    root = tmp_path_factory.mktemp("drills") / "home"
-    land(root / "data" / "landing" / "transactions")
-    return root
+Rehearse = Callable[[str], Rehearsed]
+
+
+@pytest.fixture(scope="session")
+def home(once: Once) -> Path:
+    """A project where the year has landed, with the base of all drills."""
+
+    def make(root: Path) -> None:
+        land(root / "data" / "landing" / "transactions")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ML_ASSETS_HOME", str(root))
+            project = Project("ml_assets.defs")
+            base_of(project, set_up(project, INCIDENTS["late_day"]).start, root / "data" / "drills")
+
+    return once("drills", make)
 
 
 @pytest.fixture
@@ -41,32 +52,37 @@ def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project("ml_assets.defs")
 
 
-def rehearse(project: Project, home: Path, name: str) -> Rehearsed:
-    stage, drills, told = set_up(project, INCIDENTS[name]), home / "data" / "drills", Told()
-    with alone(drills), heard_by(told):
-        scratch = copy_of(base_of(project, stage.start, drills), drills / name)
-        told.lines.clear()
-        verdict = Drill(INCIDENTS[name], stage, scratch).run()
-    text = "\n".join(told.lines)
-    print(text)
-    return Rehearsed(verdict, text, stage, scratch)
+@pytest.fixture
+def rehearse(project: Project, home: Path, tmp_path: Path) -> Rehearse:
+    """Drills an incident on a copy of the base."""
+
+    def drilled(name: str) -> Rehearsed:
+        stage, told = set_up(project, INCIDENTS[name]), Told()
+        with heard_by(told):
+            scratch = copy_of(base_of(project, stage.start, home / "data" / "drills"), tmp_path / "scratch")
+            verdict = Drill(INCIDENTS[name], stage, scratch).run()
+        text = "\n".join(told.lines)
+        print(text)
+        return Rehearsed(verdict, text, stage, scratch)
+
+    return drilled
 
 
 @pytest.mark.parametrize("name", [name for name in INCIDENTS if name not in ("late_day", "price_inflation")])
-def test_the_project_does_what_it_should(project: Project, home: Path, name: str) -> None:
-    done = rehearse(project, home, name)
+def test_the_project_does_what_it_should(rehearse: Rehearse, name: str) -> None:
+    done = rehearse(name)
     assert done.verdict.as_expected, done
 
 
-def test_prices_that_rise_are_learnt_by_the_model_of_money_alone(project: Project, home: Path) -> None:
-    done = rehearse(project, home, "price_inflation")
+def test_prices_that_rise_are_learnt_by_the_model_of_money_alone(rehearse: Rehearse) -> None:
+    done = rehearse("price_inflation")
     assert done.verdict.as_expected, done
     assert "retrain" not in done.verdict.observed, "who lapses doesn't follow from prices"
     assert "done    spend_next_28d_retrain_on_evidence: spend_next_28d/candidate" in done.told
 
 
-def test_a_late_day_is_taken_in_when_it_comes(project: Project, home: Path) -> None:
-    done = rehearse(project, home, "late_day")
+def test_a_late_day_is_taken_in_when_it_comes(rehearse: Rehearse) -> None:
+    done = rehearse("late_day")
     assert done.verdict.as_expected, done
     day = done.stage.start
     with connect() as con:
