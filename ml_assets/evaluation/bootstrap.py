@@ -12,22 +12,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
-from ml_assets.evaluation.metrics import main_metric, row_log_losses, shares_log_loss
+from ml_assets.evaluation.metrics import row_log_losses, shares_log_loss
 from ml_assets.evaluation.ranking import Ranking
 from ml_assets.evaluation.spec import COMPARED_BY
-from ml_assets.training.target import Target
+from ml_assets.training.target import Kind, Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Statistic = Callable[[Floats], Floats]
-"""How often each entity was drawn, (draws, entities), to the metric of every role, (roles, draws)."""
+"""How often each entity was drawn, (draws, entities), to every metric of every role, (metrics x roles, draws)."""
 
 BLOCK = 32
 """Draws from one seed."""
@@ -95,31 +95,32 @@ def resample(
     roles: Sequence[str],
     *,
     entity: Sequence[str],
-    metric: str | None = None,
+    metrics: Sequence[str],
     draws: int = 2000,
     seed: int = 7,
     threads: int | None = None,
-) -> Resampled:
-    """Measure ``roles`` on ``draws`` bootstrap samples of the entities of ``frame``.
+) -> dict[str, Resampled]:
+    """Measure ``roles`` by each of ``metrics`` on the same ``draws`` bootstrap samples of the entities of ``frame``.
 
-    ``frame`` has the columns ``entity``, label and what ``measure`` reads of each role; ``metric`` is one of
-    ``COMPARED_BY[target.kind]``, the main one by default; ``threads`` are as many as processors by default. Raises
-    ValueError for no rows, another metric, a label, score or entity that is none.
+    ``frame`` has the columns ``entity``, label and what ``metrics_of`` reads of each role; ``metrics`` are of
+    ``COMPARED_BY[target.kind]``; ``threads`` are as many as processors by default. Neither other roles nor other
+    metrics change a digit. Raises ValueError for no rows, another metric, a label, score or entity that is none.
     """
-    chosen = metric or main_metric(target)
-    if chosen not in COMPARED_BY[target.kind]:
-        raise ValueError(
-            f"a {target.kind} target is compared by {' or '.join(COMPARED_BY[target.kind])}, not {chosen!r}"
-        )
+    fitting = COMPARED_BY[target.kind]
+    other = [name for name in metrics if name not in fitting]
+    if other:
+        raise ValueError(f"a {target.kind} target is compared by {' or '.join(fitting)}, not {other[0]!r}")
     if draws < 1:
         raise ValueError(f"draws is at least 1, not {draws}")
     rows = frame if target.kind != "binary" else frame.sort_values("label", kind="stable")
     codes, entities = _entities(rows, entity)
-    statistic = _STATISTICS[chosen](target, rows, roles, codes, entities)
+    statistic = _STATISTICS[target.kind](target, rows, metrics, roles, codes, entities)
     observed = statistic(np.ones((1, entities)))[:, 0]
     drawn = _drawn(statistic, len(codes), entities, draws, seed, threads)
-    values = dict(zip(roles, drawn, strict=True))
-    return Resampled(chosen, dict(zip(roles, map(float, observed), strict=True)), values)
+    found: dict[str, Resampled] = {name: Resampled(name, {}, {}) for name in metrics}
+    for (name, role), value, values in zip(product(metrics, roles), observed, drawn, strict=True):
+        found[name].observed[role], found[name].drawn[role] = float(value), values
+    return found
 
 
 def resample_sums(
@@ -173,13 +174,19 @@ def _counts(entities: int, draws: int, step: int, seed: int, block: int) -> Iter
 
 
 def _ranked(
-    name: str, target: Target, frame: "pd.DataFrame", roles: Sequence[str], codes: Integers, entities: int
+    target: Target,
+    frame: "pd.DataFrame",
+    metrics: Sequence[str],
+    roles: Sequence[str],
+    codes: Integers,
+    entities: int,
 ) -> Statistic:
-    """The statistic of ``Ranking``'s method ``name``; ``frame`` has the negatives first."""
+    """The statistics of ``Ranking``'s methods of those names; ``frame`` has the negatives first."""
     labels = labels_of(target, frame)
     cut = int((labels == 0).sum())
     scores = (predicted(target, frame, role) for role in roles)
-    measures = [getattr(Ranking(score[:cut], score[cut:]), name) for score in scores]
+    rankings = [Ranking(score[:cut], score[cut:]) for score in scores]
+    measures = [getattr(ranking, name) for name, ranking in product(metrics, rankings)]
     each_its_own = entities == len(codes)
 
     def statistic(counts: Floats) -> Floats:
@@ -190,7 +197,12 @@ def _ranked(
 
 
 def _r2(
-    target: Target, frame: "pd.DataFrame", roles: Sequence[str], codes: Integers, entities: int
+    target: Target,
+    frame: "pd.DataFrame",
+    _: Sequence[str],
+    roles: Sequence[str],
+    codes: Integers,
+    entities: int,
 ) -> Statistic:
     labels = labels_of(target, frame)
     centred = labels - labels.mean()
@@ -205,7 +217,12 @@ def _r2(
 
 
 def _skill(
-    target: Target, frame: "pd.DataFrame", roles: Sequence[str], codes: Integers, entities: int
+    target: Target,
+    frame: "pd.DataFrame",
+    _: Sequence[str],
+    roles: Sequence[str],
+    codes: Integers,
+    entities: int,
 ) -> Statistic:
     labels, classes = labels_of(target, frame), len(target.classes)
     losses = []
@@ -237,9 +254,8 @@ def _totals(counts: Floats, terms: Floats) -> Floats:
     return np.stack([np.einsum("de,e->d", counts, term) for term in terms])
 
 
-_STATISTICS: dict[str, Callable[..., Statistic]] = {
-    "auc": partial(_ranked, "auc"),
-    "average_precision": partial(_ranked, "average_precision"),
-    "r2": _r2,
-    "skill": _skill,
+_STATISTICS: dict[Kind, Callable[..., Statistic]] = {
+    "binary": _ranked,
+    "regression": _r2,
+    "multiclass": _skill,
 }

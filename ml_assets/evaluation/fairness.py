@@ -16,6 +16,7 @@ import numpy as np
 from ml_assets.evaluation.arrays import Floats, as_floats, labels_of, ratio
 from ml_assets.evaluation.bootstrap import resample_sums
 from ml_assets.evaluation.slices import NO_VALUE, parts_of, values_of
+from ml_assets.evaluation.spec import Standard
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class GroupRow:
     """One group of a column, by the candidate's scores."""
 
-    group: str
+    value: str
     n: int
     positives: int | None
     selection_rate: float
@@ -52,13 +53,41 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """How chance is told from a gap."""
+class Grouped:
+    """The groups of one column, and how far apart the large ones are: gaps of all pairs of them, the widest first."""
 
-    entity: Sequence[str]
-    alpha: float
-    draws: int
-    seed: int
+    rows: tuple[GroupRow, ...]
+    large: tuple[str, ...]
+    """The groups that are large enough to compare."""
+    found: tuple[Gap, ...] = ()
+    """Gaps of true positive rates, of a binary target."""
+    chosen: tuple[Gap, ...] = ()
+    """Gaps of selection rates, of a binary target."""
+    promised: tuple[Gap, ...] = ()
+    """Gaps of mean score / mean label, of other targets."""
+
+
+def grouped(
+    frame: "pd.DataFrame", column: str, standard: Standard, threshold: float | None, *, gaps: bool = True
+) -> Grouped:
+    """The groups of ``column``; with ``gaps`` also how far apart they are, by a bootstrap clustered by entity.
+
+    Rows with a score >= ``threshold`` are selected, nobody without one. Without ``gaps`` labels may be all
+    alike, and scores no numbers. Raises KeyError for a missing column.
+    """
+    limits = standard.limits
+    rows = by_group(frame, column, standard.target, threshold)
+    large = [row.value for row in large_groups(rows, limits.slice_minimum_n, limits.minimum_positives)]
+    if len(large) < 2 or not gaps:
+        return Grouped(tuple(rows), tuple(large))
+    labels, scores = as_floats(frame["label"]), as_floats(frame["score_candidate"])
+    if threshold is None:
+        (promised,) = _gaps(frame, column, large, [(scores, labels)], standard)
+        return Grouped(tuple(rows), tuple(large), promised=promised)
+    selected = (scores >= threshold).astype(np.float64)
+    rates = [(selected * labels, labels), (selected, np.ones_like(labels))]
+    found, chosen = _gaps(frame, column, large, rates, standard)
+    return Grouped(tuple(rows), tuple(large), found=found, chosen=chosen)
 
 
 def by_group(frame: "pd.DataFrame", column: str, target: Target, threshold: float | None) -> list[GroupRow]:
@@ -84,52 +113,38 @@ def large_groups(rows: Sequence[GroupRow], minimum_n: int, minimum_positives: in
     return [
         row
         for row in rows
-        if row.group != NO_VALUE
+        if row.value != NO_VALUE
         and row.n >= minimum_n
         and (row.positives is None or row.positives >= minimum_positives)
     ]
-
-
-def selection_gaps(
-    frame: "pd.DataFrame", column: str, groups: Sequence[str], threshold: float, bootstrap: Bootstrap
-) -> tuple[list[Gap], list[Gap]]:
-    """Gaps of true positive rates and of selection rates between all pairs of groups; the widest first."""
-    labels, selected = as_floats(frame["label"]), as_floats(frame["score_candidate"]) >= threshold
-    chosen = selected.astype(np.float64)
-    found = _gaps(frame, column, groups, chosen * labels, labels, bootstrap)
-    return found, _gaps(frame, column, groups, chosen, np.ones_like(labels), bootstrap)
-
-
-def promise_gaps(
-    frame: "pd.DataFrame", column: str, groups: Sequence[str], bootstrap: Bootstrap
-) -> list[Gap]:
-    """Gaps of mean score / mean label between all pairs of groups; the widest first."""
-    labels, scores = as_floats(frame["label"]), as_floats(frame["score_candidate"])
-    return _gaps(frame, column, groups, scores, labels, bootstrap)
 
 
 def _gaps(
     frame: "pd.DataFrame",
     column: str,
     groups: Sequence[str],
-    tops: Floats,
-    bottoms: Floats,
-    bootstrap: Bootstrap,
-) -> list[Gap]:
-    """Of the rates sum(tops) / sum(bottoms) of each group."""
-    names = values_of(frame, column)
+    rates: Sequence[tuple[Floats, Floats]],
+    standard: Standard,
+) -> list[tuple[Gap, ...]]:
+    """Of each rate sum(top) / sum(bottom) of each group, on the same draws."""
+    limits, names = standard.limits, values_of(frame, column)
     inside = [(names == group).to_numpy() for group in groups]
-    terms = [part * own for own in inside for part in (tops, bottoms)]
-    rates = ratio([term.sum() for term in terms[::2]], [term.sum() for term in terms[1::2]])
-    drawn = resample_sums(terms, frame, entity=bootstrap.entity, draws=bootstrap.draws, seed=bootstrap.seed)
-    drawn_rates = ratio(drawn[::2], drawn[1::2])
+    terms = [part * own for top, bottom in rates for own in inside for part in (top, bottom)]
+    drawn = resample_sums(terms, frame, entity=standard.entity, draws=limits.draws, seed=limits.seed)
+    observed = np.array([term.sum() for term in terms])
+    seen = ratio(observed[::2], observed[1::2]).reshape(len(rates), len(groups))
+    draws = ratio(drawn[::2], drawn[1::2]).reshape(len(rates), len(groups), -1)
+    return [_pairs(groups, own, own_draws, limits.alpha) for own, own_draws in zip(seen, draws, strict=True)]
+
+
+def _pairs(groups: Sequence[str], rates: Floats, drawn: Floats, alpha: float) -> tuple[Gap, ...]:
     pairs = list(combinations(range(len(groups)), 2))
-    tail = bootstrap.alpha / 2 / len(pairs)
+    tail = alpha / 2 / len(pairs)
     gaps = []
     for pair in pairs:
         low, high = sorted(pair, key=lambda i: rates[i])
-        least = np.quantile(drawn_rates[high] - drawn_rates[low], tail)
+        least = np.quantile(drawn[high] - drawn[low], tail)
         by = float(rates[high] - rates[low])
         times = float(rates[low] / rates[high]) if rates[high] else 1.0
         gaps.append(Gap(groups[low], groups[high], by, times, not least <= 0))
-    return sorted(gaps, key=lambda gap: -gap.difference)
+    return tuple(sorted(gaps, key=lambda gap: -gap.difference))

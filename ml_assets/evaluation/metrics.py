@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
 from ml_assets.evaluation.ranking import Ranking
-from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import Kind, Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Measured = dict[str, int | float]
+Metrics = dict[str, int | float]
 """Metric -> number, in the order of ``METRICS``."""
 
 METRICS: dict[Kind, tuple[str, ...]] = {
@@ -54,26 +53,16 @@ _SMALLEST = float(np.finfo(np.float64).eps)
 _NAN = float("nan")
 
 
-def main_metric(target: Target) -> str:
-    """The metric that models of this kind of target are compared by; higher is better."""
-    return COMPARED_BY[target.kind][0]
-
-
-def measure(target: Target, frame: "pd.DataFrame", role: str) -> Measured:
+def metrics_of(target: Target, frame: "pd.DataFrame", role: str) -> Metrics:
     """Every metric of one role on ``frame``, with the names and the order of ``METRICS[target.kind]``.
 
     ``frame`` has label and score_<role>, for several classes score_<role>_<k> too. Undefined is nan.
     Raises KeyError for a missing column, ValueError for a label the target doesn't have.
     """
-    functions: dict[Kind, Callable[[Floats, Floats], Measured]] = {
-        "binary": binary_metrics,
-        "regression": regression_metrics,
-        "multiclass": multiclass_metrics,
-    }
-    return functions[target.kind](labels_of(target, frame), predicted(target, frame, role))
+    return METRICS_OF[target.kind](labels_of(target, frame), predicted(target, frame, role))
 
 
-def binary_metrics(labels: Floats, scores: Floats) -> Measured:
+def binary_metrics(labels: Floats, scores: Floats) -> Metrics:
     """Metrics of probabilities of label 1 against labels 0 or 1, both of shape (n,).
 
     - auc: area under the ROC curve, ties count half
@@ -104,7 +93,7 @@ def binary_metrics(labels: Floats, scores: Floats) -> Measured:
     return found
 
 
-def regression_metrics(labels: Floats, scores: Floats) -> Measured:
+def regression_metrics(labels: Floats, scores: Floats) -> Metrics:
     """Metrics of expected amounts against amounts, both of shape (n,).
 
     - r2: share of the labels' variance explained, 1 - squared errors / squared distances from the mean label
@@ -128,7 +117,7 @@ def regression_metrics(labels: Floats, scores: Floats) -> Measured:
     return found
 
 
-def multiclass_metrics(labels: Floats, probabilities: Floats) -> Measured:
+def multiclass_metrics(labels: Floats, probabilities: Floats) -> Metrics:
     """Metrics of probabilities, shape (n, classes), against class numbers, shape (n,).
 
     - rarest: rows of the rarest class
@@ -216,3 +205,11 @@ def _ranks(values: Floats) -> Floats:
 def _correlation(first: Floats, second: Floats) -> float:
     one, other = first - first.mean(), second - second.mean()
     return float(ratio(one @ other, np.sqrt((one @ one) * (other @ other))))
+
+
+METRICS_OF: dict[Kind, Callable[[Floats, Floats], Metrics]] = {
+    "binary": binary_metrics,
+    "regression": regression_metrics,
+    "multiclass": multiclass_metrics,
+}
+"""What measures each kind of target, from labels and what a role says of them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_assets.evaluation.arrays import ROLES, Floats, labels_of, roles_of
-from ml_assets.evaluation.metrics import main_metric, measure
+from ml_assets.evaluation.metrics import metrics_of
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class SliceRow:
         return {"candidate": self.candidate, "champion": self.champion, "baseline": self.baseline}[role]
 
 
-def by_slice(frame: "pd.DataFrame", column: str, target: Target, metric: str | None = None) -> list[SliceRow]:
+def by_slice(frame: "pd.DataFrame", column: str, target: Target, metric: str) -> list[SliceRow]:
     """The metric of every role per value of ``column``, which must not be missing (KeyError).
 
     Bins of numbers come in their order, texts by size, the rows without a value last.
     """
     parts = parts_of(frame, column)
-    return [_slice_row(value, part, target, metric or main_metric(target)) for value, part in parts.items()]
+    return [_slice_row(value, part, target, metric) for value, part in parts.items()]
 
 
 def parts_of(frame: "pd.DataFrame", column: str) -> dict[str, "pd.DataFrame"]:
@@ -118,7 +118,7 @@ def _names(lows: Floats, highs: Floats) -> list[str]:
 
 
 def _slice_row(value: str, part: "pd.DataFrame", target: Target, metric: str) -> SliceRow:
-    known = {role: measure(target, part, role) for role in roles_of(part)}
+    known = {role: metrics_of(target, part, role) for role in roles_of(part)}
     numbers = {role: float(known[role][metric]) if role in known else None for role in ROLES}
     labels = labels_of(target, part)
     positives = int(labels.sum()) if target.kind == "binary" else None

@@ -1,37 +1,12 @@
-"""The gates' names, and what a policy asks of them."""
+"""What is declared of an evaluation: by what models are compared, what mistakes cost, what the gates ask for."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_assets.training.target import Kind, Target
-
-GATE_DESCRIPTIONS: dict[str, str] = {
-    "holdout_is_honest": (
-        "The holdout is later than everything both models know, its labels are mature, both models were "
-        "scored on the same rows, and there are enough rows, of every class if labels are classes."
-    ),
-    "beats_baseline": "The candidate's metric reaches the floor and is above the baseline's beyond chance.",
-    "not_worse_than_champion": (
-        "On the same rows, by a paired bootstrap clustered by entity, the candidate is not worse than the "
-        "champion by the margin or more (or is better, if the policy asks for that)."
-    ),
-    "slices_hold": "In no large slice does the candidate lose more than allowed to baseline or champion.",
-    "is_calibrated": "The scores promise about as much as came.",
-    "treats_groups_alike": (
-        "Between the large groups of each declared column, true positive rates and selection rates are near each "
-        "other; where nobody is selected by a score, the promise per what came is."
-    ),
-    "is_fast_and_small": "The model scores a row, and fits in a file, within its limits.",
-    "reloads_and_predicts": (
-        "A fresh process reads the model back from the registry, has the packages it was made with, and gives "
-        "the scores the fitted model gave."
-    ),
-}
-GATES: tuple[str, ...] = tuple(GATE_DESCRIPTIONS)
-"""The gates' names, in the order they are judged and shown."""
-MUST_HOLD = ("holdout_is_honest", "reloads_and_predicts")
-"""The gates that may not be turned into warnings."""
 
 Metric = Literal["auc", "average_precision", "r2", "skill"]
 
@@ -51,7 +26,38 @@ METRIC_NAMES: dict[str, str] = {
 _FLOORS: dict[Metric, float] = {"auc": 0.55, "average_precision": 0.0, "r2": 0.0, "skill": 0.0}
 
 
-class GatePolicy(BaseModel):
+class Costs(BaseModel):
+    """What one row costs by what was decided and what came, in any unit; below 0 is a gain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    true_positive: float = Field(0.0, description="Selected, and the label is 1.")
+    false_positive: float = Field(1.0, description="Selected, and the label is 0.")
+    false_negative: float = Field(1.0, description="Not selected, and the label is 1.")
+    true_negative: float = Field(0.0, description="Not selected, and the label is 0.")
+
+    @model_validator(mode="after")
+    def _a_mistake_costs(self) -> "Costs":
+        for mistake, right in (("false_positive", "true_negative"), ("false_negative", "true_positive")):
+            wrong, best = getattr(self, mistake), getattr(self, right)
+            if wrong <= best:
+                raise ValueError(
+                    f"a {mistake} costs more than a {right}, not {wrong:g} and {best:g}: "
+                    "otherwise all rows, or none, would be selected whatever their score"
+                )
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which selecting costs no more than not selecting (Elkan 2001, equation 2).
+
+        (fp - tn) / (fp - tn + fn - tp), between 0 and 1.
+        """
+        harm = self.false_positive - self.true_negative
+        return harm / (harm + self.false_negative - self.true_positive)
+
+
+class Limits(BaseModel):
     """What the gates ask for. Differences and losses are absolute, in the metric."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -103,26 +109,14 @@ class GatePolicy(BaseModel):
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided lower bounds.")
     draws: int = Field(2000, ge=100, description="Bootstrap draws.")
     seed: int = Field(7, ge=0, description="Seed of the bootstrap.")
-    warn_only: tuple[str, ...] = Field(
-        (), description="Gates whose failure warns and doesn't refuse. What can't be measured still refuses."
-    )
 
     @model_validator(mode="after")
-    def _ordered(self) -> "GatePolicy":
+    def _ordered(self) -> "Limits":
         low, high = self.calibration_ratio
         if low >= high:
             raise ValueError(
                 f"calibration_ratio is [lowest, highest] with lowest < highest, not [{low:g}, {high:g}]"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _warns_of_gates(self) -> "GatePolicy":
-        may = [gate for gate in GATES if gate not in MUST_HOLD]
-        for gate in self.warn_only:
-            if gate not in may:
-                why = "must always hold" if gate in MUST_HOLD else "is no gate"
-                raise ValueError(f"warn_only: {gate} {why}; those that may only warn are {', '.join(may)}")
         return self
 
     def metric_of(self, target: Target) -> Metric:
@@ -137,3 +131,29 @@ class GatePolicy(BaseModel):
     def floor(self, target: Target) -> float:
         """The least the candidate's metric may be."""
         return _FLOORS[self.metric_of(target)] if self.minimum is None else self.minimum
+
+
+@dataclass(frozen=True)
+class Standard:
+    """By what a candidate is measured and judged, as its model declares it."""
+
+    target: Target
+    entity: Sequence[str]
+    """The columns that name an entity, whose rows are drawn together."""
+    limits: Limits
+    slices: Sequence[str] = ()
+    """Columns in whose slices the candidate must hold."""
+    groups: Sequence[str] = ()
+    """Columns whose groups must be treated alike."""
+    costs: Costs | None = None
+    """They decide who counts as selected."""
+
+    @property
+    def metric(self) -> Metric:
+        """What models are compared by. Raises ValueError if the limits name a metric that doesn't fit the target."""
+        return self.limits.metric_of(self.target)
+
+    @property
+    def metric_name(self) -> str:
+        """The metric as a sentence calls it."""
+        return METRIC_NAMES[self.metric]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats, Integers, ratio
-from ml_assets.evaluation.costs import Costs
+from ml_assets.evaluation.spec import Costs
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 """Selected shares of the rows a table shows."""

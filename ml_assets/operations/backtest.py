@@ -11,7 +11,7 @@ import duckdb
 
 from ml_assets.components.model.component import Bound
 from ml_assets.evaluation.arrays import Floats, labels_of
-from ml_assets.evaluation.metrics import measure as metrics_of
+from ml_assets.evaluation.metrics import metrics_of
 from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake
 from ml_assets.monitoring.act.evidence import Loss, estimated_loss, realised_loss

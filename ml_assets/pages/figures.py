@@ -49,6 +49,11 @@ def data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
+def width_share(png: bytes) -> float:
+    """How much of the width of a page a PNG takes, all pictures on one scale; 1 is a figure of ``WIDTH``."""
+    return int.from_bytes(png[16:20], "big") / (WIDTH * DPI)
+
+
 def png(figure: "Figure") -> bytes:
     """The figure in 128 colours: a third of the size, and nobody sees it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

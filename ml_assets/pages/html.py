@@ -1,37 +1,58 @@
-"""An HTML page of its own: one file that needs nothing else and calls nobody."""
+"""HTML pages from the templates beside this file: what is put in is text, never markup."""
 
-from html import escape
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-"""
-STYLE = """:root { color-scheme: light; --ink: #111827; --soft: #6b7280; --line: #e5e7eb; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 36px 32px 64px; color: var(--ink); background: #fff;
-  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-header { display: flex; justify-content: space-between; align-items: stretch; gap: 32px; flex-wrap: wrap; }
-h1 { margin: 0; font-size: 34px; line-height: 1.15; letter-spacing: -0.01em; }
-.kicker { margin: 0; color: var(--soft); font-size: 12px; text-transform: uppercase; letter-spacing: 0.08em; }
-.verdict { border-radius: 10px; padding: 14px 22px; max-width: 440px; display: flex; flex-direction: column;
-  justify-content: center; }
-.pass { background: #dcfce7; color: #166534; } .fail { background: #fee2e2; color: #991b1b; }
-.badge { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 11px; font-weight: 700;
-  white-space: nowrap; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-size: 12px; font-weight: 600; color: var(--soft); padding: 6px 10px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 24px; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-@media print { body { padding: 0; } section { break-inside: avoid; } * { print-color-adjust: exact; } }
-"""
+from ml_assets.pages.figures import data_uri, width_share
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
-def html_page(title: str, style: str, body: str) -> str:
-    """The page. ``style`` is CSS that adds to what all pages share, ``body`` is HTML, ``title`` is text."""
-    return (
-        f"{HEAD}<title>{escape(title)}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+def page(template: str, **given: Any) -> str:
+    """The template filled with what it names. Raises jinja2's UndefinedError for a name that isn't given."""
+    return _environment().get_template(template).render(given)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("ml_assets.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    found.filters |= {
+        "backticked": backticked,
+        "data_uri": data_uri,
+        "digits": digits,
+        "lines": lines,
+        "spelled": format,
+        "width_share": width_share,
+    }
+    found.tests["hash"] = is_hash
+    return found
+
+
+def digits(value: float, sign: str = "") -> str:
+    """Four digits behind the point, one for numbers of three digits or more; with "+" every number has its sign."""
+    return f"{value:{sign},.4f}" if abs(value) < 100 else f"{value:{sign},.1f}"
+
+
+def lines(text: str) -> list[str]:
+    """The parts between semicolons; a sign and its number stay on one line."""
+    return [part.strip().replace("> ", ">\u00a0").replace(">= ", ">=\u00a0") for part in text.split(";")]
+
+
+def backticked(text: str) -> list[str]:
+    """Text and what stands between backticks, by turns, text first."""
+    return re.split("`([^`]+)`", text)
+
+
+def is_hash(text: str) -> bool:
+    """Whether it is a commit or a SHA-256."""
+    return re.fullmatch("[0-9a-f]{40,}", text) is not None

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from ml_assets.evaluation import bootstrap
 from ml_assets.evaluation.bootstrap import BLOCK, resample
+from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 ROWS, DRAWS, LOOPED = 100_000, 10_000, BLOCK
@@ -75,7 +76,10 @@ def _loop(frame: pd.DataFrame) -> tuple[float, np.ndarray]:
 
 def _ours(target: Target, frame: pd.DataFrame, threads: int | None, drawn: np.ndarray | None) -> float:
     started = time.perf_counter()
-    found = resample(target, frame, ROLES, entity=["household_id"], draws=DRAWS, seed=7, threads=threads)
+    metrics = [COMPARED_BY[target.kind][0]]
+    found = resample(
+        target, frame, ROLES, entity=["household_id"], metrics=metrics, draws=DRAWS, seed=7, threads=threads
+    )[metrics[0]]
     seconds = time.perf_counter() - started
     if drawn is not None:
         for number, role in enumerate(ROLES):

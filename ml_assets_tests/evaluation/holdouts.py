@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.evaluation import Decision, GatePolicy, GateResult, HoldoutFacts, Served, judge
-from ml_assets.evaluation.costs import Costs
+from ml_assets.evaluation import (
+    Costs,
+    Decision,
+    GatePolicy,
+    GateResult,
+    HoldoutFacts,
+    Served,
+    Standard,
+    judge,
+)
+from ml_assets.evaluation.measured import Measured, measure
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 CUTOFF = date(2017, 10, 1)
@@ -101,27 +110,22 @@ KINDS: dict[str, tuple[Target, Callable[..., pd.DataFrame]]] = {
 }
 
 
-def decide(
+def measured(
     holdout: pd.DataFrame,
     facts: HoldoutFacts = FACTS,
     policy: GatePolicy = QUICK,
     slices: tuple[str, ...] = ("department",),
     groups: tuple[str, ...] = (),
     costs: Costs | None = None,
-    served: Served | None = SERVED,
     target: Target = BINARY,
+) -> Measured:
+    return measure(holdout, facts, Standard(target, ["household_id"], policy, slices, groups, costs))
+
+
+def decide(
+    holdout: pd.DataFrame, policy: GatePolicy = QUICK, served: Served | None = SERVED, **given: Any
 ) -> Decision:
-    return judge(
-        holdout,
-        facts,
-        policy,
-        target=target,
-        entity=["household_id"],
-        slices=slices,
-        groups=groups,
-        costs=costs,
-        served=served,
-    )
+    return judge(measured(holdout, policy=policy, **given), served, policy.warn_only)
 
 
 def gate(name: str, holdout: pd.DataFrame, **given: Any) -> GateResult:

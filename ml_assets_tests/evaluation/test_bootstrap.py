@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -47,9 +48,9 @@ def small(kind: str = "binary", n: int = 120, entities: int = 30) -> pd.DataFram
 
 def paired(frame: pd.DataFrame, metric: str = "auc", draws: int = 300, **given) -> Resampled:
     target = KINDS[MEASURED[metric][0]][0]
-    return resample(
-        target, frame, ["candidate", "champion"], entity=["household_id"], metric=metric, draws=draws, **given
-    )
+    both = ["candidate", "champion"]
+    found = resample(target, frame, both, entity=["household_id"], metrics=[metric], draws=draws, **given)
+    return found[metric]
 
 
 def weights_of(frame: pd.DataFrame, draws: int, seed: int) -> np.ndarray:
@@ -121,6 +122,16 @@ def test_more_draws_begin_with_the_same_ones():
     assert (many[:50] == few).all()
 
 
+def test_neither_other_metrics_nor_other_roles_change_a_digit():
+    frame, roles = small(), ["candidate", "champion"]
+    given = {"entity": ["household_id"], "draws": 100}
+    together = resample(BINARY, frame, roles, metrics=["auc", "average_precision"], **given)
+    for metric, role in product(together, roles):
+        alone = resample(BINARY, frame, [role], metrics=[metric], **given)[metric]
+        assert (alone.drawn[role] == together[metric].drawn[role]).all()
+        assert alone.observed[role] == together[metric].observed[role]
+
+
 @pytest.mark.parametrize("metric", MEASURED)
 def test_rows_in_another_order_are_the_same_but_for_the_draws(metric):
     frame = small(MEASURED[metric][0], n=400, entities=200)
@@ -157,8 +168,9 @@ def test_low_alone_is_a_one_sided_bound_at_twice_alpha():
 def test_entities_may_be_text_and_several_columns():
     frame = small()
     named = frame.assign(household_id=[f"h{e:03d}" for e in frame["household_id"]], till=1)
-    both = resample(BINARY, named, ["candidate"], entity=["household_id", "till"], draws=100)
-    assert (both.drawn["candidate"] == paired(frame, draws=100).drawn["candidate"]).all()
+    entity = ["household_id", "till"]
+    both = resample(BINARY, named, ["candidate"], entity=entity, metrics=["auc"], draws=100)
+    assert (both["auc"].drawn["candidate"] == paired(frame, draws=100).drawn["candidate"]).all()
 
 
 def test_one_class_is_nan_all_over():
@@ -170,7 +182,8 @@ def test_draws_often_without_a_class_give_no_interval_but_the_observed_value():
     frame = pd.DataFrame(
         {"household_id": range(4), "label": [1, 0, 0, 0], "score_candidate": [0.9, 0.2, 0.3, 0.1]}
     )
-    found = resample(BINARY, frame, ["candidate"], entity=["household_id"], draws=500).interval("candidate")
+    resampled = resample(BINARY, frame, ["candidate"], entity=["household_id"], metrics=["auc"], draws=500)
+    found = resampled["auc"].interval("candidate")
     assert found.observed == 1.0
     assert math.isnan(found.low)
     assert 0 < found.draws < 500
@@ -197,7 +210,7 @@ def test_wrong_input_is_refused(change, said):
             frame,
             ["candidate"],
             entity=["household_id"],
-            metric=given["metric"],
+            metrics=[given["metric"]],
             draws=given["draws"],
         )
 

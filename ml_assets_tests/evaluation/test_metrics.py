@@ -14,12 +14,12 @@ from ml_assets.evaluation.metrics import (
     binary_metrics,
     calibration_bins,
     furthest_ratio,
-    main_metric,
-    measure,
+    metrics_of,
     multiclass_metrics,
     regression_metrics,
 )
 from ml_assets.evaluation.ranking import Ranking
+from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.evaluation.holdouts import KINDS, SIZES, make_holdout, make_multiclass, make_regression
 from ml_assets_tests.profiles import examples
@@ -34,7 +34,7 @@ def binary(label, score):
 def test_agrees_with_sklearn_on_a_plain_holdout():
     frame = make_holdout()
     label, score = frame["label"].to_numpy(), frame["score_candidate"].to_numpy()
-    assert measure(BINARY, frame, "candidate") == {
+    assert metrics_of(BINARY, frame, "candidate") == {
         "n": 1500,
         "positives": label.sum(),
         "auc": pytest.approx(sk.roc_auc_score(label, score), abs=1e-12),
@@ -50,7 +50,7 @@ def test_agrees_with_sklearn_on_a_plain_holdout():
 def test_a_regression_agrees_with_sklearn_and_scipy():
     frame = make_regression()
     label, score = frame["label"].to_numpy(), frame["score_champion"].round().to_numpy()
-    assert measure(REGRESSION, frame.assign(score_champion=score), "champion") == {
+    assert metrics_of(REGRESSION, frame.assign(score_champion=score), "champion") == {
         "n": 1500,
         "r2": pytest.approx(sk.r2_score(label, score), abs=1e-12),
         "mae": pytest.approx(sk.mean_absolute_error(label, score)),
@@ -68,7 +68,7 @@ def test_several_classes_agree_with_sklearn():
     constant = np.tile(np.bincount(label) / len(label), (len(label), 1))
     loss = sk.log_loss(label, shares)
     ratios = shares.mean(axis=0) / constant[0]
-    assert measure(SIZES, frame, "champion") == {
+    assert metrics_of(SIZES, frame, "champion") == {
         "n": 1500,
         "rarest": np.bincount(label).min(),
         "skill": pytest.approx(1 - loss / sk.log_loss(label, constant)),
@@ -88,11 +88,12 @@ def test_names_come_in_a_fixed_order_even_if_nothing_is_defined(kind):
     spoiled = frame.assign(**{c: float("nan") for c in frame if c.startswith("score_candidate")})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = [measure(target, part, "candidate") for part in (frame, spoiled, frame.head(0))]
+        found = [metrics_of(target, part, "candidate") for part in (frame, spoiled, frame.head(0))]
     assert all(tuple(one) == METRICS[kind] for one in found)
-    assert main_metric(target) in found[0]
-    assert math.isnan(found[1][main_metric(target)])
-    assert math.isnan(found[2][main_metric(target)])
+    for metric in COMPARED_BY[kind]:
+        assert not math.isnan(found[0][metric])
+        assert math.isnan(found[1][metric])
+        assert math.isnan(found[2][metric])
 
 
 def test_one_label_leaves_r2_and_skill_undefined_and_warns_of_nothing():
@@ -122,7 +123,7 @@ def test_a_half_is_as_far_from_one_as_two():
 )
 def test_a_label_of_another_target_is_refused(target, label, said):
     with pytest.raises(ValueError, match=said):
-        measure(target, pd.DataFrame({"label": label, "score_candidate": 0.5}), "candidate")
+        metrics_of(target, pd.DataFrame({"label": label, "score_candidate": 0.5}), "candidate")
 
 
 @examples(150)
@@ -158,7 +159,7 @@ def test_null_scores_are_nan():
     assert {name for name, value in found.items() if math.isnan(value)} == set(METRICS["binary"][2:-1])
     assert found["base_rate"] == pytest.approx(2 / 3)
     frame = pd.DataFrame({"label": [0, 1], "score_candidate": pd.Series([None, 0.5], dtype="Float64")})
-    assert measure(BINARY, frame, "candidate")["n"] == 2
+    assert metrics_of(BINARY, frame, "candidate")["n"] == 2
 
 
 def test_scores_that_are_no_probabilities_are_ranked_only():

@@ -4,13 +4,15 @@ import re
 from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from ml_assets.evaluation.arrays import labels_of, predicted, roles_of
 from ml_assets.evaluation.plots import COLOURS, importance_plot, pictures, walk_forward_plot
 from ml_assets.evaluation.plots.gain import gain
 from ml_assets.pages.figures import as_markdown
-from ml_assets.training.target import BINARY, REGRESSION
+from ml_assets.training.target import BINARY, REGRESSION, Target
 from ml_assets_tests.evaluation.holdouts import KINDS, make_holdout, make_regression
 
 
@@ -30,6 +32,11 @@ def near(colour: str, found: set[str]) -> bool:
     )
 
 
+def drawn_of(target: Target, frame: pd.DataFrame) -> dict[str, bytes]:
+    scores = {role: predicted(target, frame, role) for role in roles_of(frame)}
+    return pictures(target, labels_of(target, frame), scores)
+
+
 def rows(cutoffs: int, roles=("candidate", "champion", "baseline")):
     return [
         {
@@ -46,7 +53,7 @@ def rows(cutoffs: int, roles=("candidate", "champion", "baseline")):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_small_and_draw_all_three(kind):
     target, make = KINDS[kind]
-    drawn = pictures(target, make(n=5000))
+    drawn = drawn_of(target, make(n=5000))
     assert len(drawn) >= 2
     assert sum(map(len, drawn.values())) <= 120_000
     found = colours_of(next(iter(drawn.values())))
@@ -54,7 +61,7 @@ def test_pictures_are_small_and_draw_all_three(kind):
 
 
 def test_without_a_champion_none_is_drawn():
-    drawn = pictures(BINARY, make_holdout().drop(columns="score_champion"))
+    drawn = drawn_of(BINARY, make_holdout().drop(columns="score_champion"))
     for png in drawn.values():
         found = colours_of(png)
         assert near(COLOURS["candidate"], found)
@@ -62,7 +69,7 @@ def test_without_a_champion_none_is_drawn():
 
 
 def test_the_same_holdout_gives_the_same_pictures():
-    assert pictures(REGRESSION, make_regression(n=300)) == pictures(REGRESSION, make_regression(n=300))
+    assert drawn_of(REGRESSION, make_regression(n=300)) == drawn_of(REGRESSION, make_regression(n=300))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,26 +77,26 @@ def test_nothing_to_draw_is_said_in_words(kind):
     target, make = KINDS[kind]
     frame = make(n=300)
     with pytest.raises(ValueError, match="the labels are 0"):
-        pictures(target, frame.assign(label=0))
+        drawn_of(target, frame.assign(label=0))
     with pytest.raises(ValueError, match="the labels are none"):
-        pictures(target, frame.head(0))
+        drawn_of(target, frame.head(0))
     spoiled = frame.assign(**{c: float("nan") for c in frame if c.startswith("score_candidate")})
-    with pytest.raises(ValueError, match="score_candidate has values"):
-        pictures(target, spoiled)
+    with pytest.raises(ValueError, match="the candidate has scores that are not finite"):
+        drawn_of(target, spoiled)
 
 
 def test_amounts_below_0_have_no_gain():
     frame = make_regression()
-    assert list(pictures(REGRESSION, frame)) == [
+    assert list(drawn_of(REGRESSION, frame)) == [
         "Scores against labels, errors, calibration",
         "Gain and lift",
     ]
-    assert len(pictures(REGRESSION, frame.assign(label=frame["label"] - 10))) == 1
+    assert len(drawn_of(REGRESSION, frame.assign(label=frame["label"] - 10))) == 1
 
 
 def test_a_constant_score_can_be_drawn():
-    assert pictures(REGRESSION, make_regression().assign(score_candidate=3.0, score_champion=3.0))
-    assert pictures(BINARY, make_holdout().assign(score_candidate=0.3))
+    assert drawn_of(REGRESSION, make_regression().assign(score_candidate=3.0, score_champion=3.0))
+    assert drawn_of(BINARY, make_holdout().assign(score_candidate=0.3))
 
 
 def test_gain_is_the_share_found_among_the_highest_scores():

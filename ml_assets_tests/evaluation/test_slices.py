@@ -19,7 +19,7 @@ NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=60)
 def test_every_row_is_counted_once_and_nulls_have_a_name():
     frame = make_holdout()
     frame.loc[:99, "department"] = None
-    rows = by_slice(frame, "department", BINARY)
+    rows = by_slice(frame, "department", BINARY, "auc")
     assert sum(row.n for row in rows) == len(frame)
     assert [row.n for row in rows[:-1]] == sorted((row.n for row in rows[:-1]), reverse=True)
     assert (rows[-1].value, rows[-1].n) == (NO_VALUE, 100)
@@ -32,12 +32,14 @@ def test_every_row_is_counted_once_and_nulls_have_a_name():
 
 def test_slices_of_other_targets_are_by_their_metric():
     frame = make_regression()
-    row = by_slice(frame, "department", REGRESSION)[0]
+    row = by_slice(frame, "department", REGRESSION, "r2")[0]
     part = frame[frame["department"] == row.value]
     assert (row.metric, row.positives) == ("r2", None)
     assert row.candidate == pytest.approx(r2_score(part["label"], part["score_candidate"]))
     assert row.mean_label == part["label"].mean()
-    assert all(0 < (row.candidate or 0) < 1 for row in by_slice(make_multiclass(), "department", SIZES))
+    assert all(
+        0 < (row.candidate or 0) < 1 for row in by_slice(make_multiclass(), "department", SIZES, "skill")
+    )
 
 
 def test_a_metric_may_be_named():
@@ -48,14 +50,14 @@ def test_a_metric_may_be_named():
 def test_categories_and_a_missing_champion():
     frame = make_holdout().drop(columns="score_champion").astype({"department": "category"})
     frame["department"] = frame["department"].cat.add_categories("EMPTY")
-    rows = by_slice(frame, "department", BINARY)
+    rows = by_slice(frame, "department", BINARY, "auc")
     assert {row.value for row in rows} == {"GROCERY", "PRODUCE", "MEAT"}
     assert {row.champion for row in rows} == {None}
 
 
 def test_the_missing_column_is_named():
     with pytest.raises(KeyError, match=r"'aisle'.*department"):
-        by_slice(make_holdout(), "aisle", BINARY)
+        by_slice(make_holdout(), "aisle", BINARY, "auc")
 
 
 @pytest.mark.parametrize(

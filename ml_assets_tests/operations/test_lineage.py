@@ -99,5 +99,5 @@ def test_a_card_keeps_what_was_measured_when_the_cutoff_is_trained_again(finishe
         ]
     for card in cards:
         assert {row["column"] for row in card.slices} == {"channel"}
-        assert {row["gate"] for row in card.gates} == set(GATES)
+        assert {row["gate"] for row in card.gates} == {gate.name for gate in GATES}
         assert card.own_metrics["auc"] > 0.5

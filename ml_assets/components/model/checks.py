@@ -8,7 +8,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.evaluation import GATE_DESCRIPTIONS, GATES
+from ml_assets.evaluation import GATES
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -62,7 +62,7 @@ def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{model.name}__gates",
         specs=[
-            dg.AssetCheckSpec(gate, asset=key, blocking=True, description=GATE_DESCRIPTIONS[gate])
+            dg.AssetCheckSpec(gate.name, asset=key, blocking=True, description=gate.description)
             for gate in GATES
         ],
         can_subset=True,

@@ -288,15 +288,19 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.evaluation.plots import pictures, walk_forward_plot
         from ml_assets.evaluation.spec import METRIC_NAMES
         from ml_assets.pipeline.steps.candidate import Workplace
-        from ml_assets.pipeline.steps.evaluation import evaluate_cutoff
+        from ml_assets.pipeline.steps.evaluation import NoCandidate, evaluate_cutoff
         from ml_assets.registry.trial import trial_process
 
         target = model.spec.label.target
         with connection(duckdb) as con, trial_process() as trials:
             place = Workplace(context, con, model, lake.lake, mlflow.registry, training.of(model.name))
-            judged = [
-                evaluate_cutoff(place, trials, cutoff) for cutoff in model.cutoffs_between(*between(context))
-            ]
+            try:
+                judged = [
+                    evaluate_cutoff(place, trials, cutoff)
+                    for cutoff in model.cutoffs_between(*between(context))
+                ]
+            except NoCandidate as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             shown = stored(con, model.tables(lake.lake).evaluation)
         newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
         metadata: dict[str, Any] = shown | {
@@ -309,8 +313,9 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
             ),
             "seconds": round(sum(one.seconds for one in judged), 1),
         }
-        if newest.can_be_drawn:
-            plots = pictures(target, newest.holdout)
+        measured = newest.measured
+        if measured.problem is None:
+            plots = pictures(target, measured.labels, measured.said)
             metadata |= {name: picture(png, name) for name, png in plots.items()}
         if len(judged) > 1:
             metric = model.spec.gates.metric_of(target)

@@ -6,26 +6,24 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.metrics import calibration_bins
-from ml_assets.evaluation.plots.canvas import COLOURS, SMALL, drawable, legend, look, thinned
+from ml_assets.evaluation.plots.canvas import COLOURS, SMALL, Scores, legend, look, thinned
 from ml_assets.evaluation.plots.gain import draw_gain, draw_lift
 from ml_assets.pages.figures import FAINT, figure_of, png, titles
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 
-def binary_pictures(target: Target, holdout: "pd.DataFrame") -> dict[str, bytes]:
-    """Curves of every role; then gain, lift and the candidate's scores. Errors as in ``pictures``."""
-    labels, scores = drawable(target, holdout)
+def binary_pictures(target: Target, labels: Floats, scores: Scores) -> dict[str, bytes]:
+    """Curves of every role; then gain, lift and the candidate's scores."""
     return {
         "ROC, precision and recall, calibration": _curves_plot(labels, scores),
         "Gain, lift and scores": _gain_plot(labels, scores),
     }
 
 
-def _curves_plot(labels: Floats, scores: dict[str, Floats]) -> bytes:
+def _curves_plot(labels: Floats, scores: Scores) -> bytes:
     figure, (roc, pr, calibration) = figure_of(3, height=3.7)
     roc.plot([0, 1], [0, 1], color=FAINT, lw=1)
     pr.axhline(labels.mean(), color=FAINT, lw=1)
@@ -44,7 +42,7 @@ def _curves_plot(labels: Floats, scores: dict[str, Floats]) -> bytes:
     return png(figure)
 
 
-def draw_calibration(axes: "Axes", labels: Floats, scores: dict[str, Floats]) -> None:
+def draw_calibration(axes: "Axes", labels: Floats, scores: Scores) -> None:
     """Label rate against mean score in bins of equal count, the larger the dot the more rows."""
     axes.plot([0, 1], [0, 1], color=FAINT, lw=1)
     top = 0.0
@@ -57,7 +55,7 @@ def draw_calibration(axes: "Axes", labels: Floats, scores: dict[str, Floats]) ->
     axes.set(xlim=(0, edge), ylim=(0, edge))
 
 
-def _gain_plot(labels: Floats, scores: dict[str, Floats]) -> bytes:
+def _gain_plot(labels: Floats, scores: Scores) -> bytes:
     figure, (gain, lift, histogram) = figure_of(3, height=3.4)
     draw_gain(gain, labels, scores)
     titles(gain, "Gain", "share of rows, highest scores first", "share of positives found")

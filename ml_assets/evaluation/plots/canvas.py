@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ml_assets.evaluation.arrays import Floats, labels_of, predicted, roles_of
+from ml_assets.evaluation.arrays import Floats
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
+
+Scores = dict[str, Floats]
+"""Role -> what it says of each row, as ``arrays.predicted``; the candidate first."""
 
 COLOURS = {"candidate": "#1f6feb", "champion": "#d97706", "baseline": "#9ca3af"}
 SMALL: dict[str, Any] = {"fontsize": 7.5, "color": "#6b7280"}
@@ -22,22 +24,16 @@ def look(role: str) -> dict[str, Any]:
     return {"color": COLOURS[role], "label": role}
 
 
-def drawable(target: Target, holdout: "pd.DataFrame") -> tuple[Floats, dict[str, Floats]]:
-    """Labels that differ, and the finite scores (or probabilities) of every role.
-
-    Raises ValueError where there is nothing to draw.
-    """
-    labels = labels_of(target, holdout)
+def check_drawable(target: Target, labels: Floats, scores: Scores) -> None:
+    """Raises ValueError where there is nothing to draw: labels that don't differ, scores that are not finite."""
     found = np.unique(labels)
     if len(found) < 2:
         said = f"{found[0]:g}" if len(found) else "none"
         what = "both classes" if target.kind == "binary" else "different labels"
         raise ValueError(f"a curve needs rows of {what}; the labels are {said}")
-    scores = {role: predicted(target, holdout, role) for role in roles_of(holdout)}
     for role, values in scores.items():
         if not np.isfinite(values).all():
-            raise ValueError(f"score_{role} has values that are not finite numbers")
-    return labels, scores
+            raise ValueError(f"the {role} has scores that are not finite numbers")
 
 
 def thinned(length: int) -> "np.typing.NDArray[np.int64]":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
-from ml_assets.evaluation.plots.canvas import legend, look, thinned
+from ml_assets.evaluation.plots.canvas import Scores, legend, look, thinned
 from ml_assets.pages.figures import FAINT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def gain(labels: Floats, scores: Floats) -> tuple[Floats, Floats]:
     return np.r_[0.0, (last + 1) / len(labels)][kept], np.r_[0.0, found / labels.sum()][kept]
 
 
-def draw_gain(axes: "Axes", labels: Floats, scores: dict[str, Floats]) -> None:
+def draw_gain(axes: "Axes", labels: Floats, scores: Scores) -> None:
     """One line per role, between the diagonal (chance) and the best possible order."""
     axes.plot([0, 1], [0, 1], color=FAINT, lw=1)
     axes.plot(*gain(labels, labels), color="#6b7280", lw=1, ls=":")
@@ -34,7 +34,7 @@ def draw_gain(axes: "Axes", labels: Floats, scores: dict[str, Floats]) -> None:
     legend(axes, "lower right")
 
 
-def draw_lift(axes: "Axes", labels: Floats, scores: dict[str, Floats]) -> None:
+def draw_lift(axes: "Axes", labels: Floats, scores: Scores) -> None:
     """Gain / share of the rows; 1 is chance. Shares below 1% swing by chance and are left out."""
     axes.axhline(1, color=FAINT, lw=1)
     for role in reversed(scores):

@@ -1,17 +1,12 @@
 """Pictures of probabilities of several classes."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.plots.binary import draw_calibration
-from ml_assets.evaluation.plots.canvas import drawable, legend
+from ml_assets.evaluation.plots.canvas import Scores, legend
 from ml_assets.pages.figures import INK, figure_of, png, titles
 from ml_assets.training.target import Target
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PANELS = 6
 """Classes whose calibration is drawn: the most frequent."""
@@ -19,16 +14,15 @@ _WRITTEN = 10
 """Up to so many classes, the numbers are written into the confusion."""
 
 
-def multiclass_pictures(target: Target, holdout: "pd.DataFrame") -> dict[str, bytes]:
-    """Calibration of each class, and who is taken for whom. Errors as in ``pictures``."""
-    labels, scores = drawable(target, holdout)
+def multiclass_pictures(target: Target, labels: Floats, scores: Scores) -> dict[str, bytes]:
+    """Calibration of each class, and who is taken for whom."""
     found = {"Calibration by class": _calibration_plot(target, labels, scores)}
     if "candidate" in scores:
         found["Confusion"] = _confusion_plot(target, labels, scores["candidate"])
     return found
 
 
-def _calibration_plot(target: Target, labels: Floats, scores: dict[str, Floats]) -> bytes:
+def _calibration_plot(target: Target, labels: Floats, scores: Scores) -> bytes:
     count = np.bincount(labels.astype(int), minlength=len(target.classes))
     shown = sorted(np.argsort(-count, kind="stable")[:_PANELS])
     rows = 1 if len(shown) <= 3 else 2

@@ -6,29 +6,27 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.evaluation.metrics import calibration_bins
-from ml_assets.evaluation.plots.canvas import COLOURS, drawable, legend, look
+from ml_assets.evaluation.plots.canvas import COLOURS, Scores, legend, look
 from ml_assets.evaluation.plots.gain import draw_gain, draw_lift
 from ml_assets.pages.figures import FAINT, figure_of, png, titles
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 _SHOWN = (0.01, 0.99)
 """Quantiles between which axes run: one outlier would flatten the rest."""
 
 
-def regression_pictures(target: Target, holdout: "pd.DataFrame") -> dict[str, bytes]:
-    """Scores, errors and calibration; gain and lift if no label is below 0. Errors as in ``pictures``."""
-    labels, scores = drawable(target, holdout)
+def regression_pictures(target: Target, labels: Floats, scores: Scores) -> dict[str, bytes]:
+    """Scores, errors and calibration; gain and lift if no label is below 0."""
     found = {"Scores against labels, errors, calibration": _errors_plot(labels, scores)}
     if labels.min() >= 0:
         found["Gain and lift"] = _gain_plot(labels, scores)
     return found
 
 
-def _errors_plot(labels: Floats, scores: dict[str, Floats]) -> bytes:
+def _errors_plot(labels: Floats, scores: Scores) -> bytes:
     figure, (against, errors, calibration) = figure_of(3, height=3.7)
     if "candidate" in scores:
         _draw_against(against, labels, scores["candidate"])
@@ -67,7 +65,7 @@ def _diagonal(axes: "Axes") -> None:
     axes.set(xlim=x, ylim=y)
 
 
-def _gain_plot(labels: Floats, scores: dict[str, Floats]) -> bytes:
+def _gain_plot(labels: Floats, scores: Scores) -> bytes:
     figure, (gain, lift) = figure_of(2, width=7.6, height=3.4)
     draw_gain(gain, labels, scores)
     titles(gain, "Gain", "share of rows, highest scores first", "share of the labels' sum")

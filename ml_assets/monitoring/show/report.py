@@ -1,19 +1,15 @@
 """The drift report a person reads: Evidently's, on a sample, as one self-contained page and a short table."""
 
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.pages.html import page
+
 if TYPE_CHECKING:
     import pandas as pd
 
-NOTE = (
-    '<div style="font: 15px/1.5 system-ui, sans-serif; color: #24292f; background: #fff; padding: 16px 24px">'
-    "{sentences}</div>"
-)
-PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"></head><body>{note}</body></html>'
 VALUE_DRIFT = "ValueDrift"
 """Evidently's name, at the end of a metric's type, for what it says of one column."""
 
@@ -57,16 +53,15 @@ def evidently_report(
     ]
     if without:
         sentences.append(f"Left out, because one side has no value: {', '.join(without)}.")
-    note = NOTE.format(sentences="".join(f"<div>{html.escape(sentence)}</div>" for sentence in sentences))
     if len(without) == len(names):
-        return DriftReport(PAGE.format(note=note), ())
-    page, table = _render(
+        return DriftReport(page("drift_page.html", sentences=sentences), ())
+    shown, table = _render(
         before.drop(columns=without),
         after.drop(columns=without),
         [name for name in numeric if name not in without],
         [name for name in categorical if name not in without],
     )
-    return DriftReport(_with_note(page, note), tuple(table))
+    return DriftReport(_with_note(shown, page("drift_note.html", sentences=sentences)), tuple(table))
 
 
 def _sampled(
@@ -119,8 +114,8 @@ def _verdicts(metrics: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _with_note(page: str, note: str) -> str:
-    head, tag, rest = page.partition("<body>")
+def _with_note(shown: str, note: str) -> str:
+    head, tag, rest = shown.partition("<body>")
     if not tag:
         raise ValueError(
             "Evidently's page has no <body> tag, so the note on what was compared has no place. "

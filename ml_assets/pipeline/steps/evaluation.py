@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import duckdb
 
-from ml_assets.components.model.component import Bound, ModelTables
+from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.metadata import made_by
-from ml_assets.evaluation import Decision, HoldoutFacts, Served, judge
-from ml_assets.evaluation.metrics import COUNTS, METRICS, measure
+from ml_assets.evaluation import Decision, HoldoutFacts, Served, Standard, judge
+from ml_assets.evaluation.metrics import COUNTS, METRICS
 from ml_assets.lake import Lake, records
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, build_reference
@@ -25,6 +24,7 @@ from ml_assets.training.target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_assets.evaluation.measured import Measured
     from ml_assets.registry import Version
     from ml_assets.registry.trial import TrialProcess
 
@@ -40,232 +40,100 @@ DECISION_COLUMNS = {
     "holdout": "VARCHAR",
     "policy": "VARCHAR",
 }
-GATE_COLUMNS = ("status", "observed", "required", "reason")
+Row = dict[str, Any]
+
+
+class NoCandidate(Exception):
+    """There is nothing to judge, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who is judged on what: the candidate of a cutoff, the champion of that time, and the holdout."""
+
+    cutoff: date
+    record: Row
+    """The candidate's row of the table ``candidate``."""
+    candidate: "Version"
+    champion: "Version | None"
+    holdout: "pd.DataFrame"
+    """The labelled population at the cutoff with its features."""
+
+    @property
+    def versions(self) -> dict[str, int | None]:
+        """Role -> version; a baseline has none."""
+        return {
+            "candidate": self.candidate.number,
+            "champion": self.champion.number if self.champion else None,
+            "baseline": None,
+        }
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcome of one cutoff's evaluation."""
+    """The outcome of one cutoff's evaluation, as it is on record."""
 
     cutoff: date
     run_id: str
-    holdout: "pd.DataFrame"
+    measured: "Measured"
     decision: Decision
-    metric_rows: list[dict[str, Any]]
-    gate_rows: list[dict[str, Any]]
-    slice_rows: list[dict[str, Any]]
+    metric_rows: list[Row]
+    gate_rows: list[Row]
+    slice_rows: list[Row]
     seconds: float
-
-    @property
-    def can_be_drawn(self) -> bool:
-        """Whether there are different labels, and finite scores, to draw curves of."""
-        import numpy as np
-
-        scores = self.holdout.filter(like="score_").to_numpy(dtype="float64")
-        return self.holdout["label"].nunique() > 1 and bool(np.isfinite(scores).all())
 
 
 def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> Judged:
-    """Score the holdout with all three, judge, and write metrics, decision record, report and card."""
-    from ml_assets.evaluation.report.report import evaluation_report
+    """Read, score, measure, judge, write, report. Raises NoCandidate where none was trained at the cutoff."""
+    from ml_assets.evaluation.measured import measure
 
     started = time.perf_counter()
-    model, registry, spec = place.model, place.registry, place.model.spec
-    target, metric = spec.label.target, spec.gates.metric_of(spec.label.target)
-    record = _record(place.con, place.tables, cutoff)
-    candidate = registry.version(model.name, record["model_version"])
-    champion = _champion_of_that_time(place, cutoff)
-    holdout = holdout_of(place.con, model, place.lake, cutoff)
-    scored, digests = _scored(place, record, holdout, candidate, champion)
-    facts = _facts(place, cutoff, champion, digests)
-    served = _served(place, trials, candidate, record, cutoff)
-    judged_by: dict[str, Any] = {
-        "target": target,
-        "entity": model.entity,
-        "slices": spec.slices,
-        "groups": spec.groups,
-        "costs": spec.costs,
-    }
-    decision = judge(scored, facts, spec.gates, served=served, **judged_by)
-    metric_rows = _metric_rows(scored, model, cutoff, candidate, champion)
-    gate_rows = [{"gate": g.name} | {name: getattr(g, name) for name in GATE_COLUMNS} for g in decision.gates]
-    parts = _parts(scored, model, metric)
+    contest = _read(place, cutoff)
+    scored, digests = _score(place, contest)
+    measured = measure(scored, _facts(place, contest, digests), standard_of(place.model))
+    served = _served(place, trials, contest)
+    decision = judge(measured, served, place.model.spec.gates.warn_only)
+
     history = _earlier_metrics(place, cutoff)
+    metric_rows, part_rows = _metric_rows(contest, measured), _part_rows(measured)
+    gate_rows = _gate_rows(decision)
     metric_rows[0]["seconds"] = time.perf_counter() - started
-    _write_reference(place, cutoff, candidate, scored)
-    _write(place, cutoff, candidate, champion, metric_rows, gate_rows, parts, facts.digest_candidate)
-    report = evaluation_report(
-        model=model.name,
-        cutoff=cutoff,
-        candidate_version=candidate.number,
-        champion_version=champion.number if champion else None,
-        holdout=scored,
-        facts=facts,
-        decision=decision,
-        metric=metric,
-        slice_minimum_n=spec.gates.slice_minimum_n,
-        importance=json.loads(record["importance"]),
-        history=[*history, *metric_rows],
-        training=_training_facts(record, served),
-        **judged_by,
-    )
-    own = {f"holdout_{name}": float(metric_rows[0][name]) for name in METRICS[target.kind]}
-    _file(place, candidate, own, report, len(holdout), facts.digest_candidate)
-    slice_rows = [row for row in parts if row["kind"] == "slice"]
-    seconds = time.perf_counter() - started
-    return Judged(cutoff, candidate.run_id, scored, decision, metric_rows, gate_rows, slice_rows, seconds)
-
-
-def _scored(
-    place: Workplace,
-    record: dict[str, Any],
-    holdout: "pd.DataFrame",
-    candidate: "Version",
-    champion: "Version | None",
-) -> "tuple[pd.DataFrame, list[str | None]]":
-    """The holdout with the scores of all roles, and the digests of the rows that candidate and champion scored."""
-    from ml_assets.training.baseline import Baseline
-
-    roles = {
-        "candidate": place.registry.load(candidate).score(holdout),
-        "baseline": Baseline.from_json(record["baseline"]).score(holdout),
-    }
-    digests = [digest_of(holdout), None]
-    if champion is not None:
-        roles["champion"] = place.registry.load(champion).score(holdout)
-        digests[1] = digest_of(holdout)
-    columns = {
-        name: column for role, scores in roles.items() for name, column in scores.columns(role).items()
-    }
-    return holdout.assign(**columns), digests
-
-
-def _file(
-    place: Workplace, candidate: "Version", metrics: dict[str, float], report: str, rows: int, digest: str
-) -> None:
-    """Add to the candidate's MLflow run what came of its evaluation: metrics, report, card and the holdout."""
-    from ml_assets.registry.card import card_markdown
-    from ml_assets.registry.card_page import card_html
-
-    model, registry = place.model, place.registry
-    card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
-    files = {
-        "evaluation/report.html": report,
-        "card/card.md": card_markdown(card),
-        "card/card.html": card_html(card),
-    }
-    registry.log_result(candidate.run_id, metrics, files)
-    registry.log_dataset(
-        candidate.run_id,
-        model.group.feature_types,
-        rows=rows,
-        name="holdout",
-        digest=digest[:32],
-        source=place.tables.labels.uri,
+    _write(place, contest, measured, metric_rows, part_rows, gate_rows)
+    _report(place, contest, measured, decision, served, [*history, *metric_rows])
+    return Judged(
+        cutoff,
+        contest.candidate.run_id,
+        measured,
+        decision,
+        metric_rows,
+        gate_rows,
+        [row for row in part_rows if row["kind"] == "slice"],
+        time.perf_counter() - started,
     )
 
 
-def _champion_of_that_time(place: Workplace, cutoff: date) -> "Version | None":
-    """The version that is champion at the cutoff when one walks forward over cutoffs."""
+def standard_of(model: Bound) -> Standard:
+    """By what the model's candidates are measured and judged."""
+    spec = model.spec
+    return Standard(spec.label.target, model.entity, spec.gates, spec.slices, spec.groups, spec.costs)
+
+
+def _read(place: Workplace, cutoff: date) -> Contest:
+    record = _record(place, cutoff)
+    candidate = place.registry.version(place.model.name, record["model_version"])
     found = place.model.book(place.con, place.lake, place.registry).reference(cutoff)
-    return None if found is None else place.registry.version(place.model.name, found)
+    champion = None if found is None else place.registry.version(place.model.name, found)
+    return Contest(
+        cutoff, record, candidate, champion, holdout_of(place.con, place.model, place.lake, cutoff)
+    )
 
 
-def _training_facts(record: dict[str, Any], served: Served) -> dict[str, str]:
-    """What the report says of how the candidate was made and how it serves."""
-    return {
-        "Rows": f"{record['rows']:,}",
-        "Search": f"{record['trials']} trials, {record['search_seconds']:.1f} s"
-        if record["trials"]
-        else "none",
-        "Fit": f"{record['fit_seconds']:.2f} s"
-        + (f", {record['rounds']} rounds" if record["rounds"] else ""),
-        "Loss": f"train {record['train_loss']:.5g}, tune {record['tune_loss']:.5g}",
-        "Parameters": ", ".join(f"{k} {v}" for k, v in json.loads(record["parameters"]).items()),
-        "Size": f"{served.size_bytes / 1e6:.2f} MB",
-        "Latency of one row": f"median {served.latency_ms:.2f} ms, 99% within {served.latency_p99_ms:.2f} ms",
-    }
-
-
-def _metric_rows(
-    scored: "pd.DataFrame", model: Bound, cutoff: date, candidate: "Version", champion: "Version | None"
-) -> list[dict[str, Any]]:
-    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two.
-
-    ``low`` and ``high`` are the 95% bootstrap interval of the metric that models are compared by.
-    """
-    from ml_assets.evaluation.bootstrap import resample
-
-    target, gates = model.spec.label.target, model.spec.gates
-    numbers = {"candidate": candidate.number, "champion": champion.number if champion else None}
-    roles = [role for role in ("candidate", "champion", "baseline") if f"score_{role}" in scored]
-    rows = []
-    for role in roles:
-        row: dict[str, Any] = {"cutoff": cutoff, "role": role, "model_version": numbers.get(role)}
-        row |= measure(target, scored, role)
-        try:
-            drawn = resample(
-                target,
-                scored,
-                [role],
-                entity=model.entity,
-                metric=gates.metric_of(target),
-                draws=gates.draws,
-                seed=gates.seed,
-            )
-        except ValueError:
-            row |= {"low": float("nan"), "high": float("nan")}
-        else:
-            row |= {"low": drawn.interval(role).low, "high": drawn.interval(role).high}
-        rows.append(row)
-    return rows
-
-
-def _parts(scored: "pd.DataFrame", model: Bound, metric: str) -> list[dict[str, Any]]:
-    """The slices with the metric of every role, and how the candidate treats each group: rows of ``slices``."""
-    from ml_assets.evaluation.arrays import as_floats, labels_of
-    from ml_assets.evaluation.fairness import by_group
-    from ml_assets.evaluation.slices import by_slice
-    from ml_assets.evaluation.thresholds import selection_threshold
-
-    spec, target = model.spec, model.spec.label.target
-    rows = [
-        {"kind": "slice", "column": column, **vars(row)}
-        for column in spec.slices
-        for row in by_slice(scored, column, target, metric)
-    ]
-    threshold = None
-    if spec.groups and target.kind == "binary":
-        labels, scores = labels_of(target, scored), as_floats(scored["score_candidate"])
-        threshold = selection_threshold(labels, scores, spec.costs)
-    for column in spec.groups:
-        for group in by_group(scored, column, target, threshold):
-            rows.append({"kind": "group", "column": column, "value": group.group, **vars(group)})
-    return rows
-
-
-def _earlier_metrics(place: Workplace, cutoff: date) -> list[dict[str, Any]]:
-    """The metric rows of the cutoffs before, oldest first."""
-    table = place.tables.evaluation
-    if not table.exists:
-        return []
-    rows = table.read(place.con).filter(f"cutoff < DATE '{cutoff}'").order("cutoff")
-    return [dict(row) for row in rows.to_arrow_table().to_pylist()]
-
-
-def digest_of(holdout: "pd.DataFrame") -> str:
-    """SHA-256 of the rows as they are when they are scored."""
-    import pandas as pd
-
-    return hashlib.sha256(pd.util.hash_pandas_object(holdout, index=False).to_numpy().tobytes()).hexdigest()
-
-
-def _record(con: duckdb.DuckDBPyConnection, tables: ModelTables, cutoff: date) -> dict[str, Any]:
-    rows = tables.candidate.read(con, between=(cutoff, cutoff)).to_arrow_table().to_pylist()
+def _record(place: Workplace, cutoff: date) -> Row:
+    table = place.tables.candidate
+    rows = table.read(place.con, between=(cutoff, cutoff)).to_arrow_table().to_pylist()
     if not rows:
-        raise dg.Failure(
-            f"There is no candidate of cutoff {cutoff}. Materialize {tables.candidate.name} of that partition first.",
-            allow_retries=False,
+        raise NoCandidate(
+            f"There is no candidate of cutoff {cutoff}. Materialize {table.name} of that partition first."
         )
     return dict(rows[0])
 
@@ -289,10 +157,29 @@ def holdout_of(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff:
     )
 
 
-def _facts(
-    place: Workplace, cutoff: date, champion: "Version | None", digests: list[str | None]
-) -> HoldoutFacts:
-    label = place.model.spec.label
+def _score(place: Workplace, contest: Contest) -> "tuple[pd.DataFrame, dict[str, str]]":
+    """The holdout with the scores of all roles, and by role the digest of the rows that a version scored."""
+    from ml_assets.training.baseline import Baseline
+
+    holdout, digests, scores = contest.holdout, {}, {}
+    for role, version in (("candidate", contest.candidate), ("champion", contest.champion)):
+        if version is not None:
+            scores[role] = place.registry.load(version).score(holdout)
+            digests[role] = digest_of(holdout)
+    scores["baseline"] = Baseline.from_json(contest.record["baseline"]).score(holdout)
+    columns = {name: column for role, said in scores.items() for name, column in said.columns(role).items()}
+    return holdout.assign(**columns), digests
+
+
+def digest_of(holdout: "pd.DataFrame") -> str:
+    """SHA-256 of the rows as they are when they are scored."""
+    import pandas as pd
+
+    return hashlib.sha256(pd.util.hash_pandas_object(holdout, index=False).to_numpy().tobytes()).hexdigest()
+
+
+def _facts(place: Workplace, contest: Contest, digests: dict[str, str]) -> HoldoutFacts:
+    label, cutoff = place.model.spec.label, contest.cutoff
     landed = landed_through(place.con, SourceTables.of(place.lake, place.model.source.name).files)
     mature = landed is not None and cutoff + label.horizon - timedelta(days=1) <= landed
     return HoldoutFacts(
@@ -303,26 +190,24 @@ def _facts(
         labels_mature=mature,
         landed_through=landed,
         candidate_knows_until=cutoff,
-        champion_knows_until=champion.cutoff if champion else None,
-        digest_candidate=digests[0] or "",
-        digest_champion=digests[1],
+        champion_knows_until=contest.champion.cutoff if contest.champion else None,
+        digest_candidate=digests["candidate"],
+        digest_champion=digests.get("champion"),
     )
 
 
-def _served(
-    place: Workplace, trials: "TrialProcess", candidate: "Version", record: dict[str, Any], cutoff: date
-) -> Served:
+def _served(place: Workplace, trials: "TrialProcess", contest: Contest) -> Served:
     """What the fresh process makes of the candidate's artifact, held against the scores kept when it was fitted."""
     from ml_assets.training.frames import check_frame
 
-    model = place.model
+    model, cutoff = place.model, contest.cutoff
     types = model.group.feature_types
     rows = place.tables.training_set.read(place.con, between=(cutoff, cutoff)).filter("split = 'tune'")
     frame = rows.order(f"as_of, {model.row_key}").limit(CHECKED_ROWS).df()
     frame = check_frame(frame, types, entity=model.row_key, target=model.spec.label.target)
-    trial = trials.run(place.registry.artifact(candidate), frame[list(types)])
+    trial = trials.run(place.registry.artifact(contest.candidate), frame[list(types)])
     return Served(
-        same_scores=None if trial.error else list(trial.scores) == record["checked_scores"],
+        same_scores=None if trial.error else list(trial.scores) == contest.record["checked_scores"],
         differing=trial.differing,
         size_bytes=trial.size_bytes,
         latency_ms=trial.latency_ms,
@@ -331,52 +216,87 @@ def _served(
     )
 
 
-def _write_reference(place: Workplace, cutoff: date, candidate: "Version", scored: "pd.DataFrame") -> None:
-    """Keep what the candidate did on its own holdout: what it is held against once it is in use."""
-    from ml_assets.evaluation.arrays import labels_of, predicted
+def _earlier_metrics(place: Workplace, cutoff: date) -> list[Row]:
+    """The metric rows of the cutoffs before, oldest first."""
+    table = place.tables.evaluation
+    if not table.exists:
+        return []
+    rows = table.read(place.con).filter(f"cutoff < DATE '{cutoff}'").order("cutoff")
+    return [dict(row) for row in rows.to_arrow_table().to_pylist()]
 
-    tables, target = place.tables, place.model.spec.label.target
-    labels, said = labels_of(target, scored), predicted(target, scored, "candidate")
-    reference = build_reference(target, labels, said, cutoff=cutoff, model_version=candidate.number)
-    tables.references.replace(
-        records(place.con, [reference.row()], REFERENCE_COLUMNS),
-        between=(cutoff, cutoff),
-        also=f"model_version = {candidate.number}",
-        provenance=made_by(place.context, **{tables.labels.name: tables.labels.version}),
-    )
+
+def _metric_rows(contest: Contest, measured: "Measured") -> list[Row]:
+    """The metrics of candidate, champion and baseline, in this order; without a champion, of the other two.
+
+    ``low`` and ``high`` are the 95% bootstrap interval of the metric that models are compared by.
+    """
+    rows = []
+    for role, metrics in measured.metrics.items():
+        low, high = measured.interval(role)
+        about = {"cutoff": contest.cutoff, "role": role, "model_version": contest.versions[role]}
+        rows.append({**about, **metrics, "low": low, "high": high})
+    return rows
+
+
+def _gate_rows(decision: Decision) -> list[Row]:
+    return [
+        {
+            "gate": gate.name,
+            "status": gate.status,
+            "observed": gate.observed,
+            "required": gate.required,
+            "reason": gate.reason,
+        }
+        for gate in decision.gates
+    ]
+
+
+def _part_rows(measured: "Measured") -> list[Row]:
+    """The slices with the metric of every role, and how the candidate treats each group: rows of ``slices``."""
+    slices = [("slice", column, row) for column, rows in measured.slices.items() for row in rows]
+    groups = [("group", column, row) for column, found in measured.groups.items() for row in found.rows]
+    return [{"kind": kind, "column": column, **vars(row)} for kind, column, row in (*slices, *groups)]
 
 
 def _write(
     place: Workplace,
-    cutoff: date,
-    candidate: "Version",
-    champion: "Version | None",
-    metric_rows: list[dict[str, Any]],
-    gate_rows: list[dict[str, Any]],
-    parts: list[dict[str, Any]],
-    digest: str,
+    contest: Contest,
+    measured: "Measured",
+    metric_rows: list[Row],
+    part_rows: list[Row],
+    gate_rows: list[Row],
 ) -> None:
-    tables = place.tables
-    made = made_by(
-        place.context,
-        **{tables.candidate.name: tables.candidate.version, tables.labels.name: tables.labels.version},
+    """Put on record what was measured, and last the decision, so that it never stands without its evidence."""
+    con, tables, target, cutoff = place.con, place.tables, measured.standard.target, contest.cutoff
+    number, between = contest.candidate.number, (cutoff, cutoff)
+    labels = {tables.labels.name: tables.labels.version}
+    made = made_by(place.context, **{tables.candidate.name: tables.candidate.version}, **labels)
+    reference = build_reference(
+        target, measured.labels, measured.said["candidate"], cutoff=cutoff, model_version=number
     )
-    about = {"cutoff": cutoff, "model_version": candidate.number}
-    shared = about | {
-        "champion_version": champion.number if champion else None,
-        "holdout": digest,
+    about = {"cutoff": cutoff, "model_version": number}
+    decided = about | {
+        "champion_version": contest.versions["champion"],
+        "holdout": measured.facts.digest_candidate,
         "policy": place.model.policy,
     }
-    metrics = records(place.con, metric_rows, metrics_columns(place.model.spec.label.target))
-    gates = records(place.con, [shared | row for row in gate_rows], DECISION_COLUMNS)
+    tables.references.replace(
+        records(con, [reference.row()], REFERENCE_COLUMNS),
+        between=between,
+        also=f"model_version = {number}",
+        provenance=made_by(place.context, **labels),
+    )
     tables.slices.replace(
-        records(place.con, [about | row for row in parts], SLICES_COLUMNS),
-        between=(cutoff, cutoff),
-        also=f"model_version = {candidate.number}",
+        records(con, [about | row for row in part_rows], SLICES_COLUMNS),
+        between=between,
+        also=f"model_version = {number}",
         provenance=made,
     )
-    tables.evaluation.replace(metrics, between=(cutoff, cutoff), provenance=made)
-    tables.decisions.replace(gates, between=(cutoff, cutoff), provenance=made)
+    tables.evaluation.replace(
+        records(con, metric_rows, metrics_columns(target)), between=between, provenance=made
+    )
+    gates = [decided | row for row in gate_rows]
+    tables.decisions.replace(records(con, gates, DECISION_COLUMNS), between=between, provenance=made)
 
 
 def metrics_columns(target: Target) -> dict[str, str]:
@@ -384,3 +304,59 @@ def metrics_columns(target: Target) -> dict[str, str]:
     kinds = {name: "BIGINT" if name in COUNTS else "DOUBLE" for name in METRICS[target.kind]}
     shared = {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT"}
     return {**shared, **kinds, "low": "DOUBLE", "high": "DOUBLE", "seconds": "DOUBLE"}
+
+
+def _report(
+    place: Workplace,
+    contest: Contest,
+    measured: "Measured",
+    decision: Decision,
+    served: Served,
+    history: list[Row],
+) -> None:
+    """Add to the candidate's MLflow run what came of its evaluation: metrics, report, card and the holdout."""
+    from ml_assets.evaluation.report.report import Background, evaluation_report
+    from ml_assets.registry.card import card_markdown
+    from ml_assets.registry.card_page import card_html
+
+    model, registry, candidate = place.model, place.registry, contest.candidate
+    background = Background(
+        model=model.name,
+        candidate=candidate.number,
+        champion=contest.versions["champion"],
+        importance=json.loads(contest.record["importance"]),
+        history=history,
+        training=_training_facts(contest.record, served),
+    )
+    card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
+    files = {
+        "evaluation/report.html": evaluation_report(measured, decision, background),
+        "card/card.md": card_markdown(card),
+        "card/card.html": card_html(card),
+    }
+    metrics = {f"holdout_{name}": float(value) for name, value in measured.metrics["candidate"].items()}
+    registry.log_result(candidate.run_id, metrics, files)
+    registry.log_dataset(
+        candidate.run_id,
+        model.group.feature_types,
+        rows=measured.rows.n,
+        name="holdout",
+        digest=measured.facts.digest_candidate[:32],
+        source=place.tables.labels.uri,
+    )
+
+
+def _training_facts(record: dict[str, Any], served: Served) -> dict[str, str]:
+    """What the report says of how the candidate was made and how it serves."""
+    return {
+        "Rows": f"{record['rows']:,}",
+        "Search": f"{record['trials']} trials, {record['search_seconds']:.1f} s"
+        if record["trials"]
+        else "none",
+        "Fit": f"{record['fit_seconds']:.2f} s"
+        + (f", {record['rounds']} rounds" if record["rounds"] else ""),
+        "Loss": f"train {record['train_loss']:.5g}, tune {record['tune_loss']:.5g}",
+        "Parameters": ", ".join(f"{k} {v}" for k, v in json.loads(record["parameters"]).items()),
+        "Size": f"{served.size_bytes / 1e6:.2f} MB",
+        "Latency of one row": f"median {served.latency_ms:.2f} ms, 99% within {served.latency_p99_ms:.2f} ms",
+    }
