@@ -234,6 +234,7 @@ def make_history(instance: dg.DagsterInstance, stored: list[EventLogEntry]) -> N
     )
 
 
+@pytest.mark.slow
 def test_rows_and_answers_are_those_of_the_stock_storage(tmp_path: Path) -> None:
     stored: list[EventLogEntry] = []
     with opened(tmp_path / "stock", STOCK) as stock:
@@ -311,6 +312,7 @@ def test_a_killed_run_loses_no_event_that_was_stored(tmp_path: Path) -> None:
         assert run(instance, "2024-06-02", "2024-06-05").success
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_are_watched_while_they_run(tmp_path: Path) -> None:
     runs = {str(uuid4()): ("2024-01-01", "2024-02-29"), str(uuid4()): ("2024-07-01", "2024-08-31")}
     seen: dict[str, list[tuple[str, str]]] = {run_id: [] for run_id in runs}

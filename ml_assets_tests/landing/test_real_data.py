@@ -51,6 +51,7 @@ def test_no_grocery_purchase_is_refused(con: duckdb.DuckDBPyConnection, tmp_path
     assert found == {}
 
 
+@pytest.mark.slow
 def test_the_online_retail_contract_refuses_repeats_and_bad_debt_only(con: duckdb.DuckDBPyConnection) -> None:
     if not (RETAIL / "landing").is_dir():
         message = f"{RETAIL} has no folder landing; set ML_ASSETS_ONLINE_RETAIL to the Online Retail data"

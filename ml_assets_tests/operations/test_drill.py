@@ -91,6 +91,7 @@ def test_a_late_day_is_taken_in_when_it_comes(project: Project, base: Scratch, t
     assert f"landed {START}.parquet, {visits.day(72)}.parquet" in text
 
 
+@pytest.mark.slow
 def test_what_is_not_as_expected_is_said(project: Project, base: Scratch, tmp_path: Path) -> None:
     calm = replace(INCIDENTS["late_day"], name="calm", late=0, days=1)
     wrong = replace(calm, expected=INCIDENTS["unit_change"].expected)

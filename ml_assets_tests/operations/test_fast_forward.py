@@ -25,6 +25,7 @@ def thing() -> None: ...
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
+@pytest.mark.slow
 def test_a_new_day_goes_all_the_way_and_then_it_is_quiet(finished: House) -> None:
     forward = finished.forward
     forward.listen()

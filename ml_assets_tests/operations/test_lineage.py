@@ -33,6 +33,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, house: House, *words: str) -> int:
     return main(words)
 
 
+@pytest.mark.slow
 def test_a_version_comes_out_the_same_whatever_has_landed_since(
     finished: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_another_declaration_is_told_from_the_one_on_record(finished_home: Path,
         reproduce(con, house.churn, house.lake, house.registry, 1)
 
 
+@pytest.mark.slow
 def test_a_prediction_is_followed_back_to_its_events(
     finished: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_prediction_is_followed_back_to_its_events(
     assert said.count(".parquet row ") == 2
 
 
+@pytest.mark.slow
 def test_a_card_keeps_what_was_measured_when_the_cutoff_is_trained_again(finished: House) -> None:
     cutoff = date(2024, 3, 4)
     assert finished.run(["churn/candidate"], cutoff).success

@@ -19,6 +19,7 @@ def commands(finished: House, monkeypatch: pytest.MonkeyPatch) -> House:
     return finished
 
 
+@pytest.mark.slow
 def test_corrections_since_change_nothing(commands: House, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "rebuild", "churn", CUTOFF]) == 0
     before = capsys.readouterr().out

@@ -182,11 +182,13 @@ def check_yaml(
     )
 
 
+@pytest.mark.slow
 def test_dg_accepts_a_good_project(tmp_path: Path) -> None:
     done = check_yaml(tmp_path / "good", "good_project", {})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_dg_points_at_the_line_of_each_mistake(tmp_path: Path) -> None:
     edits = {GROUP: ("  entity:", "  entitee:"), MODEL: ("    history:", "    histroy:")}
     done = check_yaml(tmp_path / "bad", "bad_project", edits)

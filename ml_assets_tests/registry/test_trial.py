@@ -49,6 +49,7 @@ def artifact(predictor: Predictor, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same_scores(
     process: TrialProcess, artifact: Path, predictor: Predictor
 ) -> None:

@@ -42,6 +42,7 @@ def predictors() -> Predictors:
     return {(n, k): fit(make_frame(k), SCHEMA, quick(n), TARGETS[k]).predictor for n, k in EVERY}
 
 
+@pytest.mark.slow
 def test_in_a_fresh_process_with_other_threads_all_is_the_same_to_the_byte(
     predictors: Predictors, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_progress_tells_every_trial(whole: tuple[Found, list[SearchProgress]]) -
     assert all(later.best <= before.best for before, later in itertools.pairwise(told))
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_finds_what_one_that_was_not_finds(
     whole: tuple[Found, list[SearchProgress]], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from ml_assets.lake import connect
 from ml_assets_tests import visits
 from ml_assets_tests.house import House, opened, scratch_defs
 
+pytestmark = pytest.mark.slow
 LANDED = 55
 CALLS = """
 type: ml_assets.components.EventSource

@@ -12,6 +12,7 @@ from ml_assets_tests.house import opened, scratch_defs
 CUTOFF = "2024-03-04"
 
 
+@pytest.mark.slow
 def test_it_is_trained_at_its_moments_and_judged_at_the_cutoff(
     finished_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

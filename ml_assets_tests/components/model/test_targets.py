@@ -59,6 +59,7 @@ WAIT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_label", [AMOUNT], ids=["amount"], indirect=True)
 def test_an_amount(of_label: House) -> None:
     found = trained(of_label)

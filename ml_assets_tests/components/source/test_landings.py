@@ -47,6 +47,7 @@ def put(house: House, number: int, **how: str) -> None:
         stream.write(content)
 
 
+@pytest.mark.slow
 def test_an_object_store_is_landed_from_and_maintained(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = scratch_defs(
         place / f"bucket_{place.name}", {"visits/defs.yaml": (FOLDER, "url: s3://shop/visits")}

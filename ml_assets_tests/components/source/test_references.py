@@ -78,6 +78,7 @@ def published(house: House) -> set[int]:
     return {visitor for (visitor,) in house.rows("visits/events", None, "visitor_id")}
 
 
+@pytest.mark.slow
 def test_a_day_waits_for_the_other_source_then_its_rows_for_their_keys(shop: House) -> None:
     everyone = came()
     assert everyone >= LATE

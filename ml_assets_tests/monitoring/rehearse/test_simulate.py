@@ -122,6 +122,7 @@ def test_it_fires_once_per_cool_down() -> None:
     assert firings([], POLICY) == []
 
 
+@pytest.mark.slow
 def test_nothing_fires_without_drift_and_a_small_drift_is_found() -> None:
     """55 columns, many rows of an entity, one a day, effects of entities and days; on other days than training."""
     quiet([alarms_and_delay(1_000, 60, 0)])

@@ -57,6 +57,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_booster(
     assert (again.curves, again.rounds, again.tune_loss) == (whole.curves, whole.rounds, whole.tune_loss)
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_goes_on_in_another(tmp_path: Path) -> None:
     """A real one, by SIGKILL, while checkpoints are written as fast as they can be."""
     fitting = (
