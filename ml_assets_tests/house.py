@@ -20,6 +20,7 @@ from sqlalchemy.event import listen, remove
 from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.definitions import build, resources
+from ml_assets.instance.alerts import CHANNELS
 from ml_assets.lake import Between, Lake, connect, content_hash
 from ml_assets.landing.raw import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick
@@ -211,7 +212,8 @@ def opened(home: Path, *, template: Path | None = None, module: str = MINI) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_ASSETS_HOME", str(home))
         patch.setenv("ML_ASSETS_MINI_LANDING", str(home / "landing"))
-        patch.delenv("ML_ASSETS_WEBHOOK", raising=False)
+        for variable in CHANNELS:
+            patch.delenv(variable, raising=False)
         patch.delenv("ML_ASSETS_LAKE", raising=False)
         with unsynced(), dg.DagsterInstance.local_temp(str(storage), overrides=SETTINGS) as instance:
             yield House(home, instance, module)

@@ -1,33 +1,35 @@
-"""Alerts: what a person has to know, told once, by webhook, by email, and always in a log file.
+"""Alerts: what a person has to know, told once, wherever it is asked for, and always in a log file.
 
-Where they go is set in the environment: ``ML_ASSETS_WEBHOOK`` is a URL that takes a POST of JSON,
+Where they go is set in the environment. ``ML_ASSETS_ALERTS`` names services that Apprise knows (Slack, Teams, Telegram,
+PagerDuty and a hundred more) by its URLs, separated by spaces. ``ML_ASSETS_WEBHOOK`` is a URL that takes a POST of JSON,
 ``ML_ASSETS_SMTP`` a mail server as ``smtp://user:password@host:port`` (``smtps://`` for TLS from the start), with
 ``ML_ASSETS_ALERT_FROM`` and ``ML_ASSETS_ALERT_TO``. The log file is ``data/alerts.jsonl``, one JSON object a line.
 """
 
 import fcntl
 import json
+import logging
 import os
-import smtplib
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ml_assets.instance.home import data
 
-WEBHOOK, SMTP = "ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"
+CHANNELS = ALERTS, WEBHOOK, SMTP = "ML_ASSETS_ALERTS", "ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"
 SENDER, RECEIVER = "ML_ASSETS_ALERT_FROM", "ML_ASSETS_ALERT_TO"
 AGAIN = timedelta(hours=24)
 """After this long the same alert is told again."""
 SECONDS = 10
 """How long a webhook or a mail server may take."""
+EXCEPTION = "Socket Exception: "
+"""So begins a line of Apprise's about what was raised."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def send(alert: Alert) -> str:
         if told := _told(lines, alert.key, now):
             return f"told already at {told}"
         said = {"at": now.isoformat(), **_body(alert)}
-        sent = {name: _try(channel, said) for name, channel in _channels()}
+        sent = dict(_channels(said))
         lines.write(json.dumps(said | {"sent": sent}, default=str) + "\n")
     return "; ".join([f"log {alerts_file()}", *(f"{name}: {outcome}" for name, outcome in sent.items())])
 
@@ -92,22 +94,20 @@ def _told(lines: TextIO, key: str, now: datetime) -> str | None:
     return recent[-1] if recent else None
 
 
-def _channels() -> Iterator[tuple[str, Any]]:
-    if os.environ.get(WEBHOOK):
-        yield "webhook", _post
-    if os.environ.get(SMTP):
-        yield "email", _mail
-
-
-def _try(channel: Any, said: Mapping[str, Any]) -> str:
-    """What the channel says of the alert; an error is told in the log, where the alert is too."""
-    try:
-        return str(channel(said))
-    except (OSError, ValueError, KeyError, HTTPException, smtplib.SMTPException) as error:
-        return f"{type(error).__name__}: {error}"
+def _channels(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each channel that is set, and what it says of the alert; an error is told in the log, where the alert is too."""
+    for name, variable, tell in (("webhook", WEBHOOK, _post), ("email", SMTP, _mail)):
+        if os.environ.get(variable):
+            try:
+                yield name, tell(said)
+            except (OSError, ValueError, KeyError, HTTPException) as error:
+                yield name, f"{type(error).__name__}: {error}"
+    if urls := os.environ.get(ALERTS):
+        yield from _apprise(urls, said)
 
 
 def _post(said: Mapping[str, Any]) -> str:
+    """POST the alert itself, as JSON: an automaton reads it. Apprise's ``json://`` has a body of its own."""
     body = json.dumps(said, default=str).encode()
     request = urllib.request.Request(
         os.environ[WEBHOOK], data=body, headers={"Content-Type": "application/json"}
@@ -117,16 +117,54 @@ def _post(said: Mapping[str, Any]) -> str:
 
 
 def _mail(said: Mapping[str, Any]) -> str:
+    from apprise import Apprise, LogCapture
+
     server = urlsplit(os.environ[SMTP])
-    message = EmailMessage()
-    message["Subject"] = f"ml_assets: {said['title']}"
-    message["From"], message["To"] = os.environ[SENDER], os.environ[RECEIVER]
-    message.set_content("\n".join(f"{name}: {value}" for name, value in said.items()))
-    connect = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
-    with connect(server.hostname or "localhost", server.port or 0, timeout=SECONDS) as mail:
-        if server.username:
-            if server.scheme != "smtps":
-                mail.starttls()
-            mail.login(unquote(server.username), unquote(server.password or ""))
-        mail.send_message(message)
-    return f"to {os.environ[RECEIVER]}"
+    sender, receiver = os.environ[SENDER], os.environ[RECEIVER]
+    login = f"{server.username}:{server.password or ''}@" if server.username else ""
+    mode = "ssl" if server.scheme == "smtps" else "starttls" if login else "insecure"
+    port = server.port or (465 if mode == "ssl" else 25)
+    options = {
+        "smtp": server.hostname or "localhost",
+        "from": sender,
+        "to": receiver,
+        "mode": mode,
+    }
+    # A mail server within the house rarely has a certificate that the world trusts.
+    options |= {"format": "text", "verify": "no", "cto": str(SECONDS)}
+    service = Apprise.instantiate(f"mailto://{login}{server.hostname}:{port}?{urlencode(options)}")
+    assert service, "every part of the URL was made here"
+    with LogCapture(level=logging.DEBUG, fmt="%(message)s") as reasons:
+        taken = service.notify(title=_title(said), body=_text(said))
+    return f"to {receiver}" if taken else _cause(reasons.getvalue())
+
+
+def _cause(reasons: str) -> str:
+    """What the mail server or the way to it said, of all that Apprise says about an email."""
+    said = [line for line in reasons.splitlines() if line.startswith(EXCEPTION)]
+    return said[-1].removeprefix(EXCEPTION) if said else " ".join(reasons.split())
+
+
+def _apprise(urls: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tell every service that is named by an Apprise URL: its name, and whether it took the alert, or why not.
+
+    The URLs hold tokens and passwords, so neither they nor what a library says of them at length is repeated.
+    """
+    from apprise import Apprise, LogCapture
+
+    services = Apprise()
+    with LogCapture(level=logging.WARNING):
+        if not services.add(urls):
+            yield ALERTS, "one of its URLs is none that Apprise knows: https://appriseit.com/services"
+    for service in services:
+        with LogCapture(level=logging.WARNING, fmt="%(message)s") as reasons:
+            taken = service.notify(title=_title(said), body=_text(said))
+        yield str(service.service_name), "taken" if taken else " ".join(reasons.getvalue().split())
+
+
+def _title(said: Mapping[str, Any]) -> str:
+    return f"ml_assets: {said['title']}"
+
+
+def _text(said: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in said.items())

@@ -1,21 +1,19 @@
 """Processes of this machine: which belong to a group we started, who listens on a port, how to end them.
 
-Read from /proc where there is one, from ``ps`` and ``lsof`` elsewhere. Nothing here ends a process that it
-can't show to be ours.
+Nothing here ends a process that it can't show to be ours.
 """
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-PROC = Path("/proc")
+import psutil
+
 GENTLE_SECONDS = 20.0
 FIRM_SECONDS = 5.0
 
@@ -49,7 +47,7 @@ class Leader:
 
 def processes() -> list[Process]:
     """All living processes that can be read; zombies are not living."""
-    return list(_from_proc() if (PROC / "self" / "stat").exists() else _from_ps())
+    return list(_living())
 
 
 def group_of(leader: Leader) -> list[Process]:
@@ -116,60 +114,23 @@ def _send(pid: int, sent: signal.Signals) -> None:
         return  # It ended by itself in the meantime, which is what was wanted.
 
 
-def _from_proc() -> Iterator[Process]:
-    boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
-    for folder in PROC.iterdir():
-        if not folder.name.isdigit():
-            continue
+def _living() -> Iterator[Process]:
+    for process in psutil.process_iter():
         try:
-            stat = (folder / "stat").read_text()
-            command = (
-                (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
-            )
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            with process.oneshot():
+                # Both times move when the clock is set, what is between them doesn't.
+                started = f"{process.create_time() - psutil.boot_time():.2f} s after boot"
+                if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                    group, command = os.getpgid(process.pid), " ".join(process.cmdline())
+                    yield Process(process.pid, group, started, command)
+        except (psutil.Error, ProcessLookupError, PermissionError):
             continue  # It ended while being read, or is not ours to read.
-        state, _, group, *rest = stat.rpartition(")")[2].split()
-        if state not in "ZX":
-            yield Process(int(folder.name), int(group), f"{boot} {rest[16]}", command)
-
-
-def _from_ps() -> Iterator[Process]:
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,pgid=,stat=,lstart=,args="],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for line in listed.stdout.splitlines():
-        pid, group, state, *rest = line.split(maxsplit=8)
-        if not state.startswith("Z"):
-            yield Process(int(pid), int(group), " ".join(rest[:5]), rest[5] if len(rest) > 5 else "")
 
 
 def _listening_pid(port: int) -> int | None:
-    if not (PROC / "net" / "tcp").exists():
-        return _listening_pid_by_lsof(port)
-    listening = "0A"
-    sockets = set()
-    for table in (PROC / "net" / "tcp", PROC / "net" / "tcp6"):
-        for line in table.read_text().splitlines()[1:] if table.exists() else ():
-            fields = line.split()
-            if fields[3] == listening and int(fields[1].rpartition(":")[2], 16) == port:
-                sockets.add(f"socket:[{fields[9]}]")
-    for process in processes():
-        try:
-            if any(os.readlink(fd) in sockets for fd in (PROC / str(process.pid) / "fd").iterdir()):
-                return process.pid
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # It ended while being read, or is not ours to read.
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return int(process.pid)
     return None
-
-
-def _listening_pid_by_lsof(port: int) -> int | None:
-    if shutil.which("lsof") is None:
-        return None
-    found = subprocess.run(
-        ["lsof", "-t", f"-iTCP:{port}", "-sTCP:LISTEN"], capture_output=True, text=True, check=False
-    )
-    pids = found.stdout.split()
-    return int(pids[0]) if pids else None

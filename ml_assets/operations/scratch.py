@@ -21,7 +21,7 @@ import dagster as dg
 
 from ml_assets.definitions import build
 from ml_assets.instance import home
-from ml_assets.instance.alerts import SMTP, WEBHOOK
+from ml_assets.instance.alerts import CHANNELS
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
 from ml_assets.lake.sql import quote
@@ -82,8 +82,7 @@ class Scratch:
             "DAGSTER_HOME": str(self.root / ".dagster"),
             home.STAGED: str(self.root / "data" / "landing"),
             "ML_ASSETS_LAKE": None,
-            WEBHOOK: None,
-            SMTP: None,
+            **dict.fromkeys(CHANNELS),
         }
         with _environment(own):
             home.prepare_dagster_home()

@@ -78,7 +78,7 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
-    for name in ("ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"):
+    for name in ("ML_ASSETS_ALERTS", "ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -121,7 +121,8 @@ def test_the_webhook_gets_the_alert(
     send(ALERT)
     ((sent),) = posted
     assert sent["type"] == "application/json"
-    assert (sent["alert"]["message"], sent["alert"]["version"]) == ("It is too old.", 3)
+    (line,) = told()
+    assert sent["alert"] == {name: value for name, value in line.items() if name != "sent"}
 
 
 @pytest.mark.parametrize(
@@ -158,3 +159,35 @@ def test_a_mail_server_without_addresses_loses_no_alert(monkeypatch: pytest.Monk
     monkeypatch.delenv("ML_ASSETS_ALERT_FROM", raising=False)
     send(ALERT)
     assert "KeyError: 'ML_ASSETS_ALERT_FROM'" in told()[0]["sent"]["email"]
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_mail_server_that_does_not_take_it_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_SMTP", f"{scheme}://us%40er:pass%3Aword1@127.0.0.1:9")
+    monkeypatch.setenv("ML_ASSETS_ALERT_FROM", "ml_assets@example.org")
+    monkeypatch.setenv("ML_ASSETS_ALERT_TO", "oncall@example.org")
+    assert "refused" in send(ALERT)
+    assert "refused" in told()[0]["sent"]["email"]
+    assert "word1" not in alerts_file().read_text()
+
+
+def test_any_service_that_apprise_knows_gets_the_alert(
+    webhook: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, posted = webhook
+    taking, broken = (f"{url.replace('http', 'json')}/{path}" for path in ("token1", "broken"))
+    monkeypatch.setenv("ML_ASSETS_ALERTS", f"{taking} xml://127.0.0.1:9/token2 nonsense://token3")
+    assert send(ALERT) == (
+        f"log {alerts_file()}; ML_ASSETS_ALERTS: one of its URLs is none that Apprise knows: "
+        "https://appriseit.com/services; JSON: taken; XML: A Connection error occurred sending XML notification to "
+        "127.0.0.1."
+    )
+    (sent,) = posted
+    assert sent["alert"]["title"] == "ml_assets: lapse needs a person"
+    assert "message: It is too old.\n" in sent["alert"]["message"]
+    monkeypatch.setenv("ML_ASSETS_ALERTS", broken)
+    assert "JSON: Failed to send JSON POST notification: " in send(replace(ALERT, key="another"))
+    assert [line["message"] for line in told()] == ["It is too old."] * 2
+    assert "token" not in alerts_file().read_text()

@@ -86,13 +86,14 @@ def test_inside_nothing_real_is_within_reach(
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_LAKE", "s3://the/real/lake")
     monkeypatch.setenv("ML_ASSETS_WEBHOOK", "https://pager.invalid")
+    monkeypatch.setenv("ML_ASSETS_ALERTS", "json://pager.invalid")
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path / "real"))
     before = dict(os.environ)
     scratch = made(tmp_path / "base")
     visits.land(scratch.staged("visits"), visits.day(0), visits.day(1))
     with scratch.opened() as (defs, instance):
         assert Path(instance.root_directory) == scratch.root / ".dagster"
-        assert not {"ML_ASSETS_LAKE", "ML_ASSETS_WEBHOOK"} & os.environ.keys()
+        assert not {"ML_ASSETS_LAKE", "ML_ASSETS_WEBHOOK", "ML_ASSETS_ALERTS"} & os.environ.keys()
         ((_, landing),) = Project(MINI).sources.values()
         assert sorted(landing.listed()) == [visits.day(0), visits.day(1)]
         assert landing.place == str(scratch.staged("visits"))

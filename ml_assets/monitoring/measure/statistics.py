@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+CHANCE = 0.001
+"""How often chance alone may go beyond a bound."""
 Z = 3.09
-"""The 99.9% quantile of the standard normal distribution: what chance exceeds once in 1,000 times."""
+"""What the standard normal distribution exceeds that often."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ def share_by_chance(share: float, rows: float) -> float:
 
 
 def _high_chi_square(freedom: float) -> float:
-    """What chi-square exceeds once in 1,000 times, by the approximation of E. Wilson and M. Hilferty (1931)."""
-    spread = 2 / (9 * freedom)
-    return freedom * (1 - spread + Z * math.sqrt(spread)) ** 3
+    """What chi-square exceeds once in 1,000 times."""
+    from scipy.special import chdtri
+
+    return float(chdtri(freedom, CHANCE))
