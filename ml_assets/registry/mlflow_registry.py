@@ -95,6 +95,26 @@ class Registry:
         return found.experiment_id
 
     @contextmanager
+    def parent_run(self, model: str, dagster_run: str, job: str) -> Iterator[str]:
+        """The active MLflow run of a Dagster run, found again when that goes on. Gives its id.
+
+        It ends FINISHED, or FAILED if the body raises. Tagged as dagster-mlflow tags them.
+        """
+        import mlflow
+
+        experiment = self.experiment(model)
+        found = self.client().search_runs(
+            [experiment], f"tags.dagster_run_id = '{dagster_run}'", max_results=1
+        )
+        with mlflow.start_run(
+            run_id=found[0].info.run_id if found else None,
+            experiment_id=experiment,
+            run_name=job,
+            tags={"dagster_run_id": dagster_run, "dagster/job": job},
+        ) as active:
+            yield active.info.run_id
+
+    @contextmanager
     def run(self, model: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[str]:
         """An active MLflow run that ends FINISHED, or FAILED if the body raises. Gives its id."""
         import mlflow

@@ -55,3 +55,9 @@ def promote_all(
             told.join_thread()
             deadly = Deadly(registry.tracking_uri, registry.artifact_root)
             promote(book_of(con, Lake(lake), deadly, last), who="ada", run="killed")
+
+
+def die_in_a_run(registry: Registry, model: str, dagster_run: str) -> None:
+    """Be killed within the MLflow run of a Dagster run."""
+    with registry.parent_run(model, dagster_run, "train"):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -70,40 +69,10 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def parent_run(self, context: dg.AssetExecutionContext, model: str) -> Iterator[str]:
-        """One MLflow run for this Dagster run, by dagster-mlflow: found again when the run goes on.
-
-        Runs started inside are nested in it. It ends with the body: FINISHED, or FAILED if that raises.
-        """
-        self.registry.experiment(model)
-        import mlflow
-        from dagster_mlflow.resources import MlFlow
-
-        MlFlow(  # type: ignore[no-untyped-call]
-            SimpleNamespace(
-                log=context.log,
-                dagster_run=context.run,
-                run_id=context.run.run_id,
-                resource_config={
-                    "experiment_name": model,
-                    "mlflow_tracking_uri": self.tracking_uri,
-                    "extra_tags": {"dagster/job": context.run.job_name},
-                },
-            )
-        )
-        try:
-            yield self._active_run_id()
-        except BaseException:
-            mlflow.end_run(status="FAILED")
-            raise
-        mlflow.end_run()
-
-    @staticmethod
-    def _active_run_id() -> str:
-        import mlflow
-
-        active = mlflow.active_run()
-        assert active is not None
-        return str(active.info.run_id)
+        """One MLflow run of a model for this Dagster run; runs started inside are nested in it."""
+        run = context.run
+        with self.registry.parent_run(model, run.run_id, run.job_name) as parent:
+            yield parent
 
 
 @contextmanager
