@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from ml_assets.components.features.component import Group
     from ml_assets.features.queries.request import Requests
     from ml_assets.lake import Lake
+    from ml_assets.project.group import Group
 
     Spine = TypeVar("Spine", duckdb.DuckDBPyRelation, pa.Table, pl.DataFrame, pd.DataFrame)
 
@@ -122,4 +122,4 @@ def frame_schema(source: str) -> "pandera.pandas.DataFrameSchema":
     sources = project().sources
     if source not in sources:
         raise Refusal(f"there is no source {source}; there are {', '.join(sources) or 'none'}")
-    return schema_of(sources[source][0].contract)
+    return schema_of(sources[source].contract)

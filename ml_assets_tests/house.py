@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 
-from ml_assets.components.model.component import Bound
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.definitions import build, resources
 from ml_assets.instance.alerts import CHANNELS
@@ -26,6 +25,7 @@ from ml_assets.landing.raw import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick
 from ml_assets.operations.in_process import QUIET
 from ml_assets.operations.materialize import Done, materialize
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
@@ -70,10 +70,10 @@ class House:
 
     @cached_property
     def project(self) -> Project:
-        return Project(self.module)
+        return Project.of(self.module)
 
     @property
-    def churn(self) -> Bound:
+    def churn(self) -> DeclaredModel:
         return self.project.models["churn"]
 
     @property

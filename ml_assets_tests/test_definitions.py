@@ -46,10 +46,6 @@ AUTOMATION = {
         for sensor in ("labels", "scoring", "performance", "drift_report", "retrain_on_evidence")
     ),
 }
-DOMAIN = (
-    *("contracts", "evaluation", "features", "lake", "landing"),
-    *("drills", "monitoring", "registry", "serving", "training"),
-)
 HEAVY = {
     *("evidently", "matplotlib", "mlflow", "optuna", "pandas", "pandera", "scipy", "skops", "sklearn"),
     *("sqlglot", "xgboost"),
@@ -132,22 +128,6 @@ def test_loading_imports_nothing_heavy() -> None:
     )
     loaded = {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
     assert loaded & HEAVY == set()
-
-
-@pytest.mark.parametrize("package", DOMAIN)
-def test_domain_packages_know_neither_dagster_nor_components(package: str) -> None:
-    files = sorted((CHECKOUT / "ml_assets" / package).rglob("*.py"))
-    assert files
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            for name in names:
-                assert not name.startswith("dagster"), f"{file}:{node.lineno}"
-                assert not name.startswith(("ml_assets.components", "ml_assets.defs")), (
-                    f"{file}:{node.lineno}"
-                )
 
 
 def test_the_package_itself_imports_nothing_but_the_list_of_known_warnings() -> None:

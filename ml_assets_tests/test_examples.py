@@ -9,7 +9,7 @@ from ml_assets.project.project import Project
 
 DECLARED = {
     f"{name}.{feature.name}": (group.features, feature)
-    for name, group in Project("ml_assets.defs").groups.items()
+    for name, group in Project.of("ml_assets.defs").groups.items()
     for feature in group.features.features
 }
 

@@ -11,8 +11,8 @@ from ml_assets.cli.shared import GroupOption, Json, known
 from ml_assets.instance.refusal import Refusal
 
 if TYPE_CHECKING:
-    from ml_assets.components.features.component import Group
     from ml_assets.features import Feature
+    from ml_assets.project.group import Group
 
 commands = shared.group(
     "List features, explain one, show the SQL behind a group, or compute them for a spine."
@@ -108,7 +108,7 @@ def plan(
     from ml_assets.features.queries.tiles import tiles_query
 
     chosen = _group(group)
-    first = chosen.as_ofs.start.date()
+    first = chosen.as_ofs.first
     query = {
         "tiles": lambda: tiles_query(chosen.features),
         "snapshot": lambda: snapshot_query(chosen.features, first, first),

@@ -12,8 +12,8 @@ from ml_assets.cli import show
 from ml_assets.instance.refusal import Refusal
 
 if TYPE_CHECKING:
-    from ml_assets.components.model.component import Bound
     from ml_assets.lake import Between, Lake
+    from ml_assets.project.model import DeclaredModel
     from ml_assets.project.project import Project
     from ml_assets.project.source import Source
     from ml_assets.registry import Version
@@ -96,14 +96,14 @@ def span(start: datetime | None, end: datetime | None) -> "Between | None":
 
 def source_of(project: "Project", name: str) -> "Source":
     """One of the project's sources. Raises Refusal."""
-    return project.sources[known("source", name, project.sources)][0]
+    return project.sources[known("source", name, project.sources)]
 
 
 @dataclass(frozen=True)
 class Opened:
     """A model with its book."""
 
-    model: "Bound"
+    model: "DeclaredModel"
     lake: "Lake"
     book: "Book"
 
@@ -123,11 +123,12 @@ class Opened:
 
 
 @contextmanager
-def opened(name: str, models: "Mapping[str, Bound] | None" = None) -> Iterator[Opened]:
+def opened(name: str, models: "Mapping[str, DeclaredModel] | None" = None) -> Iterator[Opened]:
     """One of the ``models`` (the project's) by name. Raises Refusal where there is none, or nothing is trained yet."""
     from ml_assets.instance import home
     from ml_assets.lake import connect
     from ml_assets.operations.opened import lake, project, registry
+    from ml_assets.pipeline.book import book_of
     from ml_assets.registry.aliases import repair
 
     models = project().models if models is None else models
@@ -137,4 +138,4 @@ def opened(name: str, models: "Mapping[str, Bound] | None" = None) -> Iterator[O
     for said in repair(lake(), registry()):
         show.note(f"note: {said}")
     with connect() as con:
-        yield Opened(model, lake(), model.book(con, lake(), registry()))
+        yield Opened(model, lake(), book_of(con, model, lake(), registry()))

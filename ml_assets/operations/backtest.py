@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from ml_assets.components.model.component import Bound
 from ml_assets.evaluation.arrays import Floats, labels_of
 from ml_assets.evaluation.metrics import metrics_of
 from ml_assets.instance import progress
@@ -36,8 +35,9 @@ from ml_assets.monitoring.rehearse.backtest import (
     triggered,
     weekly,
 )
+from ml_assets.pipeline.holdout import holdout_of
 from ml_assets.pipeline.steps.drift import profiles_of
-from ml_assets.pipeline.steps.evaluation import holdout_of
+from ml_assets.project.model import DeclaredModel
 from ml_assets.training.frames import check_frame
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class Backtest:
     results: tuple[Result, ...]
 
 
-def backtest(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry") -> Backtest:
+def backtest(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry"
+) -> Backtest:
     """Replay the model's history under every strategy. Nothing is written.
 
     Raises BacktestError where too little is on record; LakeError, RegistryError or ProfileError where what is on
@@ -89,7 +91,9 @@ class _Tried:
     outcomes: dict[tuple[int, date], Outcome] = field(default_factory=dict)
 
 
-def _try_versions(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry") -> _Tried:
+def _try_versions(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry"
+) -> _Tried:
     tables = model.tables(lake)
     if not tables.candidate.exists:
         raise BacktestError(
@@ -107,13 +111,13 @@ def _try_versions(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, regi
     return tried
 
 
-def _candidate(model: Bound, cutoff: date, version: int) -> Candidate:
+def _candidate(model: DeclaredModel, cutoff: date, version: int) -> Candidate:
     label = model.spec.label
     learnt = model.spec.cutoffs.before(cutoff - label.horizon, model.spec.train.history)
     return Candidate(version, cutoff, cutoff + label.horizon, frozenset([*learnt, cutoff]))
 
 
-def _try_on(tried: _Tried, model: Bound, holdout: "pd.DataFrame", cutoff: date) -> None:
+def _try_on(tried: _Tried, model: DeclaredModel, holdout: "pd.DataFrame", cutoff: date) -> None:
     """Add what every version that knew nothing of the labels of a cutoff did on them; nothing if none is defined."""
     spec, target = model.spec, model.spec.label.target
     labels = labels_of(target, holdout)
@@ -148,7 +152,9 @@ def _said(scores: "Scores") -> Floats:
 class _Days:
     """What the snapshot of a day says of a version, as the assets drift and predictions would have found it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, tried: _Tried) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, tried: _Tried
+    ) -> None:
         self.con, self.model, self.lake, self.tried = con, model, lake, tried
         self.profiles: dict[int, Sequence[FeatureProfile]] = {}
         self.week: _Week | None = None
@@ -204,7 +210,7 @@ class _Week:
     scores: "dict[int, Scores]" = field(default_factory=dict)
 
 
-def written(found: Backtest, model: Bound, folder: Path) -> Path:
+def written(found: Backtest, model: DeclaredModel, folder: Path) -> Path:
     """Write the page of a backtest and its plot to a folder, each whole or not at all; return the page's path."""
     from ml_assets.monitoring.show.backtest_plot import backtest_plot
     from ml_assets.monitoring.show.backtest_text import backtest_text

@@ -14,7 +14,7 @@ from ml_assets.registry.promotion_log import champion_on_record
 if TYPE_CHECKING:
     from datetime import date
 
-    from ml_assets.components.model.component import Bound
+    from ml_assets.project.model import DeclaredModel
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Calibrated:
 
 def calibrate_champion(
     con: duckdb.DuckDBPyConnection,
-    model: "Bound",
+    model: "DeclaredModel",
     lake: Lake,
     *,
     days: int,

@@ -8,8 +8,8 @@ from ml_assets.features.catalogue import computed, shown
 from ml_assets.lake import Lake, connect
 
 if TYPE_CHECKING:
-    from ml_assets.components.features.component import Group
     from ml_assets.features import Feature
+    from ml_assets.project.group import Group
 
 
 @dataclass(frozen=True)

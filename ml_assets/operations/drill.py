@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.components.model.component import Bound
+from ml_assets.components.shared.keys import key_of
 from ml_assets.definitions import resources
 from ml_assets.instance import progress
 from ml_assets.instance.alerts import alerts_file
@@ -31,6 +31,7 @@ from ml_assets.monitoring.rehearse.drills.reaction import Kind
 from ml_assets.monitoring.rehearse.drills.rows import Rows, read_file
 from ml_assets.operations.fast_forward import FastForward, Ran
 from ml_assets.operations.scratch import Scratch, alone, base_of, copy_of, fetch_into
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.project.source import Source
 from ml_assets.registry.promotion_log import read_log
@@ -49,7 +50,7 @@ class Stage:
 
     project: Project
     source: Source
-    model: Bound
+    model: DeclaredModel
     landings: dict[str, tuple[Landing, dict[date, Listed]]]
     """Source -> its real landing, and what is there."""
     start: date
@@ -82,7 +83,7 @@ def set_up(
         raise Refusal(f"there is no {wanted} to watch; there are {', '.join(project.models) or 'none'}")
     bound = models[model or next(iter(models))]
     drilled = bound.group.sources[source] if source else bound.source
-    landings = {name: (landing, landing.listed()) for name, (_, landing) in project.sources.items()}
+    landings = {name: (source.landing, source.landing.listed()) for name, source in project.sources.items()}
     days = landings[drilled.name][1]
     first = start or max(days) - 2 * bound.spec.label.horizon
     if not min(days) < first <= max(days):
@@ -206,7 +207,7 @@ class Watch:
             yield from self.forward.until_quiet()
 
     def _run(self, ran: Ran, number: int) -> Iterator[tuple[str, Fact | None]]:
-        trained = self.stage.model.key("candidate") in ran.assets
+        trained = key_of(self.stage.model, "candidate") in ran.assets
         trigger = ran.request.tags.get(f"{TAG}/trigger", "")
         fact = Fact(number, "retrain", trigger, ran.by) if trained and trigger not in ROUTINE else None
         yield f"{'done  ' if ran.result.success else 'FAILED'}  {ran.in_words}", fact

@@ -9,23 +9,18 @@ from typing import Literal
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.model.sensors import WEEK, stale_labels, stale_performance
-from ml_assets.components.shared.partitions import SlotsOf, range_tags
-from ml_assets.components.shared.requests import days_to_score
-from ml_assets.components.source.sensors import (
-    BRIDGED,
-    buildable_days,
-    new_files,
-    orphaned_days,
-    touched_by,
-    unread_days,
-)
+from ml_assets.components.shared.keys import key_of, keys_of
+from ml_assets.components.shared.partitions import range_tags
 from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake, as_ranges, connect
-from ml_assets.landing.raw import landed_through, seen_files
-from ml_assets.landing.withholding import waiting
+from ml_assets.landing.raw import landed_through
 from ml_assets.operations.in_process import execute
+from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.due.features import buildable_days, edges
+from ml_assets.pipeline.due.landing import BRIDGED, due_days
+from ml_assets.pipeline.due.model import days_to_score, stale_labels, stale_performance
+from ml_assets.project.calendar import WEEK
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
 from ml_assets.registry.aliases import announces
@@ -100,12 +95,13 @@ def phases(
     for name in _referred_first(project):
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():
-        for edge in group.edges(lake):
+        for edge in edges(group, lake):
             with connect() as con:
-                stale, _ = buildable_days(con, lake, edge, group.refused)
+                stale, _ = buildable_days(con, lake, group, edge)
             folder, asset = edge.downstream.name.split("/")
+            keys = tuple(dg.AssetKey(name.split("/")) for name in edge.assets)
             for between in as_ranges(stale):
-                yield Phase(f"{folder}: {asset}", tuple(edge.assets), between)
+                yield Phase(f"{folder}: {asset}", keys, between)
     yield from _unpassed_checks(project, defs, instance)
     for model in project.models.values():
         yield from _model_phases(model, instance, lake, registry, cutoffs)
@@ -128,7 +124,7 @@ def _referred_first(project: Project) -> list[str]:
     ordered: dict[str, None] = {}
 
     def add(name: str, above: tuple[str, ...]) -> None:
-        for other in project.sources[name][0].contract.references:
+        for other in project.sources[name].contract.references:
             if other in project.sources and other not in above:
                 add(other, (*above, name))
         ordered.setdefault(name)
@@ -139,21 +135,16 @@ def _referred_first(project: Project) -> list[str]:
 
 
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
-    source, landing = project.sources[name]
-    tables, partitions = source.tables(lake), source.partitions
-    listed = landing.listed()
+    source = project.sources[name]
     with connect() as con:
-        facts = new_files(landing, listed, seen_files(con, tables.files), set(listed), source.contract)
-        wanted = waiting(con, tables) | unread_days(tables, source.late_days, partitions)
-        wanted |= orphaned_days(con, source, lake)
-    wanted |= {touched for day in facts for touched in touched_by(day, source.late_days, partitions)}
-    keys = tuple(source.key(asset) for asset in ("raw", "events", "quarantine"))
-    for between in as_ranges(wanted, BRIDGED):
+        due = due_days(con, source, lake, source.landing.listed())
+    keys = tuple(keys_of(source, "raw", "events", "quarantine"))
+    for between in as_ranges(set(due.days), BRIDGED):
         yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")
 
 
 def _model_phases(
-    model: Bound, instance: dg.DagsterInstance, lake: Lake, registry: Registry, cutoffs: int
+    model: DeclaredModel, instance: dg.DagsterInstance, lake: Lake, registry: Registry, cutoffs: int
 ) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
@@ -161,47 +152,39 @@ def _model_phases(
     newest = model.newest_mature(landed) if landed else None
     if newest is None:
         return
-    wanted = model.cutoffs_between(model.spec.cutoffs.start, newest)
+    wanted = model.cutoffs.between(model.cutoffs.first, newest)
     for between in as_ranges(stale_labels(model, lake, landed) & set(wanted), WEEK):
-        yield Phase(f"{model.name}: labels", (model.key("labels"),), between)
-    chain = tuple(model.key(asset) for asset in ("training_set", "candidate", "evaluation"))
+        yield Phase(f"{model.name}: labels", (key_of(model, "labels"),), between)
+    chain = tuple(key_of(model, asset) for asset in ("training_set", "candidate", "evaluation"))
     recent = set(wanted[-cutoffs:])
     for between in as_ranges(recent - set(tables.decisions.marks()), WEEK):
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
-        yield Phase(f"{model.name}: champion", (model.key("champion"),), None)
+        yield Phase(f"{model.name}: champion", (key_of(model, "champion"),), None)
     yield from _use_phases(model, instance, lake)
 
 
-def _use_phases(model: Bound, instance: dg.DagsterInstance, lake: Lake) -> Iterator[Phase]:
+def _use_phases(model: DeclaredModel, instance: dg.DagsterInstance, lake: Lake) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
         champion = champion_on_record(con, tables.promotions, model.name)
     if champion is None:
         return
-    snapshot = model.group.snapshot(lake)
-    wanted = days_to_score(
-        snapshot,
-        tables.predictions,
-        tables.drift_days,
-        champion.version,
-        champion.cutoff,
-        SlotsOf(model.group.as_ofs),
-    )
-    watching = tuple(model.key(asset) for asset in ("predictions", "drift"))
+    wanted = days_to_score(model, lake, champion.version, champion.cutoff)
+    watching = tuple(key_of(model, asset) for asset in ("predictions", "drift"))
     for between in as_ranges(wanted):
         yield Phase(f"{model.name}: predictions, drift", watching, between, if_refused="go on")
     for between in as_ranges(stale_performance(model, lake), WEEK):
-        yield Phase(f"{model.name}: performance", (model.key("performance"),), between)
+        yield Phase(f"{model.name}: performance", (key_of(model, "performance"),), between)
     scored = max(tables.predictions.marks(), default=None)
-    report = model.key("drift_report")
+    report = key_of(model, "drift_report")
     if scored and str(scored) not in instance.get_materialized_partitions(report):
         yield Phase(f"{model.name}: drift_report", (report,), (scored, scored), if_refused="go on")
 
 
-def _something_to_promote(model: Bound, lake: Lake, registry: Registry) -> bool:
+def _something_to_promote(model: DeclaredModel, lake: Lake, registry: Registry) -> bool:
     with connect() as con:
-        book = model.book(con, lake, registry)
+        book = book_of(con, model, lake, registry)
         found = book.plan()
         nobody = book.log().champion is None and found.challenger is None
         return bool(found.promote) or nobody or not announces(book)
@@ -267,10 +250,10 @@ def materialize(
     return done
 
 
-def _waits_for_approval(model: Bound, lake: Lake, registry: Registry) -> str:
+def _waits_for_approval(model: DeclaredModel, lake: Lake, registry: Registry) -> str:
     """Which version a person has to approve, in words; empty if none."""
     with connect() as con:
-        version = model.book(con, lake, registry).plan().challenger
+        version = book_of(con, model, lake, registry).plan().challenger
     return (
         f"version {version} passed and waits: ml-assets models approve {model.name} --why TEXT"
         if version
@@ -278,7 +261,7 @@ def _waits_for_approval(model: Bound, lake: Lake, registry: Registry) -> str:
     )
 
 
-def _waits_for(model: Bound, lake: Lake) -> str:
+def _waits_for(model: DeclaredModel, lake: Lake) -> str:
     """What a model without a single mature cutoff waits for, in words; empty if it has one."""
     with connect() as con:
         landed = landed_through(con, model.source.tables(lake).files)

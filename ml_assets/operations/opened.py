@@ -1,6 +1,5 @@
 """The project as the environment names it: what is declared, its lake, its registry, its Dagster instance."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ def project() -> "Project":
     """The project that ``ML_ASSETS_DEFS`` names, by default the one in the repository."""
     from ml_assets.project.project import Project
 
-    return Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
+    return Project.current()
 
 
 def lake() -> "Lake":

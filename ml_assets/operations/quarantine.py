@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
+from ml_assets.components.shared.keys import keys_of
 from ml_assets.instance import progress
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Between, Lake, as_ranges, connect, days
@@ -123,7 +124,7 @@ def replay(
     built: set[date] = set()
     success = True
     for reading in (True, False):
-        keys = tuple(source.key(name) for name in ("raw", "events", "quarantine")[0 if reading else 1 :])
+        keys = tuple(keys_of(source, *("raw", "events", "quarantine")[0 if reading else 1 :]))
         wanted = before.files if reading else {*before.rows, *before.withheld} - before.files
         for part in as_ranges(wanted):
             version = source.tables(lake).events.version
@@ -157,7 +158,7 @@ class _Refused(NamedTuple):
 
 
 def _refused(source: "Source", lake: Lake, between: Between | None) -> _Refused:
-    from ml_assets.components.source.sensors import touched_by
+    from ml_assets.pipeline.due.landing import touched_by
 
     tables, (first, last) = source.tables(lake), between or (date.min, date.max)
     with connect() as con:
@@ -168,7 +169,7 @@ def _refused(source: "Source", lake: Lake, between: Between | None) -> _Refused:
         held = set(withheld(con, tables, between))
         seen = seen_files(con, tables.files)
     files = {day for day, file in seen.items() if first <= day <= last and file.status == "refused"}
-    touched = {day for landed in files for day in touched_by(landed, source.late_days, source.partitions)}
+    touched = {day for landed in files for day in touched_by(landed, source.late_days, source.days)}
     return _Refused(rows, held, touched)
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.model.training import config_hash
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, content_hash
+from ml_assets.project.model import DeclaredModel
 from ml_assets.training.provenance import code_facts, machine_facts
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Reproduced:
 
 
 def reproduce(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, registry: "Registry", number: int
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry", number: int
 ) -> Reproduced:
     """Rebuild the training set from the versions of tables on record, fit with the parameters on record, compare.
 
@@ -67,10 +66,10 @@ def reproduce(
     missing = [name for name in ("inputs", "training_set", "parameters", "model_sha256") if name not in tags]
     if missing:
         raise Refusal(f"version {number} of {model.name} has no {', '.join(missing)} on record")
-    if tags["config"] != config_hash(model):
+    if tags["config"] != model.config:
         raise Refusal(
             f"version {number} of {model.name} was trained by another declaration (config {tags['config'][:12]}; it is "
-            f"{config_hash(model)[:12]} now). Check out commit {tags.get('git_commit', 'unknown')} and run this again"
+            f"{model.config[:12]} now). Check out commit {tags.get('git_commit', 'unknown')} and run this again"
         )
     built = build_training_set(
         con,

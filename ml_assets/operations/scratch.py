@@ -126,17 +126,17 @@ def base_of(project: Project, until: date, drills: Path) -> Scratch:
     same date are removed. Raises Refusal if it can't be materialized.
     """
     files = {
-        name: {day: item for day, item in landing.listed().items() if day < until}
-        for name, (_, landing) in project.sources.items()
+        name: {day: item for day, item in source.landing.listed().items() if day < until}
+        for name, source in project.sources.items()
     }
     found = Scratch(drills / f"base-{until}-{_digest(project, files)}", project.module)
     if (found.root / WHOLE).exists():
         return found
     for old in drills.glob(f"base-{until}-*"):
         shutil.rmtree(old)
-    for name, (_, landing) in project.sources.items():
+    for name, source in project.sources.items():
         for item in files[name].values():
-            fetch_into(landing, item, found.staged(name))
+            fetch_into(source.landing, item, found.staged(name))
     _materialize(found)
     (found.root / WHOLE).write_text(json.dumps({"until": str(until), "module": project.module}))
     return found
@@ -147,7 +147,7 @@ def _materialize(scratch: Scratch) -> None:
     with scratch.opened() as (defs, instance):
         scratch.registry.prepare()
         done = materialize(
-            Project(scratch.module),
+            Project.of(scratch.module),
             defs,
             instance,
             scratch.lake,

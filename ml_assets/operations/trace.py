@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ml_assets.components.model.component import Bound
 from ml_assets.features.proofs.differences import Difference, differences, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table
 from ml_assets.lake.sql import text
+from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
     from ml_assets.registry import Registry, Version
@@ -36,7 +36,7 @@ class EventsBehind:
 class Trace:
     """Everything behind one prediction."""
 
-    model: Bound
+    model: DeclaredModel
     prediction: Mapping[str, Any]
     """The row of the table of predictions."""
     version: "Version"
@@ -53,7 +53,7 @@ class Trace:
 
 def trace(
     con: duckdb.DuckDBPyConnection,
-    models: Mapping[str, Bound],
+    models: Mapping[str, DeclaredModel],
     lake: Lake,
     registry: "Registry",
     prediction_id: str,
@@ -93,8 +93,8 @@ def trace(
 
 
 def _find(
-    con: duckdb.DuckDBPyConnection, models: Mapping[str, Bound], lake: Lake, prediction_id: str
-) -> tuple[Bound, dict[str, Any]]:
+    con: duckdb.DuckDBPyConnection, models: Mapping[str, DeclaredModel], lake: Lake, prediction_id: str
+) -> tuple[DeclaredModel, dict[str, Any]]:
     for model in models.values():
         table = model.tables(lake).predictions
         if table.exists:
@@ -108,7 +108,7 @@ def _find(
     )
 
 
-def _is(model: Bound, prediction: Mapping[str, Any]) -> str:
+def _is(model: DeclaredModel, prediction: Mapping[str, Any]) -> str:
     """The SQL condition that leaves the rows of the prediction's entity."""
     types = model.group.features.entity_types
     texts = {column: text(str(prediction[column])) for column in model.entity}
@@ -117,7 +117,7 @@ def _is(model: Bound, prediction: Mapping[str, Any]) -> str:
 
 def _events(
     con: duckdb.DuckDBPyConnection,
-    model: Bound,
+    model: DeclaredModel,
     lake: Lake,
     prediction: Mapping[str, Any],
     snapshot: Table,
@@ -148,7 +148,11 @@ def _events(
 
 
 def _with_files(
-    con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, model: Bound, source: str, lake: Lake
+    con: duckdb.DuckDBPyConnection,
+    events: duckdb.DuckDBPyRelation,
+    model: DeclaredModel,
+    source: str,
+    lake: Lake,
 ) -> list[dict[str, Any]]:
     """The events with the name of the landing file of their day."""
     from ml_assets.landing.raw import seen_files

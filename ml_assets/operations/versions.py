@@ -12,8 +12,8 @@ from ml_assets.registry.promotion import Moved, approve, override, promote_versi
 from ml_assets.registry.rollback import rollback
 
 if TYPE_CHECKING:
-    from ml_assets.components.model.component import Bound
     from ml_assets.lake import Lake
+    from ml_assets.project.model import DeclaredModel
     from ml_assets.registry import Version
     from ml_assets.registry.rollback import RolledBack
 
@@ -110,7 +110,9 @@ def rolled_back(book: Book, why: str, to: int | None, smoke: "Callable[[Version]
     return rollback(book, who=getuser(), reason=why, smoke=smoke, to=to)
 
 
-def smoke_prediction(model: "Bound", lake: "Lake", book: Book, version: "Version", rows: int = 5) -> str:
+def smoke_prediction(
+    model: "DeclaredModel", lake: "Lake", book: Book, version: "Version", rows: int = 5
+) -> str:
     """Load a version, score the first rows of the newest population with it, and say what came out."""
     import numpy as np
 
@@ -140,7 +142,7 @@ def smoke_prediction(model: "Bound", lake: "Lake", book: Book, version: "Version
     return f"version {version.number} scores {len(frame)} rows of {newest}: {listed}"
 
 
-def show_in_ui(model: "Bound", lake: "Lake", book: Book) -> None:
+def show_in_ui(model: "DeclaredModel", lake: "Lake", book: Book) -> None:
     """Tell the Dagster instance of the promotion log as it is now."""
     from ml_assets.components.model.promotions import materialization
     from ml_assets.operations.opened import instance

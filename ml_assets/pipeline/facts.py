@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.model.training import config_hash
 from ml_assets.lake import Lake
+from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.declared import Declared, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
 
@@ -36,7 +35,7 @@ SHOWN = {
 }
 
 
-def facts(book: "Book", model: Bound, lake: Lake, version: "Version") -> ModelFacts:
+def facts(book: "Book", model: DeclaredModel, lake: Lake, version: "Version") -> ModelFacts:
     """What is declared and on record about a version."""
     tables = model.tables(lake)
     parts: dict[str, list[dict[str, Any]]] = {kind: [] for kind in SHOWN}
@@ -54,7 +53,7 @@ def facts(book: "Book", model: Bound, lake: Lake, version: "Version") -> ModelFa
     )
 
 
-def declared(model: Bound) -> Declared:
+def declared(model: DeclaredModel) -> Declared:
     """What a card says of the declaration."""
     spec = model.spec
     features = model.group.features.features
@@ -68,5 +67,5 @@ def declared(model: Bound) -> Declared:
         features={column: feature.means or "" for feature in features for column in feature.columns},
         slices=tuple(spec.slices),
         groups=tuple(spec.groups),
-        config=config_hash(model),
+        config=model.config,
     )

@@ -1,21 +1,162 @@
-"""Errors in a declaration, with the file and line they are about; and references between declarations."""
+"""What a ``defs.yaml`` declares, read without Dagster; and errors in it, with the file and line they are about."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-import dagster as dg
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from ml_assets.features.errors import FeatureError
 
-Kind = TypeVar("Kind", bound=dg.Component)
+FILE = "defs.yaml"
 
 
 class DeclarationError(ValueError):
     """A ``defs.yaml`` that can't be built: file, line, what was found and what would do."""
+
+
+def _day(given: object) -> date:
+    if isinstance(given, date):
+        return given
+    try:
+        return date.fromisoformat(str(given))
+    except ValueError:
+        raise ValueError(f"a day is written YYYY-MM-DD, not {given!r}") from None
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day, as YYYY-MM-DD."""
+
+
+class Declared(BaseModel):
+    """The attributes of one ``defs.yaml``. ``{{ env.NAME }}`` in a text stands for an environment variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rendered(cls, given: object) -> object:
+        return _rendered(given)
+
+
+Spec = TypeVar("Spec", bound=Declared)
+
+
+def _rendered(given: Any) -> Any:
+    if isinstance(given, str) and "{{" in given:
+        from jinja2 import Environment, StrictUndefined, TemplateError
+
+        try:
+            return Environment(undefined=StrictUndefined).from_string(given).render(env=_Environment())
+        except TemplateError as error:
+            raise ValueError(
+                f"{given}: {error}; a template may use env.NAME and env('NAME', 'default')"
+            ) from None
+    if isinstance(given, Mapping):
+        return {key: _rendered(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_rendered(value) for value in given]
+    return given
+
+
+class _Environment:
+    """Environment variables for templates: ``env.NAME``, or ``env('NAME', 'default')``."""
+
+    def __call__(self, name: str, default: str | None = None) -> str:
+        value = os.environ.get(name, default)
+        if value is None:
+            raise ValueError(
+                f"the environment variable {name} is not set; set it, or give a default: env({name!r}, ...)"
+            )
+        return value
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith(("__", "jinja")):
+            raise AttributeError(name)
+        return self(name)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One ``defs.yaml``: the type of component it names and its attributes, as they are written."""
+
+    path: Path
+    component: str
+    attributes: Mapping[str, Any]
+    node: yaml.Node
+
+    def spec(self, kind: type[Spec]) -> Spec:
+        """The attributes as a spec. Raises DeclarationError with the line of everything that is wrong."""
+        try:
+            return kind.model_validate(self.attributes)
+        except ValidationError as error:
+            found = [
+                f"{self.path}:{self.line(e['loc'])}: {'.'.join(map(str, e['loc']))}: {_said(e, kind)}"
+                for e in error.errors()
+            ]
+            raise DeclarationError("\n".join(found)) from None
+
+    def line(self, where: Sequence[str | int]) -> int:
+        """The line, counted from 1, of a place in the attributes; of what would hold it if it isn't written."""
+        node, line = self.node, self.node.start_mark.line
+        for part in ("attributes", *where):
+            if isinstance(node, yaml.MappingNode):
+                found = next(((k, v) for k, v in node.value if k.value == part), None)
+                if found is not None:
+                    node, line = found[1], found[0].start_mark.line
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line
+        return line + 1
+
+
+def _said(error: Any, kind: type[BaseModel]) -> str:
+    """The error in words; for an unknown key of the top, the nearest one there is."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        key = str(error["loc"][-1])
+        near = get_close_matches(key, kind.model_fields, n=1) if len(error["loc"]) == 1 else []
+        return f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"
+    return message
+
+
+def declaration(folder: Path) -> Declaration | None:
+    """What the ``defs.yaml`` of a folder declares, or None where there is none. Raises DeclarationError."""
+    path = folder / FILE
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, changed_ns: int, size: int) -> Declaration:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text())
+    try:
+        node = loader.get_node() if loader.check_node() else None
+        value = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DeclarationError(
+            f"{path}:{line}: the file isn't YAML: {error.problem}; check the indentation, colons and quotes here"
+        ) from None
+    finally:
+        loader.dispose()
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise DeclarationError(
+            f"{path}:1: `type:` with the name of a component, and `attributes:`, are expected"
+        )
+    assert node is not None
+    return Declaration(path, value["type"], value.get("attributes") or {}, node)
 
 
 @contextmanager
@@ -24,41 +165,14 @@ def located(folder: Path) -> Iterator[None]:
     try:
         yield
     except FeatureError as error:
-        file = folder / "defs.yaml"
-        raise DeclarationError(f"{file}:{_line(file, error.found)}: {error}") from error
+        file = folder / FILE
+        raise DeclarationError(f"{file}:{line_of(file, error.found)}: {error}") from error
 
 
-def _line(file: Path, found: str) -> int:
+def line_of(file: Path, found: str) -> int:
     """The first line, counted from 1, with the text as whole words and not in a comment; else 1."""
     words = re.compile(rf"(?<!\w){re.escape(found)}(?!\w)") if found else None
     for number, line in enumerate(file.read_text().splitlines(), start=1):
         if words and words.search(line.split(" #")[0]) and not line.lstrip().startswith("#"):
             return number
     return 1
-
-
-def declared_with(folder: Path, key: str, value: str) -> list[str]:
-    """The folders beside ``folder`` whose ``defs.yaml`` gives an attribute a value, in order."""
-    import yaml
-
-    found = []
-    for path in sorted(folder.parent.glob("*/defs.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            if isinstance(document, dict) and (document.get("attributes") or {}).get(key) == value:
-                found.append(path.parent.name)
-    return found
-
-
-def referred(context: dg.ComponentLoadContext, folder: Path, name: str, kind: type[Kind]) -> Kind:
-    """The component in the folder ``name`` beside ``folder``. Raises DeclarationError if there is none."""
-    if not (folder.parent / name / "defs.yaml").is_file():
-        others = sorted(
-            path.parent.name for path in folder.parent.glob("*/defs.yaml") if path.parent != folder
-        )
-        near = get_close_matches(name, others, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(others) or 'none'}"
-        file = folder / "defs.yaml"
-        raise DeclarationError(
-            f"{file}:{_line(file, name)}: there is no {kind.__name__} in a folder {name} beside it; {hint}"
-        )
-    return context.load_component(folder.parent / name, kind)

@@ -1,66 +1,134 @@
-"""The project as a whole: every source, feature group and model declared below one folder."""
+"""The project as a whole: every source, feature group and model declared below one folder, read from YAML."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
-import dagster as dg
+from ml_assets.project.declared import (
+    FILE,
+    Declaration,
+    DeclarationError,
+    Declared,
+    declaration,
+    line_of,
+    located,
+)
+from ml_assets.project.group import Group, GroupSpec
+from ml_assets.project.model import DeclaredModel, ModelSpec
+from ml_assets.project.source import Source, SourceSpec
 
-from ml_assets.components.features.component import FeatureGroup, Group
-from ml_assets.components.model.component import Bound, Model
-from ml_assets.components.source.component import EventSource
-from ml_assets.instance.home import CHECKOUT
-from ml_assets.landing import Landing
-from ml_assets.project.source import Source
+COMPONENTS: Mapping[str, type[Declared]] = {
+    "ml_assets.components.EventSource": SourceSpec,
+    "ml_assets.components.FeatureGroup": GroupSpec,
+    "ml_assets.components.Model": ModelSpec,
+}
+"""The component types of this package, by the name a ``defs.yaml`` gives them, and what each declares."""
+Spec = TypeVar("Spec", bound=Declared)
 
 
 @dataclass(frozen=True)
 class Project:
-    """The component tree of a defs module such as ``ml_assets.defs``."""
+    """What the ``defs.yaml`` files in the folders of ``folder`` declare."""
 
-    module: str
+    folder: Path
+    module: str = ""
+    """The Python module of the folder, by which Dagster loads it; empty where only the folder is known."""
+
+    @classmethod
+    def of(cls, module: str) -> "Project":
+        """The project of a module such as ``ml_assets.defs``. Raises DeclarationError if there is no such folder."""
+        found = find_spec(module)
+        if found is None or not found.submodule_search_locations:
+            raise DeclarationError(
+                f"{module} is no folder of Python modules; name one that holds the defs.yaml files"
+            )
+        return cls(Path(next(iter(found.submodule_search_locations))), module)
+
+    @classmethod
+    def current(cls) -> "Project":
+        """The project that the variable ML_ASSETS_DEFS names, by default the one in this package."""
+        return cls.of(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
 
     @cached_property
-    def tree(self) -> dg.ComponentTree:
-        """Dagster's component tree of the module."""
-        return dg.ComponentTree.from_module(import_module(self.module), CHECKOUT)
+    def _declarations(self) -> dict[str, Declaration]:
+        folders = sorted(path.parent for path in self.folder.glob(f"*/{FILE}"))
+        return {folder.name: found for folder in folders if (found := declaration(folder))}
 
-    @cached_property
-    def folder(self) -> Path:
-        """The folder of the module."""
-        return Path(next(iter(import_module(self.module).__path__)))
-
-    @cached_property
-    def _components(self) -> dict[str, dg.Component]:
-        folders = sorted(path.parent for path in self.folder.glob("*/defs.yaml"))
-        return {folder.name: self.tree.load_component(folder) for folder in folders}
-
-    @cached_property
-    def sources(self) -> dict[str, tuple[Source, Landing]]:
-        """Every source with its landing."""
+    def _specs(self, kind: type[Spec]) -> dict[str, Spec]:
         return {
-            name: (component.bind(self.folder / name), component.landing.of(name))
-            for name, component in self._components.items()
-            if isinstance(component, EventSource)
+            name: declared.spec(kind)
+            for name, declared in self._declarations.items()
+            if _kind(declared.component) is kind
         }
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Every source."""
+        return {name: spec.bind(self.folder / name) for name, spec in self._specs(SourceSpec).items()}
 
     @cached_property
     def groups(self) -> dict[str, Group]:
         """Every feature group."""
-        return {
-            name: component.bind(
-                self.folder / name, {source: self.sources[source][0] for source in component.source_names}
-            )
-            for name, component in self._components.items()
-            if isinstance(component, FeatureGroup)
-        }
+        return {name: self.group(name, spec) for name, spec in self._specs(GroupSpec).items()}
 
     @cached_property
-    def models(self) -> dict[str, Bound]:
+    def models(self) -> dict[str, DeclaredModel]:
         """Every model."""
-        return {
-            name: component.bind(name, self.groups[component.features])
-            for name, component in self._components.items()
-            if isinstance(component, Model)
+        return {name: self.model(name, spec) for name, spec in self._specs(ModelSpec).items()}
+
+    def group(self, name: str, spec: GroupSpec) -> Group:
+        """The feature group that ``spec`` declares in the folder ``name``. Raises DeclarationError."""
+        folder = self.folder / name
+        sources = {
+            source: self._beside(name, source, SourceSpec).bind(self.folder / source)
+            for source in spec.source_names
         }
+        models = tuple(
+            other
+            for other, declared in self._declarations.items()
+            if declared.attributes.get("features") == name
+        )
+        with located(folder):
+            return spec.bind(folder, sources, models)
+
+    def model(self, name: str, spec: ModelSpec) -> DeclaredModel:
+        """The model that ``spec`` declares in the folder ``name``. Raises DeclarationError."""
+        group = self.group(spec.features, self._beside(name, spec.features, GroupSpec))
+        with located(self.folder / name):
+            return spec.bind(name, group)
+
+    def _beside(self, name: str, other: str, kind: type[Spec]) -> Spec:
+        """What the folder ``other`` declares, to which ``name`` refers. Raises DeclarationError if it isn't of ``kind``."""
+        found = self._declarations.get(other)
+        if found is not None and _kind(found.component) is kind:
+            return found.spec(kind)
+        wanted = next(type_.rpartition(".")[2] for type_, spec in COMPONENTS.items() if spec is kind)
+        fitting = [n for n, declared in self._declarations.items() if _kind(declared.component) is kind]
+        near = get_close_matches(other, fitting, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fitting) or 'none'}"
+        file = self.folder / name / FILE
+        raise DeclarationError(
+            f"{file}:{line_of(file, other)}: there is no {wanted} in a folder {other} beside it; {hint}"
+        )
+
+
+def _kind(type_name: str) -> type[Declared] | None:
+    """What a component of that type declares; None for a component that is none of ours.
+
+    A type of one's own that derives from one of ours is looked up, which loads Dagster.
+    """
+    if type_name in COMPONENTS or type_name.startswith("dagster"):
+        return COMPONENTS.get(type_name)
+    module, _, name = type_name.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None) if module else None
+    except ImportError:
+        return None
+    declares = getattr(found, "declares", None)
+    return declares if isinstance(declares, type) and issubclass(declares, Declared) else None

@@ -1,40 +1,69 @@
-"""A source as the other components see it, and which of their days it keeps from being built."""
+"""A source of events: what its YAML declares, and which days of others it keeps from being built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 
-import dagster as dg
 import duckdb
+from pydantic import Field
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets.lake import Between, Lake, Table
+from ml_assets.landing import Landing
 from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.landing.spec import LandingSpec
 from ml_assets.landing.withholding import withheld
 from ml_assets.monitoring.rehearse.drills.roles import Roles
+from ml_assets.project.calendar import Calendar
+from ml_assets.project.declared import Day, Declared
+
+
+class SourceSpec(Declared):
+    """A stream of events, delivered as one landing file per day, and the contract that guards it."""
+
+    contract: str = Field(description="The Open Data Contract Standard YAML, beside this file.")
+    landing: LandingSpec
+    start: Day = Field(description="The first day.")
+    end: Day | None = Field(
+        None, description="The last day of a stream that has ended; leave it out otherwise."
+    )
+    drills: Roles = Roles()
+    owners: list[str] = Field(["team:data"], description="Who answers for the source.")
+
+    def bind(self, folder: Path) -> "Source":
+        """The source declared in ``folder``. Raises ContractError where the contract is wrong."""
+        return Source(
+            name=folder.name,
+            contract=load_contract(folder / self.contract),
+            days=Calendar(self.start, self.end),
+            late_days=self.landing.late_days,
+            landing=self.landing.of(folder.name),
+            roles=self.drills,
+            owners=tuple(self.owners),
+        )
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source as the other components see it."""
+    """A source with its contract and its landing."""
 
     name: str
     contract: Contract
-    partitions: dg.DailyPartitionsDefinition
+    days: Calendar
     late_days: int
+    landing: Landing
     roles: Roles = field(default_factory=Roles)
     """Which columns drills work on."""
+    owners: tuple[str, ...] = ()
 
     @property
     def reach(self) -> int:
         """How many days can lie between an event's day and the day it became available."""
         latency = self.contract.latency
         return self.late_days + latency.days + (1 if latency.seconds or latency.microseconds else 0)
-
-    def key(self, asset: str) -> dg.AssetKey:
-        """The key of one of the source's assets."""
-        return dg.AssetKey([self.name, asset])
 
     def tables(self, lake: Lake) -> SourceTables:
         """The tables of the source."""
@@ -76,14 +105,13 @@ class Source:
         self, con: duckdb.DuckDBPyConnection, lake: Lake, between: Between, ahead: int
     ) -> dict[date, str]:
         """The days ``between`` of a table that read days up to D + ``ahead``, where nothing has landed so late yet."""
-        through, end = landed_through(con, self.tables(lake).files), self.partitions.end
+        through = landed_through(con, self.tables(lake).files)
         first, last = between
         waiting: dict[date, str] = {}
         for n in range((last - first).days + 1):
             asked = first + timedelta(days=n)
             newest = asked + timedelta(days=ahead)
-            has_day = self.partitions.start.date() <= newest and (end is None or newest < end.date())
-            if has_day and (through is None or newest > through):
+            if self.days.allows(newest) and (through is None or newest > through):
                 said = f"landed through {through}" if through else "landed nothing"
                 waiting[asked] = f"it waits for {self.name}, which has {said}"
         return waiting

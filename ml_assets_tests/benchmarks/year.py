@@ -43,9 +43,10 @@ import warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 import ml_assets.definitions
 from ml_assets.operations.in_process import QUIET
-from ml_assets.components.shared.partitions import AS_ONE_RUN, daily, range_tags
+from ml_assets.components.shared.partitions import AS_ONE_RUN, partitions_of, range_tags
+from ml_assets.project.calendar import Calendar
 from datetime import date
-days = daily(date(2017, 1, 1), date(2018, 1, 1))
+days = partitions_of(Calendar(date(2017, 1, 1), date(2018, 1, 1)))
 assets = [dg.asset(lambda: dg.MaterializeResult(), name=f"empty_{n}", partitions_def=days,
                    backfill_policy=AS_ONE_RUN) for n in range(5)]
 defs = dg.Definitions(assets=assets, executor=dg.in_process_executor)
@@ -79,8 +80,8 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
     from ml_assets.features.queries.tiles import tiles_query
     from ml_assets.project.project import Project
 
-    project = Project("ml_assets.defs")
-    source, group = project.sources["transactions"][0], project.groups["household_features"]
+    project = Project.of("ml_assets.defs")
+    source, group = project.sources["transactions"], project.groups["household_features"]
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         columns = ", ".join(f'"{c}"' for c in source.contract.source_columns)

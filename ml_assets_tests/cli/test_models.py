@@ -15,11 +15,11 @@ import pytest
 from ml_assets.cli import show
 from ml_assets.cli.app import main
 from ml_assets.cli.shared import Opened, opened
-from ml_assets.components.model.component import Bound
 from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.operations import versions
 from ml_assets.operations.opened import instance
-from ml_assets.pipeline.steps import evaluation as judge
+from ml_assets.pipeline import book as book_module
+from ml_assets.pipeline.book import book_of
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
@@ -53,8 +53,8 @@ def evaluate(book: Book, version: int, auc: float) -> None:
 
 def same_holdout(patch: pytest.MonkeyPatch) -> None:
     """Let no holdout have changed since it was judged."""
-    patch.setattr(judge, "holdout_of", lambda *_: None)
-    patch.setattr(judge, "digest_of", lambda _: HOLDOUT)
+    patch.setattr(book_module, "holdout_of", lambda *_: None)
+    patch.setattr(book_module, "digest_of", lambda _: HOLDOUT)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with connect() as con, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_ASSETS_MINI_LANDING", str(home / "landing"))
         same_holdout(patch)
-        book = Project(MINI).models["churn"].book(con, Lake(str(home / "data" / "lake")), registry)
+        book = book_of(con, Project.of(MINI).models["churn"], Lake(str(home / "data" / "lake")), registry)
         found = [verdict(1, None), verdict(2, 1), verdict(3, 2, passed=False)]
         decide(book, *(replace(one, policy=book.rules.policy) for one in found))
         for number in (1, 2, 3):
@@ -265,13 +265,13 @@ def test_override_approve_and_rollback(cli: Cli, churn: Opened, monkeypatch: pyt
         "before: version 2 scores\nafter:  version 2 scores\nchampion of churn: version 3 -> version 2\n",
         "",
     )
-    by_itself = Bound.book
+    by_itself = book_of
 
     def by_hand(*given: Any) -> Book:
         book = by_itself(*given)
         return replace(book, rules=replace(book.rules, approval="manual"))
 
-    monkeypatch.setattr(Bound, "book", by_hand)
+    monkeypatch.setattr(book_module, "book_of", by_hand)
     good = replace(verdict(3, 2), cutoff=week(4), policy=churn.book.rules.policy)
     registry = churn.book.registry
     registry.client().create_model_version("churn", "none", tags={"cutoff": str(week(4))})

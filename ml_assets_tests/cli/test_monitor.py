@@ -13,9 +13,9 @@ import pytest
 
 from ml_assets.cli import monitor as cli_monitor
 from ml_assets.cli.app import main
-from ml_assets.components.model.component import Bound
 from ml_assets.lake import Lake, Provenance, connect
 from ml_assets.monitoring.measure.profile import build_profile, profile_rows
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.registry.promotion_log import Move, read_log, write_moves
 from ml_assets_tests.house import MINI
@@ -32,10 +32,10 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture
 def churn(
     tmp_path: Path, con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Bound, Lake]:
+) -> tuple[DeclaredModel, Lake]:
     """The model of the mini use case, which the command opens without asking for a registry."""
     monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
-    model, lake = Project(MINI).models["churn"], Lake(str(tmp_path / "lake"))
+    model, lake = Project.of(MINI).models["churn"], Lake(str(tmp_path / "lake"))
 
     @contextmanager
     def opened(name: str) -> Iterator[SimpleNamespace]:
@@ -45,7 +45,7 @@ def churn(
     return model, lake
 
 
-def plant(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> None:
+def plant(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake) -> None:
     """A champion, its training rows and its profile."""
     tables, types = model.tables(lake), model.group.feature_types
     random, rows = np.random.default_rng(0), 400
@@ -78,7 +78,7 @@ def plant(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> None:
 
 
 def test_it_prints_thresholds_alarms_and_what_is_caught(
-    con: duckdb.DuckDBPyConnection, churn: tuple[Bound, Lake], capsys: pytest.CaptureFixture[str]
+    con: duckdb.DuckDBPyConnection, churn: tuple[DeclaredModel, Lake], capsys: pytest.CaptureFixture[str]
 ) -> None:
     plant(con, *churn)
     assert main(["monitor", "calibrate", "churn", "--days", "20", "--seeds", "2", "--rows", "300"]) == 0
@@ -92,7 +92,7 @@ def test_it_prints_thresholds_alarms_and_what_is_caught(
 
 
 def test_without_a_champion_or_a_profile_it_says_what_to_do(
-    con: duckdb.DuckDBPyConnection, churn: tuple[Bound, Lake], capsys: pytest.CaptureFixture[str]
+    con: duckdb.DuckDBPyConnection, churn: tuple[DeclaredModel, Lake], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["monitor", "calibrate", "churn"]) == 1
     assert "churn has no champion yet. Materialize churn/champion first." in capsys.readouterr().err

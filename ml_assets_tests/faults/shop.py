@@ -1,40 +1,23 @@
-"""A small source in a scratch folder, from landing to snapshots, built as the sensors would have it, without Dagster.
-
-What it does and in which order is what the assets ``raw``, ``events``, ``tiles`` and ``snapshot`` do in a run, with
-the same metadata in the commits; what is asked for is what the sensors ask for.
-"""
+"""A small source in a scratch folder, from landing to snapshots, and what all its tables hold."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from shutil import rmtree
 
 import duckdb
 from deltalake import DeltaTable
 
-from ml_assets.components.features.component import Group
-from ml_assets.components.shared.partitions import daily
-from ml_assets.components.source.sensors import (
-    BRIDGED,
-    Edge,
-    buildable_days,
-    new_files,
-    touched_by,
-    unread_days,
-)
-from ml_assets.contracts.compile.load import load_contract
-from ml_assets.features import Entity, Feature, FeatureSet
-from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Provenance, Table, as_ranges, connect
-from ml_assets.landing import LandingFolder
-from ml_assets.landing.events import write_events
-from ml_assets.landing.raw import SourceTables, land, seen_files
-from ml_assets.landing.withholding import waiting
+from ml_assets.lake import Lake, Table, connect
+from ml_assets.landing.raw import SourceTables
+from ml_assets.project.group import Group
 from ml_assets.project.source import Source
+from ml_assets_tests.pipeline.steps_only import StepsOnly, declare
 
 START, DAYS, LATE = date(2024, 2, 27), 5, 1
 CONTRACT = """
@@ -77,33 +60,29 @@ class Shop:
     landing_name: str = "landing"
 
     @property
-    def landing(self) -> LandingFolder:
-        return LandingFolder(self.folder / self.landing_name, f"{{date}}.{self.suffix}")
-
-    @property
     def lake(self) -> Lake:
         return Lake(str(self.folder / "lake"))
 
     @cached_property
-    def source(self) -> Source:
-        path = self.folder / "contract.yaml"
-        written = path.with_name(f"contract.{os.getpid()}.yaml")
-        written.write_text(CONTRACT)
-        os.replace(written, path)
-        return Source("taps", load_contract(path), daily(START, day(self.number - 1)), LATE)
+    def built(self) -> StepsOnly:
+        """The project, declared anew unless another process has done so; what is read is always whole."""
+        defs, own = self.folder / "defs", self.folder / f"defs.{os.getpid()}"
+        pattern = f"{{date}}.{self.suffix}"
+        landing = f'{{path: "{self.folder / self.landing_name}", pattern: "{pattern}", late_days: {LATE}}}'
+        declare(own, CONTRACT, landing, START, day(self.number - 1))
+        try:
+            own.rename(defs)
+        except OSError:
+            rmtree(own)
+        return StepsOnly(defs, self.lake)
 
-    @cached_property
+    @property
+    def source(self) -> Source:
+        return self.built.source
+
+    @property
     def group(self) -> Group:
-        features = (
-            Feature.model_validate({"name": "taps", "count": "*", "windows": ["2d", "4d"]}),
-            Feature.model_validate({"name": "spend", "sum": "amount", "windows": ["4d"]}),
-        )
-        return Group(
-            "by_who",
-            {"taps": self.source},
-            FeatureSet(Entity("who"), features, {"taps": self.source.columns}),
-            {},
-        )
+        return self.built.group
 
     @property
     def tables(self) -> SourceTables:
@@ -153,78 +132,11 @@ class Shop:
         else:
             _as_parquet(content, path)
 
-    def run_source(self, between: Between) -> None:
-        """One run over ``raw``, ``events`` and ``quarantine`` of a range."""
-        with connect() as con:
-            land(con, self.tables, self.landing, self.source.contract, between, Provenance(run="raw"))
-        self.run_events(between)
-
-    def run_events(self, between: Between) -> None:
-        """One run over ``events`` and ``quarantine`` of a range."""
-        tables = self.tables
-        with connect() as con:
-            made = _made("events", tables.raw, tables.files)
-            write_events(
-                con,
-                tables,
-                self.source.contract,
-                between,
-                late_days=LATE,
-                provenance=made,
-            )
-
-    def wanted(self) -> list[Between]:
-        """The ranges of days to land and build anew, for the facts that the landing sensor goes by."""
-        tables, partitions = self.tables, self.source.partitions
-        listed = self.landing.listed()
-        with connect() as con:
-            facts = new_files(
-                self.landing, listed, seen_files(con, tables.files), set(listed), self.source.contract
-            )
-            found = waiting(con, tables) | unread_days(tables, LATE, partitions)
-        found |= {touched for landed in facts for touched in touched_by(landed, LATE, partitions)}
-        return as_ranges(found, BRIDGED)
-
-    def work(self) -> int:
-        """Everything the sensors ask for, once; returns the number of runs."""
-        runs = 0
-        for between in self.wanted():
-            self.run_source(between)
-            runs += 1
-        return runs + self.run_features()
-
-    def run_days(self, between: Between) -> None:
-        """Runs over a range of days from landing to snapshots, asked for by a person: whether they are stale or not."""
-        self.run_source(between)
-        for edge, part in zip(self.group.edges(self.lake), (between, _shifted(between)), strict=True):
-            self._build(edge, [part])
-
-    def _build(self, edge: Edge, parts: Sequence[Between]) -> None:
-        features, late_by = self.group.features, self.group.late_by
-        made = _made("features", edge.upstream)
-        with connect() as con:
-            for part in parts:
-                if edge.downstream.name.endswith("tiles"):
-                    write_tiles(con, features, {"taps": edge.upstream}, edge.downstream, part, late_by, made)
-                else:
-                    write_snapshots(con, features, edge.upstream, edge.downstream, part, edge.reach, made)
-
-    def run_features(self) -> int:
-        """Tiles, then snapshots, as far as they are stale; returns the number of runs."""
-        runs = 0
-        for edge in self.group.edges(self.lake):
-            with connect() as con:
-                stale, _ = buildable_days(con, self.lake, edge, self.group.refused)
-            parts = as_ranges(stale)
-            self._build(edge, parts)
-            runs += len(parts)
-        return runs
-
     def settle(self) -> int:
         """Work until nothing is asked for any more; returns the number of runs that took."""
         for turn in range(5):
             before = sum(table.version or 0 for table in self.stages.values())
-            runs = self.work()
+            runs = self.built.work()
             if not runs:
                 return turn
             assert sum(table.version or 0 for table in self.stages.values()) > before
@@ -256,22 +168,12 @@ class Shop:
                     assert (Path(table.uri) / path).stat().st_size == size, path
 
 
-def _shifted(between: Between) -> Between:
-    """The as_ofs that see the tiles of these days first."""
-    return between[0] + timedelta(days=1), between[1] + timedelta(days=1)
-
-
 def _as_parquet(content: str, path: Path) -> None:
     with connect() as con:
         rows = con.read_csv(StringIO(content)).select(
             "tap_id, who, amount::DECIMAL(10,2) AS amount, note, occurred_at::TIMESTAMPTZ AS occurred_at"
         )
         rows.write_parquet(str(path))
-
-
-def _made(run: str, *read: Table) -> Provenance:
-    """What a commit says of its run and the tables that it read."""
-    return Provenance(run, inputs={table.name: table.version for table in read if table.version is not None})
 
 
 def _digests(con: duckdb.DuckDBPyConnection, stage: str, table: Table) -> Iterator[tuple[str, str]]:

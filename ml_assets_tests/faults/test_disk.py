@@ -104,7 +104,7 @@ def test_a_full_disk_stops_the_run_and_harms_no_table(
         filler = small_disk / "filler"
         filler.write_bytes(bytes(disk_usage(small_disk).free - left))
         with pytest.raises(LakeError) as stopped:
-            shop.work()
+            shop.built.work()
         full.append(check_full(str(stopped.value)))
         assert full[-1] not in check_between(shop, before, after)
         filler.unlink()
@@ -292,7 +292,7 @@ def test_building_again_mends_what_is_built(
 ) -> None:
     shop, contents = settled
     damage(shop.stages[stage], how)
-    shop.run_days((day(0), day(3)))
+    shop.built.run_days((day(0), day(3)))
     assert shop.contents() == contents
 
 
@@ -325,15 +325,19 @@ def test_a_file_that_is_cut_off_while_it_lands(
     else:
         change({"csv": csv, "parquet": parquet}[suffix], "insert")
     with connect() as con:
-        landed = land(con, shop.tables, shop.landing, shop.source.contract, (day(0), day(2)), Provenance())
+        landed = land(
+            con, shop.tables, shop.source.landing, shop.source.contract, (day(0), day(2)), Provenance()
+        )
         monkeypatch.undo()
         assert set(landed.accepted) == {day(0), day(2)}
         assert [str(r.file.path) for r in landed.refused] == [str(shop.path(1))]
         assert "changed while being read; try again" in landed.refused[0].reason
         assert not shop.tables.refused.exists, "bytes that nobody has seen whole are not kept as that version"
-    shop.run_events((day(0), day(2)))
+    shop.built.run_events((day(0), day(2)))
     shop.path(1).write_bytes(whole)
-    assert shop.wanted() == [(day(0), day(1))], "asked for again, though its bytes are those listed at first"
+    assert shop.built.wanted() == [(day(0), day(1))], (
+        "asked for again, though its bytes are those listed at first"
+    )
     shop.settle()
     assert ("raw", f"{day(1)} {reading.content_hash(shop.path(1))}") in shop.contents()
     with connect() as con:
@@ -372,9 +376,9 @@ def test_a_file_is_not_refused_for_want_of_room_on_this_machine(tmp_path: Path, 
         con.execute(f"SET threads = 1; SET temp_directory = '{tmp_path}/spilled'")
         con.execute("SET memory_limit = '6MB'; SET max_temp_directory_size = '100kB'")
         with pytest.raises(OutOfRoom, match="there is no room left for the rows"):
-            land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
+            land(con, shop.tables, shop.source.landing, shop.source.contract, days, Provenance())
     assert not shop.tables.files.exists
     with connect() as con:
         assert set(
-            land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance()).accepted
+            land(con, shop.tables, shop.source.landing, shop.source.contract, days, Provenance()).accepted
         ) == set(days)

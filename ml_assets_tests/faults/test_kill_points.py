@@ -121,7 +121,7 @@ def try_point(scene: Scene, point: Request, folder: Path, free: "Queue[Worker]")
             faults.append(f"{stage} is neither as before nor as after")
     lost = [key for key in scene.before if key[0] in ("raw", "refused_files", "files") and key not in left]
     faults += [f"{key} is lost" for key in lost]
-    shop.work()
+    shop.built.work()
     if shop.contents() != scene.after:
         faults.append("the rerun made something else")
     rmtree(folder)

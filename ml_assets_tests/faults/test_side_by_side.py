@@ -184,13 +184,13 @@ def test_a_build_of_what_was_there_before_is_found_out(
     expected = shop.contents()
     shop.drop(0, late=0, version=2, refused=refused)
     with connect() as con:
-        land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
-    halts += [Halted(lambda: shop.run_events(days), where) for where in (slow, fast)]
+        land(con, shop.tables, shop.source.landing, shop.source.contract, days, Provenance())
+    halts += [Halted(lambda: shop.built.run_events(days), where) for where in (slow, fast)]
     before, overtaking = halts
     before.start()
     shop.drop(0, late=0)
     with connect() as con:
-        land(con, shop.tables, shop.landing, shop.source.contract, days, Provenance())
+        land(con, shop.tables, shop.source.landing, shop.source.contract, days, Provenance())
     overtaking.start()
     before.finish()
     overtaking.finish()

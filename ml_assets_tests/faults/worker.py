@@ -129,7 +129,7 @@ def work(request: dict[str, Any], told: Told) -> None:
     assert shop.group
     steps = Steps(told, request.get("step"))
     sys.setprofile(steps)
-    shop.work()
+    shop.built.work()
     sys.setprofile(None)
     if "full" not in request:
         (shop.folder / "steps.json").write_text(json.dumps(steps.parts))
@@ -199,7 +199,7 @@ def together(request: dict[str, Any]) -> dict[str, Any]:
                 )
             time.sleep(0.0005)
         time.sleep(place.get("after", 0))
-        shop.run_days((date.fromisoformat(place["first"]), date.fromisoformat(place["last"])))
+        shop.built.run_days((date.fromisoformat(place["first"]), date.fromisoformat(place["last"])))
 
     children = [forked(told[n], lambda n=n, place=place: run(n, place)) for n, place in places]  # type: ignore[misc]
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

@@ -34,7 +34,7 @@ def producer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(producer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(producer))
-    return Project(MINI)
+    return Project.of(MINI)
 
 
 @pytest.fixture(scope="module")

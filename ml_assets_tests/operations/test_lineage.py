@@ -11,6 +11,7 @@ from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.operations.reproduce import reproduce
 from ml_assets.operations.trace import described, trace
+from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.facts import facts
 from ml_assets_tests.conftest import LANDED
 from ml_assets_tests.house import FEATURES, SOURCE, House, failures, opened, scratch_defs
@@ -95,7 +96,7 @@ def test_a_card_keeps_what_was_measured_when_the_cutoff_is_trained_again(finishe
     assert finished.run(["churn/candidate"], cutoff).success
     assert not failures(finished.run(["churn/evaluation"], cutoff))
     with connect() as con:
-        book = finished.churn.book(con, finished.lake, finished.registry)
+        book = book_of(con, finished.churn, finished.lake, finished.registry)
         cards = [
             facts(book, finished.churn, finished.lake, finished.registry.version("churn", number))
             for number in (1, 2)

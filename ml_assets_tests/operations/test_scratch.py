@@ -94,14 +94,14 @@ def test_inside_nothing_real_is_within_reach(
     with scratch.opened() as (defs, instance):
         assert Path(instance.root_directory) == scratch.root / ".dagster"
         assert not {"ML_ASSETS_LAKE", "ML_ASSETS_WEBHOOK", "ML_ASSETS_ALERTS"} & os.environ.keys()
-        ((_, landing),) = Project(MINI).sources.values()
-        assert sorted(landing.listed()) == [visits.day(0), visits.day(1)]
-        assert landing.place == str(scratch.staged("visits"))
+        (source,) = Project.of(MINI).sources.values()
+        assert sorted(source.landing.listed()) == [visits.day(0), visits.day(1)]
+        assert source.landing.place == str(scratch.staged("visits"))
         lake = defs.get_repository_def().get_top_level_resources()["lake"]
         assert lake is not None
     assert dict(os.environ) == before
-    ((_, landing),) = Project(MINI).sources.values()
-    assert landing.place == str(producer)
+    (source,) = Project.of(MINI).sources.values()
+    assert source.landing.place == str(producer)
 
 
 def test_a_base_is_made_once_and_again_when_a_file_changes(
@@ -115,7 +115,7 @@ def test_a_base_is_made_once_and_again_when_a_file_changes(
     monkeypatch.setattr("ml_assets.operations.scratch._materialize", build)
 
     def made_again(until: date) -> Path:
-        return base_of(Project(MINI), until, tmp_path / "drills").root
+        return base_of(Project.of(MINI), until, tmp_path / "drills").root
 
     first = made_again(visits.day(3))
     assert made_again(visits.day(3)) == first

@@ -10,6 +10,8 @@ from textwrap import dedent
 import pytest
 
 from ml_assets.definitions import build
+from ml_assets.project.declared import DeclarationError
+from ml_assets.project.project import Project
 from ml_assets_tests.house import MINI_FOLDER, scratch_defs
 
 SOURCE, GROUP, MODEL = "visits/defs.yaml", "visitor_features/defs.yaml", "churn/defs.yaml"
@@ -21,7 +23,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         SOURCE,
         "start: 2024-01-01",
         "start: tomorrow",
-        "Invalid isoformat string: 'tomorrow'",
+        "a day is written YYYY-MM-DD, not 'tomorrow'",
     ),
     "a number for a window": (
         GROUP,
@@ -120,6 +122,12 @@ def said_by(error: BaseException | None) -> str:
     return "\n".join(parts)
 
 
+def everything(module: str) -> list[str]:
+    """The names of all that a project declares, read without Dagster."""
+    project = Project.of(module)
+    return [*project.sources, *project.groups, *project.models]
+
+
 @pytest.fixture
 def landing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
@@ -146,6 +154,10 @@ def test_a_mistake_is_told_with_its_file_and_line(tmp_path: Path, mistake: str) 
     text = said_by(raised.value)
     assert f"{folder / file}:{line}" in text
     assert said in text
+    with pytest.raises(DeclarationError) as raised_without_dagster:
+        everything(module)
+    assert f"{folder / file}:{line}: " in str(raised_without_dagster.value)
+    assert said in str(raised_without_dagster.value)
 
 
 @pytest.mark.usefixtures("landing")

@@ -11,9 +11,9 @@ import sys
 import time
 from typing import Any
 
-from ml_assets.components.model.component import Bound
 from ml_assets.lake import Lake, connect
 from ml_assets.operations import opened
+from ml_assets.project.model import DeclaredModel
 from ml_assets.training.training_set import build_training_set
 
 
@@ -25,7 +25,7 @@ def main() -> None:
             print(f"### {model.name}\n\n{table(model, lake)}\n")
 
 
-def table(model: Bound, lake: Lake) -> str:
+def table(model: DeclaredModel, lake: Lake) -> str:
     """The table of one model."""
     tables, metric = model.tables(lake), model.spec.gates.metric_of(model.spec.label.target)
     with connect() as con:

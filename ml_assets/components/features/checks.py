@@ -9,11 +9,13 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.features.component import Group
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.features import FeatureError
 from ml_assets.lake import Table
+from ml_assets.pipeline.due.features import current as current_as_ofs
+from ml_assets.project.group import Group
 
 if TYPE_CHECKING:
     from ml_assets.features.proofs.differences import Difference
@@ -28,7 +30,7 @@ def checks(group: Group) -> list[dg.AssetChecksDefinition]:
 
 
 def _rows_checks(group: Group) -> dg.AssetChecksDefinition:
-    key = group.key("snapshot")
+    key = key_of(group, "snapshot")
 
     @dg.multi_asset_check(
         name=f"{group.name}__snapshot_checks",
@@ -85,7 +87,7 @@ def _rows_checks(group: Group) -> dg.AssetChecksDefinition:
 
 def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=group.key("snapshot"),
+        asset=key_of(group, "snapshot"),
         name="no_future_leakage",
         description=(
             "Sampled rows are computed again from raw events, by the plain definition, and with another future: "
@@ -101,7 +103,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
         snapshot = group.snapshot(lake.lake)
         with connection(duckdb) as con:
             as_ofs = _spread(_as_ofs(con, snapshot, context), LOOKED_AT)
-            current = group.current(lake.lake, as_ofs)
+            current = current_as_ofs(group, lake.lake, as_ofs)
             found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
         corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
         return _compared(
@@ -113,7 +115,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
 
 def _parity_check(group: Group) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=group.key("snapshot"),
+        asset=key_of(group, "snapshot"),
         name="offline_online_parity",
         description=(
             "Sampled entities are asked for one by one, as a service asks: at the snapshot's own moment the answer is its "
@@ -129,7 +131,7 @@ def _parity_check(group: Group) -> dg.AssetChecksDefinition:
 
         snapshot = group.snapshot(lake.lake)
         with connection(duckdb) as con:
-            as_ofs = group.current(lake.lake, _as_ofs(con, snapshot, context))[-1:]
+            as_ofs = current_as_ofs(group, lake.lake, _as_ofs(con, snapshot, context))[-1:]
             try:
                 found = [
                     difference
@@ -181,7 +183,7 @@ def _compared(
 
 def _expected_check(group: Group) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=group.key("snapshot"),
+        asset=key_of(group, "snapshot"),
         name="features_as_expected",
         description=(
             "The values of every feature lie where its declaration expects them: min, max, share of empty, median, values."

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.evaluation import GATES
+from ml_assets.project.model import DeclaredModel
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
-def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
+def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
     """All checks of a model."""
     return [_frame_check(model), _gate_checks(model), _prediction_check(model)]
 
 
-def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
-    key = model.key("training_set")
+def _frame_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
+    key = key_of(model, "training_set")
 
     @dg.asset_check(
         asset=key,
@@ -56,8 +57,8 @@ def _frame_check(model: Bound) -> dg.AssetChecksDefinition:
     return frame_holds
 
 
-def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
-    key = model.key("evaluation")
+def _gate_checks(model: DeclaredModel) -> dg.AssetChecksDefinition:
+    key = key_of(model, "evaluation")
 
     @dg.multi_asset_check(
         name=f"{model.name}__gates",
@@ -105,8 +106,8 @@ def _gate_checks(model: Bound) -> dg.AssetChecksDefinition:
     return gates
 
 
-def _prediction_check(model: Bound) -> dg.AssetChecksDefinition:
-    key, target = model.key("predictions"), model.spec.label.target
+def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
+    key, target = key_of(model, "predictions"), model.spec.label.target
     top = len(target.classes) - 1
     promised = f"between 0 and {top}" if target.is_classes else "a finite number"
     wrong = f"OR score < 0 OR score > {top}" if target.is_classes else "OR isinf(score)"

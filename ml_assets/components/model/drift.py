@@ -9,21 +9,20 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound
 from ml_assets.components.model.performance import loss_picture
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import markdown_table, picture, stored
-from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
+from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.lake import Between, Lake
+from ml_assets.pipeline.steps.drift import DRIFT_MEANS, Day, Watched, watch_days
+from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml_assets.monitoring.measure.counting import Counted
     from ml_assets.monitoring.measure.profile import FeatureProfile
     from ml_assets.monitoring.show.plots import Histogram
-    from ml_assets.pipeline.steps.drift import Day, Watched
-    from ml_assets.registry import Version
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 SMALLEST = 1e-300
@@ -32,20 +31,20 @@ SHOWN_DAYS = timedelta(days=90)
 """How far back the plots over time reach."""
 
 
-def assets(model: Bound) -> list[dg.AssetsDefinition]:
+def assets(model: DeclaredModel) -> list[dg.AssetsDefinition]:
     """Drift of every day, and Evidently's report of a day."""
     return [_drift(model), _drift_report(model)]
 
 
-def _drift(model: Bound) -> dg.AssetsDefinition:
+def _drift(model: DeclaredModel) -> dg.AssetsDefinition:
     @dg.asset(
-        key=model.key("drift"),
-        deps=[model.key("predictions"), model.group.key("snapshot")],
+        key=key_of(model, "drift"),
+        deps=[key_of(model, "predictions"), key_of(model.group, "snapshot")],
         description=(
             "How far the features and scores of the population have moved from the champion's own training profile, "
             "feature by feature, and what the model is estimated to lose by it; with evidence where it has drifted."
         ),
-        partitions_def=model.group.as_ofs,
+        partitions_def=partitions_of(model.group.as_ofs),
         group_name=model.name,
         owners=model.spec.owners,
         kinds={"deltalake", "duckdb"},
@@ -54,27 +53,17 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
     def drift(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
-        from ml_assets.pipeline.steps.drift import DRIFT_MEANS, watch_days
-        from ml_assets.registry.promotion_log import champion_on_record
-
-        tables = model.tables(lake.lake)
-        with connection(duckdb) as con:
-            champion = champion_on_record(con, tables.promotions, model.name)
-            if champion is None or not tables.predictions.exists:
-                raise dg.Failure(
-                    f"There are no predictions of a champion to watch. Materialize {model.name}/predictions.",
-                    allow_retries=False,
-                )
-            watched = watch_days(context, con, model, lake.lake, between(context), champion.version)
-            shown = stored(con, tables.drift, DRIFT_MEANS)
-            drawn = _pictures(con, model, lake.lake, watched, champion.version) if watched.newest else {}
+        with connection(duckdb) as con, failing():
+            watched = watch_days(con, run_of(context), model, lake.lake, between(context))
+            shown = stored(con, model.tables(lake.lake).drift, DRIFT_MEANS)
+            drawn = _pictures(con, model, lake.lake, watched) if watched.newest else {}
         return dg.MaterializeResult(
             metadata=shown
             | {
                 "dagster/row_count": watched.rows,
                 "newest day": watched.newest.in_words() if watched.newest else "nobody was scored",
                 "evidence": watched.evidence or "none",
-                "champion version": champion.version,
+                "champion version": watched.version,
             }
             | drawn
         )
@@ -83,7 +72,7 @@ def _drift(model: Bound) -> dg.AssetsDefinition:
 
 
 def _pictures(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, watched: "Watched", version: int
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, watched: Watched
 ) -> dict[str, Any]:
     """The newest day's features as a table and as plots, and the days before it as plots."""
     from ml_assets.monitoring.show import plots
@@ -92,7 +81,7 @@ def _pictures(
     assert day is not None
     weights = sorted(day.drifts, key=lambda d: (-d.weight, d.feature))
     span = day.as_of - SHOWN_DAYS, day.as_of
-    rows = tables.drift_days.read(con, between=span).filter(f"model_version = {version}")
+    rows = tables.drift_days.read(con, between=span).filter(f"model_version = {watched.version}")
     days = rows.order("as_of").to_arrow_table().to_pylist()
     shown = {
         "features": markdown_table([_shown(drift) for drift in weights]),
@@ -129,7 +118,7 @@ def _shown(drift: Any) -> dict[str, Any]:
     }
 
 
-def _histograms(day: "Day", profiles: "list[FeatureProfile]") -> "list[Histogram]":
+def _histograms(day: Day, profiles: "list[FeatureProfile]") -> "list[Histogram]":
     """The features that weigh most, training against the day, by the groups of bins that PSI is taken over."""
     from ml_assets.monitoring.show.plots import Histogram
 
@@ -157,13 +146,13 @@ def _grouped(
     return edges, before, [sum(counted.counts[n] for n in run) / values for run in held]
 
 
-def _drift_report(model: Bound) -> dg.AssetsDefinition:
+def _drift_report(model: DeclaredModel) -> dg.AssetsDefinition:
     @dg.asset(
-        key=model.key("drift_report"),
-        deps=[model.key("predictions"), model.group.key("snapshot"), model.key("drift")],
+        key=key_of(model, "drift_report"),
+        deps=[key_of(model, "predictions"), key_of(model.group, "snapshot"), key_of(model, "drift")],
         description="Evidently's report of one day against the training set, on a seeded sample, to read. Made by itself "
         "for a day that is breached or broken; of a range, for its last day. It decides nothing.",
-        partitions_def=model.group.as_ofs,
+        partitions_def=partitions_of(model.group.as_ofs),
         group_name=model.name,
         owners=model.spec.owners,
         kinds={"evidently", "mlflow"},
@@ -172,64 +161,32 @@ def _drift_report(model: Bound) -> dg.AssetsDefinition:
     def drift_report(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
-        from ml_assets.monitoring.show.report import evidently_report
-        from ml_assets.pipeline.steps.drift import scored_population
-        from ml_assets.registry.promotion_log import champion_on_record
+        from ml_assets.pipeline.steps.drift_report import report_drift
 
         _, as_of = between(context)
-        with connection(duckdb) as con:
-            on_record = champion_on_record(con, model.tables(lake.lake).promotions, model.name)
-        if on_record is None:
-            raise dg.Failure(f"{model.name} has no champion to report on.", allow_retries=False)
-        champion = mlflow.registry.version(model.name, on_record.version)
-        types = model.group.feature_types
-        numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
-        with connection(duckdb) as con:
-            current = scored_population(con, model, lake.lake, (as_of, as_of), champion.number)
-            rows = current.order(str(model.entity)).df()[list(types)]
-            reference = _training_frame(con, model, lake.lake, champion)
-        if rows.empty:
-            raise dg.Failure(
-                f"Version {champion.number} has scored nobody on {as_of}. Materialize {model.name}/predictions of that day.",
-                allow_retries=False,
-            )
-        report = evidently_report(
-            reference,
-            rows,
-            numeric=numeric,
-            categorical=[name for name in types if name not in numeric],
-            seed=model.spec.train.seed,
-        )
-        name = f"drift/{as_of}.html"
-        mlflow.registry.log_result(champion.run_id, {}, {name: report.html})
+        with connection(duckdb) as con, failing():
+            done = report_drift(con, model, lake.lake, mlflow.registry, as_of)
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.url(mlflow.run_url(model.name, champion.run_id, name)),
-                "what Evidently says": markdown_table(report.table),
-                "champion version": champion.number,
-                "rows": len(rows),
+                "report": dg.MetadataValue.url(
+                    mlflow.run_url(model.name, done.version.run_id, done.artifact)
+                ),
+                "what Evidently says": markdown_table(done.table),
+                "champion version": done.version.number,
+                "rows": done.rows,
             }
         )
 
     return drift_report
 
 
-def _training_frame(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, champion: "Version"
-) -> "pd.DataFrame":
-    between = champion.cutoff, champion.cutoff
-    columns = ["as_of", *model.entity, *model.group.feature_types]
-    rows = model.tables(lake).training_set.read(con, columns=columns, between=between)
-    return rows.order(f"as_of, {model.entity}").df()[list(model.group.feature_types)]
-
-
-def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
+def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
     """The checks of the asset ``drift``."""
     return [_drift_checks(model)]
 
 
-def _drift_checks(model: Bound) -> dg.AssetChecksDefinition:
-    key = model.key("drift")
+def _drift_checks(model: DeclaredModel) -> dg.AssetChecksDefinition:
+    key = key_of(model, "drift")
 
     @dg.multi_asset_check(
         name=f"{model.name}__drift_checks",
@@ -283,7 +240,7 @@ def _drift_checks(model: Bound) -> dg.AssetChecksDefinition:
 
 
 def _days(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, asked: Between | None
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, asked: Between | None
 ) -> list[Mapping[str, Any]]:
     """The verdicts of the days asked for, by the newest version that watched each; without a range, of the newest day."""
     table = model.tables(lake).drift_days

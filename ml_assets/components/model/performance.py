@@ -1,22 +1,19 @@
 """The asset ``performance`` of a model, how its predictions turned out, and the check that the model holds up."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound, ModelTables
-from ml_assets.components.shared.metadata import made_by, markdown_table, picture, stored
-from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, window
+from ml_assets.components.shared.keys import key_of
+from ml_assets.components.shared.metadata import markdown_table, picture, stored
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.lake import Between, Lake, Provenance, Table, records
-from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS, loss_evidence, realised_loss
-
-if TYPE_CHECKING:
-    from ml_assets.monitoring.loss.reference import Reference
-    from ml_assets.monitoring.loss.verdict import Cohort, DayWatched
+from ml_assets.components.shared.runs import run_of
+from ml_assets.lake import Between, Lake, Table
+from ml_assets.pipeline.steps.performance import judge_cohorts
+from ml_assets.project.model import DeclaredModel
 
 SHOWN = (
     "as_of",
@@ -31,19 +28,19 @@ SHOWN = (
 )
 
 
-def asset(model: Bound) -> dg.AssetsDefinition:
+def asset(model: DeclaredModel) -> dg.AssetsDefinition:
     """How the predictions made at a cutoff turned out."""
 
     @dg.asset(
-        key=model.key("performance"),
+        key=key_of(model, "performance"),
         deps=[
-            dg.AssetDep(model.key("predictions"), partition_mapping=window(0, 0)),
-            model.key("labels"),
+            dg.AssetDep(key_of(model, "predictions"), partition_mapping=window(0, 0)),
+            key_of(model, "labels"),
         ],
         description="How the predictions made at a cutoff turned out, once their labels are mature: metrics, and the "
         "loss against that of the version's holdout and against what the scores let expect. Scores of a version that "
         "could have learnt from the outcome are left out.",
-        partitions_def=model.cutoffs,
+        partitions_def=partitions_of(model.cutoffs),
         group_name=model.name,
         owners=model.spec.owners,
         kinds={"deltalake", "scikitlearn"},
@@ -52,32 +49,9 @@ def asset(model: Bound) -> dg.AssetsDefinition:
     def performance(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
-        from ml_assets.monitoring.loss.performance import performance as by_cohort
-        from ml_assets.monitoring.loss.performance import performance_rows
-
-        tables, target, span = model.tables(lake.lake), model.spec.label.target, between(context)
-        read = (tables.predictions, tables.labels, tables.references, tables.drift_days)
-        made = made_by(context, **{table.name: table.version for table in read})
         with connection(duckdb) as con:
-            tables.predictions.read(con, between=span).create_view("made_predictions", replace=True)
-            tables.labels.read(con, between=span).create_view("mature_labels", replace=True)
-            frame = con.sql(
-                "SELECT made_predictions.*, label FROM made_predictions JOIN mature_labels "
-                f"USING ({model.entity}, as_of) WHERE known_until <= as_of ORDER BY as_of, model_version, {model.entity}"
-            ).df()
-            rows = by_cohort(
-                frame,
-                target,
-                model=model.name,
-                references=references_of(con, tables),
-                watched=_watched(con, tables, span),
-                policy=model.spec.monitoring,
-            )
-            tables.performance.replace(
-                con.from_arrow(performance_rows(rows, target)), between=span, provenance=made
-            )
-            _write_evidence(con, model, tables, rows, span, made)
-            shown = stored(con, tables.performance)
+            rows = judge_cohorts(con, run_of(context), model, lake.lake, between(context))
+            shown = stored(con, model.tables(lake.lake).performance)
             drawn = loss_picture(con, model, lake.lake)
         newest = rows[-1]["reason"] if rows else "no predictions of these cutoffs have mature labels yet"
         return dg.MaterializeResult(
@@ -94,79 +68,16 @@ def asset(model: Bound) -> dg.AssetsDefinition:
     return performance
 
 
-def _write_evidence(
-    con: duckdb.DuckDBPyConnection,
-    model: Bound,
-    tables: ModelTables,
-    cohorts: list[dict[str, Any]],
-    span: Between,
-    made: Provenance,
-) -> None:
-    """Put every cohort that lost more on record, as of the day on which its labels were mature."""
-    horizon = model.spec.label.horizon
-    found = [
-        loss_evidence(
-            loss,
-            model=model.name,
-            champion_version=cohort["model_version"],
-            cohort=cohort["as_of"],
-            known_on=cohort["as_of"] + horizon,
-            diagnosis=cohort["diagnosis"] or "not watched",
-        )
-        for cohort in cohorts
-        if (loss := realised_loss(cohort))
-    ]
-    tables.evidence.replace(
-        records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),
-        between=(span[0] + horizon, span[1] + horizon),
-        also="found_by = 'performance'",
-        provenance=made,
-    )
-
-
-def checks(model: Bound) -> list[dg.AssetChecksDefinition]:
+def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
     """The check of the asset ``performance``."""
     return [_holds_up(model)]
-
-
-def references_of(
-    con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int | None = None
-) -> "dict[int, Reference]":
-    """What the versions, or one of them, did on their holdouts, by version; one judged before that was kept has none."""
-    from ml_assets.monitoring.loss.reference import Reference
-
-    if not tables.references.exists:
-        return {}
-    rows = tables.references.read(con)
-    if version is not None:
-        rows = rows.filter(f"model_version = {version}")
-    found = rows.order("cutoff").to_arrow_table().to_pylist()
-    return {row["model_version"]: Reference.from_row(row) for row in found}
-
-
-def _watched(
-    con: duckdb.DuckDBPyConnection, tables: ModelTables, span: Between
-) -> "dict[Cohort, DayWatched]":
-    """What watching the features of these days found; one with too few rows was not watched, broken data has moved."""
-    from ml_assets.monitoring.loss.verdict import DayWatched
-
-    if not tables.drift_days.exists:
-        return {}
-    columns = ["as_of", "model_version", "share", "breached", "broken", "enough_rows"]
-    rows = (
-        tables.drift_days.read(con, columns=columns, between=span).filter("enough_rows OR broken").fetchall()
-    )
-    return {
-        (as_of, version): DayWatched(share, moved=breached or broken)
-        for as_of, version, share, breached, broken, _ in rows
-    }
 
 
 def _without_words(cohort: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cohort.items() if name not in ("reason", "diagnosis")}
 
 
-def loss_picture(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake) -> dict[str, Any]:
+def loss_picture(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake) -> dict[str, Any]:
     """What was lost and what was estimated, with the moments at which a version came into use; nothing if neither is."""
     from ml_assets.monitoring.show.loss_plot import loss_over_time
     from ml_assets.registry.promotion_log import read_log
@@ -198,11 +109,11 @@ def _rows(con: duckdb.DuckDBPyConnection, table: Table) -> list[dict[str, Any]]:
     return [dict(row) for row in table.read(con).order("as_of, model_version").to_arrow_table().to_pylist()]
 
 
-def _holds_up(model: Bound) -> dg.AssetChecksDefinition:
+def _holds_up(model: DeclaredModel) -> dg.AssetChecksDefinition:
     limit = model.spec.monitoring.worse_by
 
     @dg.asset_check(
-        asset=model.key("performance"),
+        asset=key_of(model, "performance"),
         name="holds_up",
         description=f"The newest cohort with mature labels has not lost more than the holdout of its version, by more "
         f"than {limit:g} of normalised loss and beyond chance. Warns.",

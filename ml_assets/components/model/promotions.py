@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.components.model.component import Bound
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import markdown_table
 from ml_assets.lake import Lake
+from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
     from ml_assets.registry.promotion_log import Move
@@ -16,11 +17,11 @@ SHOWN = 50
 """How many moves the UI shows, the newest first."""
 
 
-def spec(model: Bound) -> dg.AssetSpec:
+def spec(model: DeclaredModel) -> dg.AssetSpec:
     """What Dagster knows of the log: nothing materializes it by itself."""
     return dg.AssetSpec(
-        model.key("promotions"),
-        deps=[model.key("champion")],
+        key_of(model, "promotions"),
+        deps=[key_of(model, "champion")],
         description=(
             "Every move of the champion: from which version to which, who did it, when, why, and by what evidence. "
             "Lines are only added: by the champion when it promotes, and by `ml-assets models approve`, `promote` and "
@@ -32,12 +33,12 @@ def spec(model: Bound) -> dg.AssetSpec:
     )
 
 
-def materialization(model: Bound, lake: Lake, moves: Sequence["Move"]) -> dg.AssetMaterialization:
+def materialization(model: DeclaredModel, lake: Lake, moves: Sequence["Move"]) -> dg.AssetMaterialization:
     """The event that shows the log as it is."""
     table = model.tables(lake).promotions
     overridden = [move for move in moves if move.action == "override"]
     return dg.AssetMaterialization(
-        model.key("promotions"),
+        key_of(model, "promotions"),
         metadata={
             "dagster/uri": table.uri,
             "dagster/row_count": len(moves),

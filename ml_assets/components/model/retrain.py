@@ -1,26 +1,29 @@
 """Retraining: what is on record about a model becomes a decision, a line in the log of actions, and perhaps a run."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.model.sensors import RUNNING, TAG, WEEK, stale_labels
+from ml_assets.components.model.sensors import RUNNING, TAG
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import markdown_table
 from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
-from ml_assets.lake import Lake, Table, as_ranges
+from ml_assets.lake import Lake, as_ranges
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.actions import ActionLog
-from ml_assets.monitoring.act.decide import STANDS, Action, Attempt, Champion, Outcome, Situation, decide
-from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS, Evidence
-from ml_assets.registry.promotion_log import PromotionLog, read_log
-from ml_assets.registry.verdicts import Verdict, read_verdicts
+from ml_assets.monitoring.act.decide import Action, Attempt, Outcome, Situation, decide
+from ml_assets.pipeline.due.retrain import look, missing_labels
+from ml_assets.project.calendar import WEEK
+from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.promotion_log import PromotionLog
+from ml_assets.registry.verdicts import Verdict
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -46,18 +49,18 @@ class Decided(NamedTuple):
     log: list[dict[str, Any]]
 
 
-def job(model: Bound) -> "UnresolvedAssetJobDefinition":
+def job(model: DeclaredModel) -> "UnresolvedAssetJobDefinition":
     """Labels, training set, candidate, evaluation and champion of one cutoff, with their checks."""
     names = ("labels", "training_set", "candidate", "evaluation", "champion")
     return dg.define_asset_job(
         f"{model.name}_retrain",
-        selection=dg.AssetSelection.assets(*(model.key(name) for name in names)),
+        selection=dg.AssetSelection.assets(*(key_of(model, name) for name in names)),
         description=f"Train, judge and, if every gate passes, promote a new {model.name} for one cutoff. The scoring "
         "sensor then scores the newest day with it.",
     )
 
 
-def sensor(model: Bound, retrain: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
+def sensor(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
     """Evidence against the present champion -> the retrain job, once, with the evidence in its tags."""
 
     @dg.sensor(
@@ -82,7 +85,7 @@ def sensor(model: Bound, retrain: "UnresolvedAssetJobDefinition") -> dg.SensorDe
     return retrain_on_evidence
 
 
-def schedule(model: Bound, retrain: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
+def schedule(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
     """Every day: the first champion, and a new one once the present one has reached its maximum age."""
     age = model.spec.monitoring.max_age_days
 
@@ -105,11 +108,11 @@ def schedule(model: Bound, retrain: "UnresolvedAssetJobDefinition") -> dg.Schedu
     return retrain_by_age
 
 
-def spec(model: Bound) -> dg.AssetSpec:
+def spec(model: DeclaredModel) -> dg.AssetSpec:
     """What Dagster knows of the log of actions: nothing materializes it by itself."""
     return dg.AssetSpec(
-        model.key("actions"),
-        deps=[model.key("drift"), model.key("performance"), model.key("champion")],
+        key_of(model, "actions"),
+        deps=[key_of(model, "drift"), key_of(model, "performance"), key_of(model, "champion")],
         description="What was done about the model and why: every retrain, every wait for something that is due, "
         "everything a person was asked for, and what it followed from when nothing was done.",
         group_name=model.name,
@@ -118,11 +121,13 @@ def spec(model: Bound) -> dg.AssetSpec:
     )
 
 
-def materialization(model: Bound, lake: Lake, log: Sequence[Mapping[str, Any]]) -> dg.AssetMaterialization:
+def materialization(
+    model: DeclaredModel, lake: Lake, log: Sequence[Mapping[str, Any]]
+) -> dg.AssetMaterialization:
     """The event that shows the log of actions as it is."""
     table = model.tables(lake).actions
     return dg.AssetMaterialization(
-        model.key("actions"),
+        key_of(model, "actions"),
         metadata={
             "dagster/uri": table.uri,
             "newest": f"{log[0]['as_of']}: {log[0]['action']}. {log[0]['why']}" if log else "none",
@@ -133,7 +138,7 @@ def materialization(model: Bound, lake: Lake, log: Sequence[Mapping[str, Any]]) 
 
 def decide_and_note(
     instance: dg.DagsterInstance,
-    model: Bound,
+    model: DeclaredModel,
     lake: LakeResource,
     duckdb: DuckDBResource,
     triggers: Sequence[str],
@@ -145,7 +150,7 @@ def decide_and_note(
     person is told.
     """
     with connection(duckdb) as con:
-        situation = look(con, instance, model, lake.lake)
+        situation = look(con, model, lake.lake, partial(attempts, instance, model))
         action = decide(situation, model.spec.monitoring)
         if action.trigger is not None and action.trigger not in triggers:
             action = Action(
@@ -162,76 +167,8 @@ def decide_and_note(
     return Decided(outcome, newest)
 
 
-def look(con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance, model: Bound, lake: Lake) -> Situation:
-    """What is on record about the model now."""
-    tables, spec = model.tables(lake), model.spec
-    log = read_log(con, tables.promotions, model.name)
-    landed = landed_through(con, model.source.tables(lake).files)
-    mature = model.newest_mature(landed) if landed else None
-    verdicts = read_verdicts(con, tables.decisions)
-    champion = None
-    if log.champion is not None and log.cutoff is not None:
-        champion = Champion(log.champion, log.cutoff, log.cutoff + spec.label.horizon)
-    return Situation(
-        today=landed + timedelta(days=1) if landed else date.min,
-        champion=champion,
-        mature=mature,
-        next_mature=mature + WEEK + spec.label.horizon if mature else None,
-        evidence=newest_evidence(con, tables.evidence, champion.version) if champion else None,
-        broken=_broken(con, model, lake, mature),
-        judged=_judged(verdicts, log, mature),
-        attempts=_attempts(instance, model, verdicts, log),
-    )
-
-
-def newest_evidence(con: duckdb.DuckDBPyConnection, table: Table, version: int) -> Evidence | None:
-    """The newest evidence against a version that calls for a retrain and still stands, or else the newest."""
-    if not table.exists:
-        return None
-    rows = table.read(con, columns=list(EVIDENCE_COLUMNS)).filter(f"champion_version = {version}")
-    rows.create_view("found_evidence", replace=True)
-    newest = con.sql(
-        f"SELECT * FROM found_evidence ORDER BY calls_for = 'retrain' AND as_of + {STANDS.days} >= "
-        "(SELECT max(as_of) FROM found_evidence) DESC, as_of DESC, evidence_id LIMIT 1"
-    )
-    found = newest.to_arrow_table().to_pylist()
-    return Evidence(**found[0]) if found else None
-
-
-def _broken(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, mature: date | None) -> dict[date, str]:
-    """The days of broken data that matter: the newest watched, and the cutoffs a retrain would read."""
-    table = model.tables(lake).drift_days
-    if not table.exists:
-        return {}
-    rows = table.read(con, columns=["as_of", "model_version", "broken", "reason"])
-    rows.create_view("watched_days", replace=True)
-    found = con.sql(
-        "SELECT as_of, last(broken ORDER BY model_version), last(reason ORDER BY model_version), "
-        "as_of = max(as_of) OVER () FROM watched_days GROUP BY as_of ORDER BY as_of"
-    ).fetchall()
-    read = (
-        set(model.spec.cutoffs.before(mature - model.spec.label.horizon, model.spec.train.history))
-        if mature
-        else set()
-    )
-    read |= {mature} if mature else set()
-    return {day: reason for day, broken, reason, newest in found if broken and (newest or day in read)}
-
-
-def _judged(verdicts: Sequence[Verdict], log: PromotionLog, mature: date | None) -> str | None:
-    """What became of the candidate of the newest mature cutoff against the present champion, in words."""
-    for verdict in verdicts:
-        if verdict.cutoff == mature and verdict.champion_version == log.champion:
-            passed = "it passed; materialize the champion" if verdict.passed else verdict.reason
-            return (
-                f"Version {verdict.version} of cutoff {mature}, the newest with mature labels, has been judged "
-                f"already: {passed}."
-            )
-    return None
-
-
-def _attempts(
-    instance: dg.DagsterInstance, model: Bound, verdicts: Sequence[Verdict], log: PromotionLog
+def attempts(
+    instance: dg.DagsterInstance, model: DeclaredModel, verdicts: Sequence[Verdict], log: PromotionLog
 ) -> list[Attempt]:
     """Earlier retrains by sensor and schedule, oldest first."""
     runs = instance.get_runs(dg.RunsFilter(job_name=f"{model.name}_retrain"), limit=REMEMBERED)
@@ -262,7 +199,7 @@ def _outcome(run: dg.DagsterRun, verdict: Verdict | None, promoted: bool) -> Out
 def _request(
     con: duckdb.DuckDBPyConnection,
     instance: dg.DagsterInstance,
-    model: Bound,
+    model: DeclaredModel,
     lake: Lake,
     situation: Situation,
     action: Action,
@@ -284,11 +221,12 @@ def _request(
     if evidence is not None:
         tags |= {f"{TAG}/evidence": evidence.evidence_id, f"{TAG}/evidence_as_of": str(evidence.as_of)}
     landed = landed_through(con, model.source.tables(lake).files)
-    needed = model.spec.cutoffs.before(cutoff - model.spec.label.horizon, model.spec.train.history)
-    if missing := stale_labels(model, lake, landed) & set(needed):
+    if missing := missing_labels(model, lake, landed, cutoff):
         key = request_key(f"{model.name}/labels", sorted(missing))
         outcomes = [
-            ask(instance, f"{key}:{first}", between=(first, last), assets=[model.key("labels")], tags=tags)
+            ask(
+                instance, f"{key}:{first}", between=(first, last), assets=[key_of(model, "labels")], tags=tags
+            )
             for first, last in as_ranges(missing, WEEK)
         ]
         return answer(outcomes, "")
@@ -298,7 +236,7 @@ def _request(
     )
 
 
-def _alert(model: Bound, action: Action, situation: Situation) -> Alert:
+def _alert(model: DeclaredModel, action: Action, situation: Situation) -> Alert:
     return Alert(
         key=f"{model.name}: {action.why}",
         title=f"{model.name} needs a person",

@@ -1,26 +1,30 @@
 """What keeps a model watched: labels that mature, scores and drift of new days, performance of past ones."""
 
-from datetime import date, timedelta
-
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.shared.partitions import SlotsOf
-from ml_assets.components.shared.requests import answer, ask, days_to_score, request_key
+from ml_assets.components.shared.keys import key_of
+from ml_assets.components.shared.requests import answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.lake import Lake, as_ranges, stale_days
+from ml_assets.lake import as_ranges
 from ml_assets.landing.raw import landed_through
+from ml_assets.pipeline.due.model import (
+    day_to_report,
+    days_to_score,
+    stale_labels,
+    stale_performance,
+)
+from ml_assets.project.calendar import WEEK
+from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.promotion_log import champion_on_record
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 TAG = "ml_assets"
-WEEK = timedelta(weeks=1)
 
 
-def scoring_sensor(model: Bound) -> dg.SensorDefinition:
+def scoring_sensor(model: DeclaredModel) -> dg.SensorDefinition:
     """New snapshots, or a new champion -> predictions and drift of the days not scored yet."""
-    assets = [model.key("predictions"), model.key("drift")]
+    assets = [key_of(model, "predictions"), key_of(model, "drift")]
 
     @dg.sensor(
         name=f"{model.name}_scoring",
@@ -33,19 +37,12 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
     def scoring(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        snapshot, tables = model.group.snapshot(lake.lake), model.tables(lake.lake)
         with connection(duckdb) as con:
-            champion = champion_on_record(con, tables.promotions, model.name)
+            champion = champion_on_record(con, model.tables(lake.lake).promotions, model.name)
         if champion is None:
             return dg.SkipReason(f"{model.name} has no champion yet")
-        wanted = days_to_score(
-            snapshot,
-            tables.predictions,
-            tables.drift_days,
-            champion.version,
-            None,
-            SlotsOf(model.group.as_ofs),
-        )
+        snapshot = model.group.snapshot(lake.lake)
+        wanted = days_to_score(model, lake.lake, champion.version, None)
         outcomes = [
             ask(
                 context.instance,
@@ -60,26 +57,9 @@ def scoring_sensor(model: Bound) -> dg.SensorDefinition:
     return scoring
 
 
-def stale_labels(model: Bound, lake: Lake, landed: date | None) -> set[date]:
-    """The mature cutoffs whose labels are missing, or whose events or population have changed since.
-
-    A cutoff whose snapshot is still to be built waits for it: without it there is no population to label.
-    """
-    newest = model.newest_mature(landed) if landed else None
-    labels = model.tables(lake).labels.marks()
-    built = model.group.snapshot(lake).marks()
-    stale: set[date] = set()
-    for table, reach in (
-        (model.source.tables(lake).events, (0, model.spec.label.days - 1)),
-        (model.group.snapshot(lake), (0, 0)),
-    ):
-        stale |= stale_days(table.marks(), labels, table.name, reach, SlotsOf(model.cutoffs))
-    return {cutoff for cutoff in stale if newest is not None and cutoff <= newest and cutoff in built}
-
-
-def labels_sensor(model: Bound) -> dg.SensorDefinition:
+def labels_sensor(model: DeclaredModel) -> dg.SensorDefinition:
     """Mature cutoffs without labels, or whose events have changed since -> labels of exactly these cutoffs."""
-    assets = [model.key("labels")]
+    assets = [key_of(model, "labels")]
 
     @dg.sensor(
         name=f"{model.name}_labels",
@@ -115,9 +95,9 @@ def labels_sensor(model: Bound) -> dg.SensorDefinition:
     return labels
 
 
-def performance_sensor(model: Bound) -> dg.SensorDefinition:
+def performance_sensor(model: DeclaredModel) -> dg.SensorDefinition:
     """Labels that have matured, or changed, of days that were scored -> performance of those cutoffs."""
-    assets = [model.key("performance")]
+    assets = [key_of(model, "performance")]
 
     @dg.sensor(
         name=f"{model.name}_performance",
@@ -147,21 +127,9 @@ def performance_sensor(model: Bound) -> dg.SensorDefinition:
     return performance
 
 
-def stale_performance(model: Bound, lake: Lake) -> set[date]:
-    """The cutoffs that were scored and have mature labels, without a performance as new as both."""
-    tables = model.tables(lake)
-    labels, scores, done = tables.labels.marks(), tables.predictions.marks(), tables.performance.marks()
-    cutoffs = SlotsOf(model.cutoffs)
-    labelled = stale_days(labels, {}, tables.labels.name, (0, 0), cutoffs)
-    scored = stale_days(scores, {}, tables.predictions.name, (0, 0), cutoffs)
-    stale = stale_days(labels, done, tables.labels.name, (0, 0), cutoffs)
-    stale |= stale_days(scores, done, tables.predictions.name, (0, 0), cutoffs)
-    return stale & labelled & scored
-
-
-def report_sensor(model: Bound) -> dg.SensorDefinition:
+def report_sensor(model: DeclaredModel) -> dg.SensorDefinition:
     """A newest watched day that is breached or broken -> Evidently's report of that day."""
-    assets = [model.key("drift_report")]
+    assets = [key_of(model, "drift_report")]
 
     @dg.sensor(
         name=f"{model.name}_drift_report",
@@ -173,16 +141,11 @@ def report_sensor(model: Bound) -> dg.SensorDefinition:
     def report(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        table = model.tables(lake.lake).drift_days
-        if not table.exists:
-            return dg.SkipReason("no day has been watched")
         with connection(duckdb) as con:
-            columns = ["as_of", "model_version", "breached", "broken"]
-            rows = table.read(con, columns=columns).order("as_of DESC, model_version DESC").limit(1)
-            newest = rows.fetchall()
-        if not any(breached or broken for _, _, breached, broken in newest):
-            return dg.SkipReason("the newest day is neither breached nor broken")
-        day, version = newest[0][:2]
+            due = day_to_report(con, model.tables(lake.lake))
+        if due is None:
+            return dg.SkipReason("the newest day is neither breached nor broken, or no day has been watched")
+        day, version = due
         key = request_key(f"{model.name}/drift_report", [version, day])
         return answer([ask(context.instance, key, between=(day, day), assets=assets)], "")
 

@@ -1,90 +1,64 @@
 """The assets of a model from labels to champion, one run or range of cutoffs at a time."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
-from functools import reduce
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.component import Bound
-from ml_assets.components.shared.metadata import made_by, markdown_table, picture, stored
-from ml_assets.components.shared.partitions import AS_ONE_RUN, between, window
+from ml_assets.components.shared.keys import key_of
+from ml_assets.components.shared.metadata import markdown_table, picture, stored
+from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource, connection
 from ml_assets.components.shared.results import finish
-from ml_assets.lake import Table, as_ranges
-from ml_assets.landing.raw import landed_through
+from ml_assets.components.shared.runs import failing, run_of
+from ml_assets.lake import Table
+from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.steps.labels import gather_training_sets, label_cutoffs
+from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
     from ml_assets.pipeline.steps.candidate import Trained
 
 
-def assets(model: Bound) -> list[dg.AssetsDefinition]:
+def assets(model: DeclaredModel) -> list[dg.AssetsDefinition]:
     """Labels, training set, candidate, evaluation and champion."""
     return [_labels(model), _training_set(model), _candidate(model), _evaluation(model), _champion(model)]
 
 
-def _common(model: Bound, *kinds: str) -> dict[str, Any]:
+def _common(model: DeclaredModel, *kinds: str) -> dict[str, Any]:
     return {"group_name": model.name, "owners": model.spec.owners, "kinds": set(kinds)}
 
 
-def _labels(model: Bound) -> dg.AssetsDefinition:
+def _labels(model: DeclaredModel) -> dg.AssetsDefinition:
     source, spec = model.source, model.spec
 
     @dg.asset(
-        key=model.key("labels"),
+        key=key_of(model, "labels"),
         deps=[
-            dg.AssetDep(model.group.key("snapshot"), partition_mapping=window(0, 0)),
-            dg.AssetDep(source.key("events"), partition_mapping=window(0, model.horizon_weeks - 1)),
+            dg.AssetDep(key_of(model.group, "snapshot"), partition_mapping=window(0, 0)),
+            dg.AssetDep(key_of(source, "events"), partition_mapping=window(0, model.horizon_weeks - 1)),
         ],
         description=(
             f"What happened to the population ({spec.population}) of each cutoff in the {spec.label.days} days after "
             "it. Written once the whole horizon has landed."
         ),
-        partitions_def=model.cutoffs,
+        partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
         **_common(model, "deltalake", "duckdb"),
     )
     def labels(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
-        from ml_assets.training.labels import build_labels, maturity
-
-        first, last = between(context)
-        snapshot, events = model.group.snapshot(lake.lake), source.tables(lake.lake).events
-        made = made_by(context, **{snapshot.name: snapshot.version, events.name: events.version})
-        tables = model.tables(lake.lake)
-        cutoffs = model.cutoffs_between(first, last)
+        table = model.tables(lake.lake).labels
         with connection(duckdb) as con:
-            held = source.refused(con, lake.lake, (first, last), (0, spec.label.days - 1))
-            refused = {day: why for day, why in held.items() if day in cutoffs}
-            built = [cutoff for cutoff in cutoffs if cutoff not in refused]
-            state = maturity(built, spec.label, landed_through(con, source.tables(lake.lake).files))
-            for start, end in as_ranges(set(built), timedelta(weeks=1)):
-                build_labels(
-                    con,
-                    snapshot.read(con, between=(start, end)),
-                    events.read(con, between=(start, end + timedelta(days=spec.label.days - 1))),
-                    [cutoff for cutoff in state.mature if start <= cutoff <= end],
-                    entity=model.entity,
-                    population=spec.population,
-                    label=spec.label,
-                ).create("new_labels")
-                tables.labels.update(con, con.table("new_labels"), between=(start, end), provenance=made)
-                con.execute("DROP TABLE new_labels")
-            shown = _summary(con, tables.labels, built) if tables.labels.exists else {}
-        if state.message:
-            context.log.warning(state.message)
-        return finish(
-            context,
-            refused,
-            built,
-            shown | {"mature cutoffs": len(state.mature), "waiting": state.message or "none"},
-        )
+            done = label_cutoffs(con, run_of(context), model, lake.lake, between(context))
+            shown = _summary(con, table, done.cutoffs) if table.exists else {}
+        waiting = {"mature cutoffs": len(done.maturity.mature), "waiting": done.maturity.message or "none"}
+        return finish(context, done.refused, done.cutoffs, shown | waiting)
 
     return labels
 
@@ -95,15 +69,15 @@ def _summary(con: duckdb.DuckDBPyConnection, labels: Table, cutoffs: Sequence[da
     return stored(con, labels) | {"dagster/row_count": count, "mean label": mean}
 
 
-def _training_set(model: Bound) -> dg.AssetsDefinition:
+def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
     spec = model.spec
     first = -(model.horizon_weeks + spec.train.history - 1)
     past = window(first, -model.horizon_weeks)
     at_moments = [
         dg.AssetDep(key, partition_mapping=window(first - 1, -1))
         for key in (
-            model.group.key("tiles"),
-            *(source.key("events") for source in model.group.sources.values()),
+            key_of(model.group, "tiles"),
+            *(key_of(source, "events") for source in model.group.sources.values()),
         )
         if spec.train.after_each
     ]
@@ -114,52 +88,31 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
     )
 
     @dg.asset(
-        key=model.key("training_set"),
+        key=key_of(model, "training_set"),
         deps=[
-            dg.AssetDep(model.key("labels"), partition_mapping=past),
-            dg.AssetDep(model.group.key("snapshot"), partition_mapping=past),
+            dg.AssetDep(key_of(model, "labels"), partition_mapping=past),
+            dg.AssetDep(key_of(model.group, "snapshot"), partition_mapping=past),
             *at_moments,
         ],
         description=(
             f"What a candidate of the cutoff may learn from: labels of the {spec.train.history} cutoffs whose horizon "
             f"had passed by then, with the features of their own as_of; train and tune lie a horizon apart.{trained}"
         ),
-        partitions_def=model.cutoffs,
+        partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
         **_common(model, "deltalake", "duckdb"),
     )
     def training_set(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
-        from ml_assets.training.training_set import build_training_set
-
-        tables, snapshot = model.tables(lake.lake), model.group.snapshot(lake.lake)
-        read = [snapshot, tables.labels]
-        if spec.train.after_each:
-            read += [model.group.tiles(lake.lake), *model.group.events(lake.lake).values()]
-        made = made_by(context, **{table.name: table.version for table in read})
         with connection(duckdb) as con:
-            cutoffs = model.cutoffs_between(*between(context))
-            sets, seconds = [], []
-            for cutoff in cutoffs:
-                started = time.perf_counter()
-                sets.append(
-                    build_training_set(
-                        con, snapshot, tables.labels, cutoff, **model.training_set_of(lake.lake)
-                    )
-                )
-                seconds.append(round(time.perf_counter() - started, 2))
-            rows = reduce(lambda all_rows, more: all_rows.union(more), [built.rows for built in sets])
-            tables.training_set.replace(rows, between=between(context), provenance=made)
-            shown = stored(con, tables.training_set)
-            summary = [
-                {"cutoff": c, **built.summary(), "s": s}
-                for c, built, s in zip(cutoffs, sets, seconds, strict=True)
-            ]
+            gathered = gather_training_sets(con, run_of(context), model, lake.lake, between(context))
+            shown = stored(con, model.tables(lake.lake).training_set)
+            summary = [one.row() for one in gathered]
         return dg.MaterializeResult(
             metadata=shown
             | {
-                "dagster/row_count": sum(int(str(s["rows"])) for s in summary),
+                "dagster/row_count": sum(int(str(row["rows"])) for row in summary),
                 "cutoffs": markdown_table(summary),
             }
         )
@@ -167,14 +120,14 @@ def _training_set(model: Bound) -> dg.AssetsDefinition:
     return training_set
 
 
-def _candidate(model: Bound) -> dg.AssetsDefinition:
+def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
     @dg.asset(
-        key=model.key("candidate"),
-        deps=[model.key("training_set")],
+        key=key_of(model, "candidate"),
+        deps=[key_of(model, "training_set")],
         description="A model fitted on the training set of the cutoff, registered as a version; nobody uses it yet.",
-        partitions_def=model.cutoffs,
+        partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
-        code_version=config_hash(model)[:12],
+        code_version=model.config[:12],
         **_common(model, _kind(model), "mlflow"),
     )
     def candidate(
@@ -185,26 +138,13 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
         training: TrainingResource,
     ) -> dg.MaterializeResult:
         from ml_assets.evaluation.plots import importance_plot
-        from ml_assets.pipeline.steps.candidate import Workplace, train_candidate
-        from ml_assets.training.fit import NotTrainable
-        from ml_assets.training.frames import FrameError
+        from ml_assets.pipeline.steps.candidate import Workplace, train_candidates
 
-        cutoffs = model.cutoffs_between(*between(context))
-        trained, refused = [], []
-        with connection(duckdb) as con, mlflow.parent_run(context, model.name) as parent:
-            place = Workplace(context, con, model, lake.lake, mlflow.registry, training.of(model.name))
-            for cutoff in cutoffs:
-                try:
-                    trained.append(train_candidate(place, cutoff, parent))
-                except (NotTrainable, FrameError) as error:
-                    refused.append(str(error))
-                    context.log.error(str(error))
-                    continue
-                context.log.info(f"cutoff {cutoff}: version {trained[-1].row['model_version']}")
-            shown = stored(con, model.tables(lake.lake).candidate) if trained else {}
-        if refused:
-            done = f" The other {len(trained)} cutoffs of the run are trained." if trained else ""
-            raise dg.Failure(" ".join(refused) + done, allow_retries=False)
+        run = run_of(context)
+        with connection(duckdb) as con, mlflow.parent_run(context, model.name) as parent, failing():
+            place = Workplace(run, con, model, lake.lake, mlflow.registry, training.of(model.name))
+            trained = train_candidates(place, model.cutoffs.between(*between(context)), parent)
+            shown = stored(con, model.tables(lake.lake).candidate)
         newest = trained[-1]
         rows = [{name: t.row[name] for name in SHOWN_OF_CANDIDATES} for t in trained]
         shares = sorted(newest.importance.shares.items(), key=lambda item: -item[1])
@@ -228,7 +168,7 @@ def _candidate(model: Bound) -> dg.AssetsDefinition:
     return candidate
 
 
-def called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
+def called_for_by(model: DeclaredModel, tags: Mapping[str, str]) -> dict[str, Any]:
     """What the run was started for, with a link to the asset that has the evidence; nothing for a run by hand."""
     why, evidence = tags.get("ml_assets/why"), tags.get("ml_assets/evidence")
     found: dict[str, Any] = {} if why is None else {"why it was trained": why}
@@ -236,7 +176,7 @@ def called_for_by(model: Bound, tags: Mapping[str, str]) -> dict[str, Any]:
         return found
     asset = "performance" if tags.get("ml_assets/trigger") == "performance" else "drift"
     name = f"evidence {evidence}, as of {tags['ml_assets/evidence_as_of']}"
-    return found | {name: dg.MetadataValue.asset(model.key(asset))}
+    return found | {name: dg.MetadataValue.asset(key_of(model, asset))}
 
 
 SHOWN_OF_CANDIDATES = (
@@ -262,19 +202,19 @@ def _search_metadata(trained: "Trained") -> dict[str, Any]:
     return plots | {"search, s": round(trained.found.seconds, 1), "trials": trained.row["trials"]}
 
 
-def _evaluation(model: Bound) -> dg.AssetsDefinition:
+def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
     @dg.asset(
-        key=model.key("evaluation"),
+        key=key_of(model, "evaluation"),
         deps=[
-            model.key("candidate"),
-            model.key("labels"),
-            dg.AssetDep(model.group.key("snapshot"), partition_mapping=window(0, 0)),
+            key_of(model, "candidate"),
+            key_of(model, "labels"),
+            dg.AssetDep(key_of(model.group, "snapshot"), partition_mapping=window(0, 0)),
         ],
         description=(
             "The candidate, the champion of that time and the baseline on the same holdout: the population at the "
             "cutoff, with labels from after everything any of them has seen. Ends in a decision record."
         ),
-        partitions_def=model.cutoffs,
+        partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
         **_common(model, "scikitlearn", "mlflow"),
     )
@@ -288,19 +228,17 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.evaluation.plots import pictures, walk_forward_plot
         from ml_assets.evaluation.spec import METRIC_NAMES
         from ml_assets.pipeline.steps.candidate import Workplace
-        from ml_assets.pipeline.steps.evaluation import NoCandidate, evaluate_cutoff
+        from ml_assets.pipeline.steps.evaluation import evaluate_cutoff
         from ml_assets.registry.trial import trial_process
 
         target = model.spec.label.target
-        with connection(duckdb) as con, trial_process() as trials:
-            place = Workplace(context, con, model, lake.lake, mlflow.registry, training.of(model.name))
-            try:
-                judged = [
-                    evaluate_cutoff(place, trials, cutoff)
-                    for cutoff in model.cutoffs_between(*between(context))
-                ]
-            except NoCandidate as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+        with connection(duckdb) as con, trial_process() as trials, failing():
+            place = Workplace(
+                run_of(context), con, model, lake.lake, mlflow.registry, training.of(model.name)
+            )
+            judged = [
+                evaluate_cutoff(place, trials, cutoff) for cutoff in model.cutoffs.between(*between(context))
+            ]
             shown = stored(con, model.tables(lake.lake).evaluation)
         newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
         metadata: dict[str, Any] = shown | {
@@ -326,7 +264,7 @@ def _evaluation(model: Bound) -> dg.AssetsDefinition:
     return evaluation
 
 
-def _champion(model: Bound) -> dg.AssetsDefinition:
+def _champion(model: DeclaredModel) -> dg.AssetsDefinition:
     approved = (
         " A version that passed waits, with the alias `challenger`, until somebody runs `ml-assets models approve`."
         if model.spec.approval == "manual"
@@ -334,8 +272,8 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
     )
 
     @dg.asset(
-        key=model.key("champion"),
-        deps=[dg.AssetDep(model.key("evaluation"), partition_mapping=dg.AllPartitionMapping())],
+        key=key_of(model, "champion"),
+        deps=[dg.AssetDep(key_of(model, "evaluation"), partition_mapping=dg.AllPartitionMapping())],
         description=(
             "The version in use, by the promotion log; the MLflow alias `champion` follows it. Materializing it reads the "
             "decision records again and promotes, in the order of cutoffs, only versions whose own evidence still holds and "
@@ -350,7 +288,7 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
         from ml_assets.registry.promotion import promote
 
         with connection(duckdb) as con:
-            book = model.book(con, lake.lake, mlflow.registry)
+            book = book_of(con, model, lake.lake, mlflow.registry)
             outcome = promote(
                 book,
                 who=context.run.tags.get("dagster/sensor_name") or context.run.tags.get("user") or "dagster",
@@ -397,23 +335,5 @@ def _champion(model: Bound) -> dg.AssetsDefinition:
     return champion
 
 
-def _kind(model: Bound) -> str:
+def _kind(model: DeclaredModel) -> str:
     return "xgboost" if model.spec.train.estimator == "xgboost" else "scikitlearn"
-
-
-def config_hash(model: Bound) -> str:
-    """SHA-256 of everything in YAML that decides a model: its own spec and its features."""
-    import hashlib
-
-    facts: Sequence[Any] = [
-        model.spec.population,
-        model.spec.label.model_dump(),
-        model.spec.cutoffs.model_dump(mode="json"),
-        model.spec.train.model_dump(),
-        model.spec.baseline,
-        [
-            feature.model_dump(exclude={"means", "owner", "expect", "example"}, exclude_none=True)
-            for feature in model.group.features.features
-        ],
-    ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

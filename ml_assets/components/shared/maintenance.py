@@ -1,7 +1,6 @@
 """The asset that maintains the lake, its check and its weekly schedule."""
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -111,7 +110,7 @@ def _expire(lake: Lake) -> dict[str, int]:
     from ml_assets.project.project import Project
 
     deleted = {}
-    for source, _ in Project(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs")).sources.values():
+    for source in Project.current().sources.values():
         retention, tables = source.contract.retention, source.tables(lake)
         with connect() as con:
             newest = landed_through(con, tables.files)

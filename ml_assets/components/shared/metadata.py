@@ -6,8 +6,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from ml_assets.lake import Provenance, Table
-from ml_assets.training.provenance import code_version
+from ml_assets.lake import Table
 
 
 def column_schema(
@@ -72,13 +71,3 @@ def stored(
         "dagster/column_schema": column_schema(columns),
         "table version": table.version,
     }
-
-
-def made_by(context: dg.AssetExecutionContext, **inputs: int | None) -> Provenance:
-    """What a commit says of its maker: the run, the assets, the code, and the versions of the tables it read."""
-    return Provenance(
-        run=context.run.run_id,
-        asset=" ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)),
-        code=code_version(),
-        inputs={name: version for name, version in inputs.items() if version is not None},
-    )

@@ -1,12 +1,12 @@
 """Partitions: days and cutoffs, how they map onto each other, and which of them a run is about."""
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.lake import Between, Slot
+from ml_assets.lake import Between
+from ml_assets.project.calendar import DAY, Calendar
 
 RANGE_START, RANGE_END, SINGLE = (
     "dagster/asset_partition_range_start",
@@ -16,34 +16,14 @@ RANGE_START, RANGE_END, SINGLE = (
 AS_ONE_RUN = dg.BackfillPolicy.single_run()
 
 
-def daily(start: date, end: date | None) -> dg.DailyPartitionsDefinition:
-    """A partition for every UTC day from ``start``; ``end`` is the last day, or None to go on."""
-    last = end + timedelta(days=1) if end else None
-    return dg.DailyPartitionsDefinition(
-        start_date=start.isoformat(), end_date=last.isoformat() if last else None
-    )
-
-
-def weekly(start: date, end: date | None) -> dg.WeeklyPartitionsDefinition:
-    """A partition for every cutoff: a week apart from ``start``; ``end`` is the last cutoff."""
-    last = end + timedelta(days=7) if end else None
+def partitions_of(calendar: Calendar) -> dg.TimeWindowPartitionsDefinition:
+    """A partition for every slot of a calendar: UTC days, or weeks from the first cutoff."""
+    end = (calendar.last + calendar.step).isoformat() if calendar.last else None
+    if calendar.step == DAY:
+        return dg.DailyPartitionsDefinition(start_date=calendar.first.isoformat(), end_date=end)
     return dg.WeeklyPartitionsDefinition(
-        start_date=start.isoformat(),
-        end_date=last.isoformat() if last else None,
-        day_offset=(start.weekday() + 1) % 7,
+        start_date=calendar.first.isoformat(), end_date=end, day_offset=calendar.first.isoweekday() % 7
     )
-
-
-@dataclass(frozen=True)
-class SlotsOf:
-    """The calendar that partitions follow."""
-
-    partitions: dg.TimeWindowPartitionsDefinition
-
-    def between(self, first: Slot, last: Slot) -> list[Slot]:
-        """The slots from first to last, both included, oldest first."""
-        slots = [date.fromisoformat(key) for key in self.partitions.get_partition_keys()]
-        return [slot for slot in slots if first <= slot <= last]
 
 
 def window(first: int, last: int) -> dg.TimeWindowPartitionMapping:

@@ -8,12 +8,11 @@ tried again a few times. So the same tick twice, a lost cursor and a run in flig
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 import dagster as dg
 
 from ml_assets.components.shared.partitions import range_tags
-from ml_assets.lake import Between, Calendar, Table, stale_days
+from ml_assets.lake import Between
 
 REQUEST = "ml_assets/request"
 ATTEMPTS = 3
@@ -64,6 +63,12 @@ def ask(
     )
 
 
+def in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
+    """Whether an unfinished run was started for the asset."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return any(asset in (run.asset_selection or ()) for run in runs)
+
+
 def answer(
     outcomes: Sequence[dg.RunRequest | dg.SkipReason], nothing: str
 ) -> dg.SensorResult | dg.SkipReason:
@@ -73,27 +78,3 @@ def answer(
         return dg.SensorResult(run_requests=requests)
     reasons = [o.skip_message or "" for o in outcomes if isinstance(o, dg.SkipReason)]
     return dg.SkipReason("; ".join(reasons) or nothing)
-
-
-def days_to_score(
-    snapshot: Table,
-    predictions: Table,
-    drift: Table,
-    version: int,
-    since: date | None,
-    calendar: Calendar,
-) -> set[date]:
-    """The as_ofs a version has to score: snapshots it has not scored yet, or that changed since it did.
-
-    Scores that ``drift``, the last table written after predictions, has not read are made again with it: a
-    run that ended between the two leaves them.
-    ``since`` is the first as_of wanted; without it, the first the version has scored, or the newest
-    snapshot if it has scored none.
-    """
-    snapshots, own = snapshot.marks(), predictions.marks(model_version=str(version))
-    if not snapshots:
-        return set()
-    first = since or min(own or [max(snapshots)])
-    stale = stale_days(snapshots, own, snapshot.name, (0, 0), calendar)
-    stale |= stale_days(own, drift.marks(), predictions.name, (0, 0), calendar)
-    return {day for day in stale if day >= first}

@@ -1,12 +1,12 @@
 """The checks of a source: what landed against what was promised, and events against every rule of the contract."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.contracts import Rule
@@ -14,6 +14,7 @@ from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.service import judge_service
 from ml_assets.contracts.enforce.trends import judge_trends
 from ml_assets.contracts.enforce.validate import validate
+from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, days
 from ml_assets.landing.raw import seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
@@ -25,7 +26,7 @@ SHOWN_DAYS = 20
 
 def landing_checks(source: Source) -> dg.AssetChecksDefinition:
     """Checks of raw: every file could be read, no day is without one, and the service promises are kept."""
-    raw = source.key("raw")
+    raw = key_of(source, "raw")
 
     @dg.multi_asset_check(
         name=f"{source.name}__landing_checks",
@@ -76,9 +77,9 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
                 metadata={"days without a file": ", ".join(absent[:40]) or "none", "how many": len(absent)},
             ),
         }
-        end = source.partitions.end.date() - timedelta(days=1) if source.partitions.end else None
+        end = source.days.last
         landed = [day for day, s in seen.items() if s.accepted]
-        for result in judge_service(source.contract, landed, datetime.now(tz=UTC).date(), end):
+        for result in judge_service(source.contract, landed, clock.today(), end):
             outcomes[result.rule.name] = _outcome(source, "raw", result, [], [], None)
         for key in context.selected_asset_check_keys:
             yield outcomes[key.name]
@@ -138,10 +139,10 @@ def _spec(source: Source, rule: Rule, asset: str) -> dg.AssetCheckSpec:
     blocks = asset == "events" and rule.severity == "error"
     return dg.AssetCheckSpec(
         rule.name,
-        asset=source.key(asset),
+        asset=key_of(source, asset),
         description=f"{rule.description} ({rule.dimension})",
         blocking=blocks,
-        additional_deps=[source.key("quarantine")] if asset == "events" else None,
+        additional_deps=[key_of(source, "quarantine")] if asset == "events" else None,
     )
 
 
@@ -154,7 +155,7 @@ def _outcome(
     asked: Between | None,
 ) -> dg.AssetCheckResult:
     """A rule's result as Dagster's: days withheld for it fail it too, days waived now don't."""
-    now = datetime.now(tz=UTC)
+    now = clock.now()
     rule = result.rule
     covered = {
         day: waiver
@@ -168,7 +169,7 @@ def _outcome(
     if held:
         said = f"{rule.name}: {len(held)} days are withheld for it ({'; '.join(list(held.values())[:3])}). {said}"
     return dg.AssetCheckResult(
-        asset_key=source.key(asset),
+        asset_key=key_of(source, asset),
         check_name=rule.name,
         passed=not held and (result.passed or (bool(result.failing) and not failing)),
         severity=ERROR if rule.severity == "error" else WARN,

@@ -2,18 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import duckdb
 
-from ml_assets.components.model.component import Bound, ModelTables
-from ml_assets.components.model.training import config_hash
-from ml_assets.components.shared.metadata import made_by
 from ml_assets.lake import Lake, content_hash, records
+from ml_assets.pipeline.run import CannotRun, Run
+from ml_assets.project.model import DeclaredModel, ModelTables
 from ml_assets.training.provenance import code_facts, machine_facts
 
 if TYPE_CHECKING:
@@ -59,9 +58,9 @@ class Trained:
 class Workplace:
     """Where and by what a candidate is trained."""
 
-    context: dg.AssetExecutionContext
+    run: Run
     con: duckdb.DuckDBPyConnection
-    model: Bound
+    model: DeclaredModel
     lake: Lake
     registry: "Registry"
     folder: Path
@@ -71,6 +70,30 @@ class Workplace:
     def tables(self) -> ModelTables:
         """The model's tables."""
         return self.model.tables(self.lake)
+
+
+def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: str) -> list[Trained]:
+    """Train the candidate of every cutoff, in order, below the MLflow run ``parent``.
+
+    A cutoff whose training set allows no model costs the others nothing: then CannotRun is raised at the end, in words.
+    """
+    from ml_assets.training.fit import NotTrainable
+    from ml_assets.training.frames import FrameError
+
+    trained: list[Trained] = []
+    refused: list[str] = []
+    for cutoff in cutoffs:
+        try:
+            trained.append(train_candidate(place, cutoff, parent))
+        except (NotTrainable, FrameError) as error:
+            refused.append(str(error))
+            place.run.log.error(str(error))
+            continue
+        place.run.log.info(f"cutoff {cutoff}: version {trained[-1].row['model_version']}")
+    if refused:
+        done = f" The other {len(trained)} cutoffs of the run are trained." if trained else ""
+        raise CannotRun(" ".join(refused) + done)
+    return trained
 
 
 def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
@@ -91,7 +114,7 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
     check_trainable(frame, cutoff, target)
     frame = check_frame(frame, schema, entity=model.row_key, target=target)
     tune = frame[frame["split"] == "tune"]
-    found, fitted = _fitted(place, frame, f"{cutoff}_{config_hash(model)[:12]}_{digest[:12]}")
+    found, fitted = _fitted(place, frame, f"{cutoff}_{model.config[:12]}_{digest[:12]}")
     importance = importance_of(fitted.predictor, tune, target)
     tags = _tags(place, cutoff, digest, fitted, found)
     with place.registry.run(model.name, f"{model.name} {cutoff}", tags, parent) as run_id:
@@ -123,7 +146,7 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
         "search_seconds": round(found.seconds, 3) if found else 0.0,
         "fit_seconds": round(fitted.seconds, 3),
     }
-    made = made_by(place.context, **{tables.training_set.name: tables.training_set.version})
+    made = place.run.made(tables.training_set)
     profile = _profile(place, frame, fitted, importance, version.number).select(
         f"*, DATE '{cutoff}' AS cutoff"
     )
@@ -146,7 +169,7 @@ def _fitted(place: Workplace, frame: "pd.DataFrame", name: str) -> "tuple[Found 
 
         def tell(progress: SearchProgress) -> None:
             loss = "pruned" if progress.loss is None else f"loss {progress.loss:.5g}"
-            place.context.log.info(
+            place.run.log.info(
                 f"search of {name}: trial {progress.trial} of {progress.of}, {loss}, best {progress.best:.5g}, "
                 f"{progress.seconds:.1f} s"
             )
@@ -177,18 +200,18 @@ def _tags(
 ) -> dict[str, str]:
     """What decided the model, for the tags of its MLflow run and version."""
     model, stored = place.model, place.tables.training_set
-    train, tags = model.spec.train, place.context.run.tags
+    train, tags = model.spec.train, place.run.tags
     return {
         "cutoff": str(cutoff),
         "training_set": digest,
-        "config": config_hash(model),
+        "config": model.config,
         "target": model.spec.label.target.kind,
         "estimator": train.estimator,
         "parameters": fitted.predictor.estimator.parameters.model_dump_json(),
         "seed": str(train.seed),
         "inputs": json.dumps({stored.name: stored.version, **stored.made(cutoff).inputs}),
         **({"search": json.dumps(found.trials)} if found else {}),
-        "dagster_run": place.context.run.run_id,
+        "dagster_run": place.run.id,
         "machine": json.dumps(machine_facts()),
         **code_facts(),
         **{key: value for key, value in tags.items() if key.startswith("ml_assets/")},

@@ -5,12 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import duckdb
 
-from ml_assets.components.model.component import Bound, ModelTables
-from ml_assets.components.model.performance import references_of
-from ml_assets.components.shared.metadata import made_by
 from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.act.evidence import (
     EVIDENCE_COLUMNS,
@@ -23,6 +19,10 @@ from ml_assets.monitoring.loss.diagnosis import diagnose
 from ml_assets.monitoring.measure.counting import Counted
 from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift, compare, count, judge_day
 from ml_assets.monitoring.measure.profile import FeatureProfile, profiles_from_rows
+from ml_assets.pipeline.run import CannotRun, Run
+from ml_assets.pipeline.steps.performance import references_of
+from ml_assets.project.model import DeclaredModel, ModelTables
+from ml_assets.registry.promotion_log import champion_on_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +135,7 @@ class Day:
 class Watched:
     """What watching a range of days found. ``newest`` is None if nobody was scored."""
 
+    version: int
     rows: int
     newest: Day | None
     evidence: str
@@ -149,15 +150,23 @@ def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: in
 
 
 def watch_days(
-    context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
-    model: Bound,
+    run: Run,
+    model: DeclaredModel,
     lake: Lake,
     between: Between,
-    version: int,
 ) -> Watched:
-    """Measure and judge every day of the range, and write drift, evidence and day verdicts."""
+    """Measure and judge every day of the range, and write drift, evidence and day verdicts.
+
+    Raises CannotRun where no champion has scored anybody. The temporary table ``watched`` has the scored rows.
+    """
     tables, policy = model.tables(lake), model.spec.monitoring
+    champion = champion_on_record(con, tables.promotions, model.name)
+    if champion is None or not tables.predictions.exists:
+        raise CannotRun(
+            f"There are no predictions of a champion to watch. Materialize {model.name}/predictions."
+        )
+    version = champion.version
     profiles = profiles_of(con, tables, version)
     reference = references_of(con, tables, version).get(version)
     days = _measured(con, model, lake, between, version, profiles, reference)
@@ -175,12 +184,13 @@ def watch_days(
         if evidence is not None:
             evidence_rows.append(asdict(evidence))
     day_rows = [_day_row(day, version, reference) for day in days]
-    made = made_by(context, **{tables.predictions.name: tables.predictions.version})
+    made = run.made(tables.predictions)
     tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, provenance=made)
     found = records(con, evidence_rows, EVIDENCE_COLUMNS)
     tables.evidence.replace(found, between=between, also="found_by = 'drift'", provenance=made)
     tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, provenance=made)
     return Watched(
+        version=version,
         rows=len(drift_rows),
         newest=days[-1] if days else None,
         evidence=evidence_rows[-1]["reason"] if evidence_rows else "",
@@ -191,7 +201,7 @@ def watch_days(
 
 def _measured(
     con: duckdb.DuckDBPyConnection,
-    model: Bound,
+    model: DeclaredModel,
     lake: Lake,
     between: Between,
     version: int,
@@ -215,7 +225,7 @@ def _measured(
 
 
 def scored_population(
-    con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, between: Between, version: int
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, between: Between, version: int
 ) -> duckdb.DuckDBPyRelation:
     """The members of the population that a version has scored, with their features and scores."""
     predictions = (
@@ -229,7 +239,7 @@ def scored_population(
     )
 
 
-def _scores(con: duckdb.DuckDBPyConnection, model: Bound) -> "dict[date, pd.DataFrame]":
+def _scores(con: duckdb.DuckDBPyConnection, model: DeclaredModel) -> "dict[date, pd.DataFrame]":
     said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
     frame = con.sql(f"SELECT as_of, {said} FROM watched ORDER BY as_of, {model.entity}").df()
     return {as_of.date(): rows for as_of, rows in frame.groupby("as_of")}
@@ -244,7 +254,10 @@ def _cohorts(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: int) 
 
 
 def _estimate(
-    model: Bound, reference: "Reference | None", scores: "pd.DataFrame", last: Mapping[str, Any] | None
+    model: DeclaredModel,
+    reference: "Reference | None",
+    scores: "pd.DataFrame",
+    last: Mapping[str, Any] | None,
 ) -> "Estimate | None":
     from ml_assets.monitoring.loss.estimate import estimate
     from ml_assets.monitoring.loss.performance import said_of

@@ -1,24 +1,23 @@
 """Judge the candidate of one cutoff on its holdout, against the champion of that time and the baseline."""
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from ml_assets.components.model.component import Bound
-from ml_assets.components.shared.metadata import made_by
 from ml_assets.evaluation import Decision, HoldoutFacts, Served, Standard, judge
 from ml_assets.evaluation.metrics import COUNTS, METRICS
-from ml_assets.lake import Lake, records
+from ml_assets.lake import records
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, build_reference
+from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.facts import SLICES_COLUMNS
 from ml_assets.pipeline.facts import facts as facts_of_version
+from ml_assets.pipeline.holdout import digest_of, holdout_of
+from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps.candidate import CHECKED_ROWS, Workplace
+from ml_assets.project.model import DeclaredModel
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -41,10 +40,6 @@ DECISION_COLUMNS = {
     "policy": "VARCHAR",
 }
 Row = dict[str, Any]
-
-
-class NoCandidate(Exception):
-    """There is nothing to judge, and what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Judged:
 
 
 def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> Judged:
-    """Read, score, measure, judge, write, report. Raises NoCandidate where none was trained at the cutoff."""
+    """Read, score, measure, judge, write, report. Raises CannotRun where none was trained at the cutoff."""
     from ml_assets.evaluation.measured import measure
 
     started = time.perf_counter()
@@ -112,7 +107,7 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
     )
 
 
-def standard_of(model: Bound) -> Standard:
+def standard_of(model: DeclaredModel) -> Standard:
     """By what the model's candidates are measured and judged."""
     spec = model.spec
     return Standard(spec.label.target, model.entity, spec.gates, spec.slices, spec.groups, spec.costs)
@@ -121,7 +116,7 @@ def standard_of(model: Bound) -> Standard:
 def _read(place: Workplace, cutoff: date) -> Contest:
     record = _record(place, cutoff)
     candidate = place.registry.version(place.model.name, record["model_version"])
-    found = place.model.book(place.con, place.lake, place.registry).reference(cutoff)
+    found = book_of(place.con, place.model, place.lake, place.registry).reference(cutoff)
     champion = None if found is None else place.registry.version(place.model.name, found)
     return Contest(
         cutoff, record, candidate, champion, holdout_of(place.con, place.model, place.lake, cutoff)
@@ -132,29 +127,10 @@ def _record(place: Workplace, cutoff: date) -> Row:
     table = place.tables.candidate
     rows = table.read(place.con, between=(cutoff, cutoff)).to_arrow_table().to_pylist()
     if not rows:
-        raise NoCandidate(
+        raise CannotRun(
             f"There is no candidate of cutoff {cutoff}. Materialize {table.name} of that partition first."
         )
     return dict(rows[0])
-
-
-def holdout_of(con: duckdb.DuckDBPyConnection, model: Bound, lake: Lake, cutoff: date) -> "pd.DataFrame":
-    """The labelled population at the cutoff with its features."""
-    from ml_assets.training.frames import check_frame
-
-    between = (cutoff, cutoff)
-    features = list(model.group.feature_types)
-    model.group.snapshot(lake).read(
-        con, columns=[*model.entity, "as_of", *features], between=between
-    ).create_view("holdout_snapshot", replace=True)
-    model.tables(lake).labels.read(con, between=between).create_view("holdout_labels", replace=True)
-    rows = con.sql(
-        f"SELECT holdout_snapshot.*, label FROM holdout_labels JOIN holdout_snapshot USING ({model.entity}, as_of) "
-        f"ORDER BY {model.entity}"
-    )
-    return check_frame(
-        rows.df(), model.group.feature_types, entity=model.entity, target=model.spec.label.target
-    )
 
 
 def _score(place: Workplace, contest: Contest) -> "tuple[pd.DataFrame, dict[str, str]]":
@@ -169,13 +145,6 @@ def _score(place: Workplace, contest: Contest) -> "tuple[pd.DataFrame, dict[str,
     scores["baseline"] = Baseline.from_json(contest.record["baseline"]).score(holdout)
     columns = {name: column for role, said in scores.items() for name, column in said.columns(role).items()}
     return holdout.assign(**columns), digests
-
-
-def digest_of(holdout: "pd.DataFrame") -> str:
-    """SHA-256 of the rows as they are when they are scored."""
-    import pandas as pd
-
-    return hashlib.sha256(pd.util.hash_pandas_object(holdout, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def _facts(place: Workplace, contest: Contest, digests: dict[str, str]) -> HoldoutFacts:
@@ -269,8 +238,7 @@ def _write(
     """Put on record what was measured, and last the decision, so that it never stands without its evidence."""
     con, tables, target, cutoff = place.con, place.tables, measured.standard.target, contest.cutoff
     number, between = contest.candidate.number, (cutoff, cutoff)
-    labels = {tables.labels.name: tables.labels.version}
-    made = made_by(place.context, **{tables.candidate.name: tables.candidate.version}, **labels)
+    made = place.run.made(tables.candidate, tables.labels)
     reference = build_reference(
         target, measured.labels, measured.said["candidate"], cutoff=cutoff, model_version=number
     )
@@ -284,7 +252,7 @@ def _write(
         records(con, [reference.row()], REFERENCE_COLUMNS),
         between=between,
         also=f"model_version = {number}",
-        provenance=made_by(place.context, **labels),
+        provenance=place.run.made(tables.labels),
     )
     tables.slices.replace(
         records(con, [about | row for row in part_rows], SLICES_COLUMNS),
@@ -328,7 +296,7 @@ def _report(
         history=history,
         training=_training_facts(contest.record, served),
     )
-    card = facts_of_version(model.book(place.con, place.lake, registry), model, place.lake, candidate)
+    card = facts_of_version(book_of(place.con, model, place.lake, registry), model, place.lake, candidate)
     files = {
         "evaluation/report.html": evaluation_report(measured, decision, background),
         "card/card.md": card_markdown(card),

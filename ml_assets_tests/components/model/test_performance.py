@@ -4,8 +4,8 @@ from datetime import date
 
 import dagster as dg
 
-from ml_assets.components.model.performance import references_of
 from ml_assets.lake import Provenance, connect
+from ml_assets.pipeline.steps.performance import references_of
 from ml_assets_tests.house import House, checks, failures
 
 CUTOFF = date(2024, 3, 4)

@@ -7,7 +7,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets.components.model.retrain import newest_evidence
 from ml_assets.components.model.training import called_for_by
 from ml_assets.components.shared.requests import REQUEST
 from ml_assets.definitions import resources
@@ -15,6 +14,7 @@ from ml_assets.instance.alerts import alerts_file
 from ml_assets.lake import Provenance, connect, records
 from ml_assets.monitoring.act.actions import ActionLog
 from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS
+from ml_assets.pipeline.due.retrain import newest_evidence
 from ml_assets.registry.promotion_log import ChampionOnRecord
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House, Tick, alerts_in, between_of, checks, failures, opened

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets.components.shared.partitions import between_of_run, daily, range_tags, weekly
+from ml_assets.components.shared.partitions import between_of_run, partitions_of, range_tags
+from ml_assets.project.calendar import WEEK, Calendar
 from ml_assets_tests.house import SOURCE, House, opened
 
 TABLES = ("visits/events", "visits/quarantine", "visitor_features/tiles", "visitor_features/snapshot")
@@ -65,11 +66,11 @@ def test_materializing_again_changes_no_row(landed: House) -> None:
 
 
 def test_days_and_cutoffs_have_their_partitions() -> None:
-    partitions = daily(START, date(2024, 1, 3))
+    partitions = partitions_of(Calendar(START, date(2024, 1, 3)))
     assert partitions.get_partition_keys() == ["2024-01-01", "2024-01-02", "2024-01-03"]
     for weekday in range(7):
         first = START + timedelta(days=weekday)
-        keys = weekly(first, first + timedelta(weeks=2)).get_partition_keys()
+        keys = partitions_of(Calendar(first, first + timedelta(weeks=2), WEEK)).get_partition_keys()
         assert keys == [str(first + timedelta(weeks=n)) for n in range(3)]
 
 

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from ml_assets.components.shared.requests import REQUEST
-from ml_assets.components.source import sensors
 from ml_assets.landing import content_hash, raw, reading
+from ml_assets.pipeline.due import landing
 from ml_assets_tests import visits
 from ml_assets_tests.house import FEATURES, SOURCE, House, between_of, opened, span
 
@@ -84,10 +84,8 @@ def test_the_cursor_spares_files_that_were_looked_at(
 ) -> None:
     cursor = two_days.tick(SENSOR).cursor
     looked_at = []
-    from ml_assets.components.source import sensors
-
-    hashing = sensors.content_hash
-    monkeypatch.setattr(sensors, "content_hash", lambda path: looked_at.append(path.name) or hashing(path))
+    hashing = landing.content_hash
+    monkeypatch.setattr(landing, "content_hash", lambda path: looked_at.append(path.name) or hashing(path))
     two_days.land(2, 2)
     assert between_of(two_days.tick(SENSOR, cursor).only) == span(2, 2)
     assert looked_at == [two_days.path(2).name]
@@ -229,7 +227,7 @@ def test_a_file_that_could_not_be_read_is_asked_for_once_it_can(two_days: House)
 
     two_days.land(2, 2)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (sensors, raw, reading):
+        for module in (landing, raw, reading):
             patch.setattr(module, "content_hash", denied)
         two_days.launch(two_days.tick(SENSOR).only)
         quiet = two_days.tick(SENSOR)

@@ -211,7 +211,7 @@ def test_late_rows_ask_for_exactly_the_labels_they_touch(finished: House) -> Non
     days = finished.churn.spec.label.days
     expected = [
         c
-        for c in finished.churn.cutoffs_between(date(2024, 1, 1), cutoffs[-1])
+        for c in finished.churn.cutoffs.between(date(2024, 1, 1), cutoffs[-1])
         if c <= visits.day(number) < c + timedelta(days=days)
     ]
     assert asked == [(str(expected[0]), str(expected[-1]))]

@@ -49,7 +49,7 @@ def home(once: Once) -> Path:
 @pytest.fixture
 def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("ML_ASSETS_HOME", str(home))
-    return Project("ml_assets.defs")
+    return Project.of("ml_assets.defs")
 
 
 @pytest.fixture

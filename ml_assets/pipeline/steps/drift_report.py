@@ -1,0 +1,69 @@
+"""What the asset ``drift_report`` does: Evidently's report of one day against the champion's training set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ml_assets.lake import Lake
+from ml_assets.pipeline.run import CannotRun
+from ml_assets.pipeline.steps.drift import scored_population
+from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.promotion_log import champion_on_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.registry import Registry, Version
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A report that is kept with the champion's MLflow run."""
+
+    version: "Version"
+    artifact: str
+    table: Sequence[dict[str, Any]]
+    rows: int
+
+
+def report_drift(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry", as_of: date
+) -> Reported:
+    """Have Evidently compare the scored population of a day with the training set. Raises CannotRun without either."""
+    from ml_assets.monitoring.show.report import evidently_report
+
+    on_record = champion_on_record(con, model.tables(lake).promotions, model.name)
+    if on_record is None:
+        raise CannotRun(f"{model.name} has no champion to report on. Materialize {model.name}/champion.")
+    champion = registry.version(model.name, on_record.version)
+    types = model.group.feature_types
+    numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
+    current = scored_population(con, model, lake, (as_of, as_of), champion.number)
+    rows = current.order(str(model.entity)).df()[list(types)]
+    if rows.empty:
+        raise CannotRun(
+            f"Version {champion.number} has scored nobody on {as_of}. Materialize {model.name}/predictions of that day."
+        )
+    report = evidently_report(
+        _training_frame(con, model, lake, champion),
+        rows,
+        numeric=numeric,
+        categorical=[name for name in types if name not in numeric],
+        seed=model.spec.train.seed,
+    )
+    artifact = f"drift/{as_of}.html"
+    registry.log_result(champion.run_id, {}, {artifact: report.html})
+    return Reported(champion, artifact, report.table, len(rows))
+
+
+def _training_frame(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, champion: "Version"
+) -> "pd.DataFrame":
+    between = champion.cutoff, champion.cutoff
+    columns = ["as_of", *model.entity, *model.group.feature_types]
+    rows = model.tables(lake).training_set.read(con, columns=columns, between=between)
+    ordered: pd.DataFrame = rows.order(f"as_of, {model.entity}").df()
+    return ordered[list(model.group.feature_types)]

@@ -1,0 +1,65 @@
+"""What the asset ``predictions`` does: the champion's score of every member of the population at each as_of."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from ml_assets.lake import Between, Lake
+from ml_assets.pipeline.run import CannotRun, Run
+from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.promotion_log import champion_on_record
+from ml_assets.serving import population_frame, prediction_rows
+
+if TYPE_CHECKING:
+    from ml_assets.registry import Registry
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was scored."""
+
+    version: int
+    rows: int
+    mean: float | None
+
+
+def predict(
+    con: duckdb.DuckDBPyConnection,
+    run: Run,
+    model: DeclaredModel,
+    lake: Lake,
+    registry: "Registry",
+    between: Between,
+) -> Predicted:
+    """Score the snapshots ``between`` with the champion, beside the scores of others. Raises CannotRun without one."""
+    from ml_assets.training.frames import check_frame
+
+    table, snapshot = model.tables(lake).predictions, model.group.snapshot(lake)
+    champion = champion_on_record(con, model.tables(lake).promotions, model.name)
+    if champion is None:
+        raise CannotRun(
+            f"{model.name} has no champion, so there is nothing to predict with. Materialize {model.name}/champion."
+        )
+    try:
+        predictor = registry.load(registry.version(model.name, champion.version))
+    except RegistryError as error:
+        raise CannotRun(str(error)) from error
+    made = run.made(snapshot, model_version=str(champion.version))
+    frame = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
+    checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
+    rows = prediction_rows(
+        con,
+        frame,
+        predictor.score(checked),
+        model=model.name,
+        version=champion.version,
+        cutoff=champion.cutoff,
+        entity=model.group.features.entity_types,
+    )
+    table.replace(rows, between=between, also=f"model_version = {champion.version}", provenance=made)
+    ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
+    if n == 0:
+        run.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
+    return Predicted(champion.version, n, mean)

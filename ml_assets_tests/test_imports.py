@@ -1,0 +1,54 @@
+"""Which room knows which, and what loading a room must not bring along."""
+
+import json
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+from ml_assets_tests.places import CHECKOUT
+
+WITHOUT_DAGSTER = (
+    *("pipeline", "project", "serving", "monitoring", "evaluation", "registry", "training", "features"),
+    *("landing", "contracts", "lake", "instance", "pages"),
+)
+PLUGINS = {"ml_assets.instance.event_log"}
+"""Modules that Dagster loads by name, as dagster.yaml says."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("ml_assets", cache_dir=None)
+
+
+def test_imports_go_one_way() -> None:
+    """The contract in pyproject.toml; what breaks it is printed with the lines."""
+    assert lint_imports(config_filename=str(CHECKOUT / "pyproject.toml"), cache_dir=None) == 0
+
+
+def test_no_files_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> None:
+    """Raises CycleError with the files of a circle."""
+    tuple(
+        TopologicalSorter(
+            {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+        ).static_order()
+    )
+
+
+def test_everything_below_components_loads_without_dagster(graph: grimp.ImportGraph) -> None:
+    wanted = sorted(
+        module
+        for module in graph.modules
+        if module.split(".")[1:2] and module.split(".")[1] in WITHOUT_DAGSTER and module not in PLUGINS
+    )
+    assert len({module.split(".")[1] for module in wanted}) == len(WITHOUT_DAGSTER)
+    program = (
+        f"import sys, json, importlib\nfor name in {wanted!r}: importlib.import_module(name)\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
+    assert not {name for name in loaded if name.startswith("dagster")}
