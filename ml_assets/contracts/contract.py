@@ -267,12 +267,11 @@ class Contract:
                 return column
         raise KeyError(name)
 
-    def raw_schema(self, format: Literal["text", "parquet"]) -> dict[str, str]:
+    def raw_schema(self, *, typed: bool) -> dict[str, str]:
         """The DuckDB types of the raw landing columns, in order, the same for every file of a format.
 
-        CSV and JSON lines hold ``text``. A Parquet file holds the contract's types; a column that only
+        CSV and JSON lines hold text. A ``typed`` format (Parquet) holds the contract's types; a column that only
         ``transformLogic`` reads is kept as text there too.
         """
-        if format == "text":
-            return dict.fromkeys(self.source_columns, "VARCHAR")
-        return dict(zip(self.source_columns, self.source_types, strict=True))
+        types = self.source_types if typed else ["VARCHAR"] * len(self.source_columns)
+        return dict(zip(self.source_columns, types, strict=True))

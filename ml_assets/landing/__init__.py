@@ -1,15 +1,15 @@
 """The landing: where the producer leaves files, and how they are read without trusting them."""
 
-from ml_assets.landing.places.folder import (
+from ml_assets.landing.landed import (
     Landing,
     LandingFile,
-    LandingFolder,
     LandingUnavailable,
     Listed,
     NoLandingFiles,
     content_hash,
 )
-from ml_assets.landing.reading import ReadResult, Refusal, read
+from ml_assets.landing.places.folder import LandingFolder
+from ml_assets.landing.reading import ReadResult, RefusedFile, read
 
 __all__ = [
     "Landing",
@@ -19,7 +19,7 @@ __all__ = [
     "Listed",
     "NoLandingFiles",
     "ReadResult",
-    "Refusal",
+    "RefusedFile",
     "content_hash",
     "read",
 ]

@@ -20,8 +20,8 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.lake.sql import text
-from ml_assets.landing.places.folder import Landing, LandingFile, content_hash
-from ml_assets.landing.reading import Refusal, read
+from ml_assets.landing.landed import Landing, LandingFile, content_hash
+from ml_assets.landing.reading import RefusedFile, read
 
 FILES_COLUMNS = {
     "landing_date": "DATE",
@@ -76,7 +76,7 @@ class Landed:
     accepted: Mapping[date, int]
     """Rows by day, of file versions that were new and are in raw now."""
     unchanged: tuple[date, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[RefusedFile, ...]
     deleted: tuple[date, ...]
     """Days whose file is gone since the last look."""
     absent: tuple[date, ...]
@@ -240,7 +240,7 @@ def _hashes(found: Mapping[date, LandingFile]) -> dict[date, str]:
     return hashes
 
 
-def _on_record(refusal: Refusal, seen: Mapping[date, Seen], contract: Contract) -> bool:
+def _on_record(refusal: RefusedFile, seen: Mapping[date, Seen], contract: Contract) -> bool:
     last = seen.get(refusal.file.date)
     known = last and (last.last, last.status, last.reason, last.contract)
     return known == (refusal.content_hash, "refused", refusal.reason, contract.sha256)
@@ -262,7 +262,7 @@ def _line(
     }
 
 
-def _as_it_is(refusal: Refusal) -> Refusal:
+def _as_it_is(refusal: RefusedFile) -> RefusedFile:
     """The refusal, without a content hash if the file isn't what was hashed any more: those bytes are gone."""
     with suppress(OSError):
         if content_hash(refusal.file.path) == refusal.content_hash:
@@ -270,7 +270,7 @@ def _as_it_is(refusal: Refusal) -> Refusal:
     return replace(refusal, content_hash="")
 
 
-def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[Refusal]) -> None:
+def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[RefusedFile]) -> None:
     rows = [
         {
             "content_hash": refusal.content_hash,
@@ -293,7 +293,7 @@ def rows_in_force(
     There are none where no file has been accepted yet. A column that the contract names and no file in raw has had
     yet is empty.
     """
-    promised = contract.raw_schema("text")
+    promised = contract.raw_schema(typed=False)
     if not tables.raw.exists:
         return records(con, [], {**promised, **ROW_IDENTITY, **SEEN_AT})
     tables.raw.read(con, between=between, lacking=promised).create_view("all_raw", replace=True)

@@ -14,8 +14,9 @@ from deltalake import DeltaTable
 from ml_assets.lake import LakeError, Provenance, Table, connect
 from ml_assets.lake.table import Damaged
 from ml_assets.landing import raw, reading
-from ml_assets.landing.formats import csv, parquet
-from ml_assets.landing.formats.scratch import OutOfRoom
+from ml_assets.landing.formats.csv import Csv
+from ml_assets.landing.formats.parquet import Parquet
+from ml_assets.landing.formats.sandbox import OutOfRoom
 from ml_assets.landing.raw import land, seen_files
 from ml_assets_tests.faults.shop import DAYS, STAGES, Shop, day
 from ml_assets_tests.faults.workers import Worker
@@ -323,7 +324,7 @@ def test_a_file_that_is_cut_off_while_it_lands(
     if when == "before it is read":
         change(raw, "read")
     else:
-        change({"csv": csv, "parquet": parquet}[suffix], "insert")
+        change({"csv": Csv, "parquet": Parquet}[suffix], "insert")
     with connect() as con:
         landed = land(
             con, shop.tables, shop.source.landing, shop.source.contract, (day(0), day(2)), Provenance()

@@ -43,7 +43,7 @@ def test_files_become_rows_that_say_where_they_are_from(
     assert result.rows.columns == [*contract.source_columns, *origin]
     found = values(result, ", ".join(origin))
     assert found[:2] == [(date(2017, 7, 1), first.name, content_hash(first), number) for number in (1, 2)]
-    schema = contract.raw_schema("parquet" if suffix == ".parquet" else "text")
+    schema = contract.raw_schema(typed=suffix == ".parquet")
     types = [str(kind).replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for kind in result.rows.types[:5]]
     assert types == list(schema.values())
 
@@ -199,7 +199,7 @@ def test_formats_are_not_mixed_and_no_files_are_no_rows(
     files = [LandingFile(date(2017, 7, 1), folder / name, 1) for name in ("a.csv", "b.parquet", "c.xlsx")]
     for landed in files:
         landed.path.write_text("x")
-    with pytest.raises(ValueError, match=r"several formats \(csv, parquet\) can't be read in one call"):
+    with pytest.raises(ValueError, match=r"several formats \(CSV, Parquet\) can't be read in one call"):
         read(con, files[:2], contract)
     with pytest.raises(ValueError, match=r"c\.xlsx is neither Parquet nor CSV nor JSON lines"):
         read(con, files[2:], contract)

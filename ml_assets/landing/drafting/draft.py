@@ -58,8 +58,7 @@ def _head(found: Findings) -> Iterator[str]:
     if pattern is None:
         return
     parts = ["path: ...", f'pattern: "{known(pattern)}"']
-    if sample.delimiter != "," and sample.format == "csv":
-        parts.append(f"delimiter: {_in_quotes(sample.delimiter)}")
+    parts += [f"{option}: {_in_quotes(value)}" for option, value in sample.options.items()]
     if found.late_days:
         parts.append(f"late_days: {found.late_days}")
     yield from _comment(f"In defs.yaml: landing: {{{', '.join(parts)}}}")

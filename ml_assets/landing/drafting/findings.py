@@ -13,8 +13,17 @@ from ml_assets.contracts.compile.quality import snake
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.contracts.errors import ContractError
 from ml_assets.lake import sql
-from ml_assets.landing.drafting.readings import DATED, IDENTIFYING, TIMED, Landed, Reading, epoch, readings
-from ml_assets.landing.drafting.sample import FILE, Sample
+from ml_assets.landing.drafting.readings import (
+    DATED,
+    IDENTIFYING,
+    TIMED,
+    LandingColumn,
+    Reading,
+    epoch,
+    readings,
+)
+from ml_assets.landing.drafting.sample import Sample
+from ml_assets.landing.formats.sampling import FILE
 
 TAKEN = {*ROW_IDENTITY, *SEEN_AT, "event_date", "original", "reasons"}
 OCCURRED, AVAILABLE = "occurred_at", "available_at"
@@ -105,7 +114,7 @@ def find(con: duckdb.DuckDBPyConnection, sample: Sample) -> Findings:
         if column.lower() in TAKEN - {"event_date", "original", "reasons"}:
             message = f"the landing column {column!r} has the name of a column that every table gets"
             raise ContractError(sample.files[0], f"{message}; land it under another name")
-    landed = [Landed(con, sample, column) for column in sample.types]
+    landed = [LandingColumn(con, sample, column) for column in sample.types]
     chosen = {column.name: next(readings(column)) for column in landed}
     occurred, chosen = _occurred_at(sample, landed, chosen)
     names = _names(con, sample, chosen, occurred)
@@ -125,7 +134,7 @@ def typed_table(sample: Sample) -> str:
 
 
 def _occurred_at(
-    sample: Sample, landed: Sequence[Landed], chosen: dict[str, Reading]
+    sample: Sample, landed: Sequence[LandingColumn], chosen: dict[str, Reading]
 ) -> tuple[str, dict[str, Reading]]:
     """The landing column that says when an event happened, and the readings with that column as a time."""
     times = [column for column in landed if chosen[column.name].logical == "timestamp"]
@@ -146,7 +155,7 @@ def _occurred_at(
     return best.name, chosen | {best.name: replace(reading, notes=(*notes, *reading.notes))}
 
 
-def _own_day(column: Landed, chosen: dict[str, Reading]) -> bool:
+def _own_day(column: LandingColumn, chosen: dict[str, Reading]) -> bool:
     """Whether nearly all rows happened, by this column, on the day that their file is named after."""
     days = column.sample.days
     if days is None:
@@ -163,7 +172,7 @@ def _rank(name: str) -> tuple[bool, bool, int]:
     return bool(OTHERWISE.search(name)) and name != OCCURRED, not TIMED.search(name), telling
 
 
-def _no_time(landed: Sequence[Landed], chosen: dict[str, Reading]) -> str:
+def _no_time(landed: Sequence[LandingColumn], chosen: dict[str, Reading]) -> str:
     """What to do where no column is a time."""
     wanted = (
         "no column says when an event happened: a contract needs a timestamp that every row has, as "
@@ -264,7 +273,7 @@ def _described(con: duckdb.DuckDBPyConnection, sample: Sample, prop: Property) -
         longest=longest or 0,
         texts=texts,
         examples=examples,
-        nested=bool(nested) and sample.format == "json",
+        nested=bool(nested) and sample.format.nests,
     )
 
 

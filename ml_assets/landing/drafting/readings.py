@@ -11,7 +11,9 @@ import duckdb
 
 from ml_assets.contracts.compile import sql_types
 from ml_assets.lake import sql
-from ml_assets.landing.drafting.sample import FILE, WALL_CLOCK, Sample
+from ml_assets.landing.drafting.sample import Sample
+from ml_assets.landing.formats.sampling import FILE
+from ml_assets.landing.formats.types import WALL_CLOCK
 
 SAMPLED = 1000
 # Whole numbers that a double holds exactly, and that DuckDB prints without an exponent.
@@ -60,7 +62,7 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-class Landed:
+class LandingColumn:
     """One landing column of a sample, and questions about all its values."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, sample: Sample, name: str) -> None:
@@ -118,9 +120,9 @@ def _as_logic(con: duckdb.DuckDBPyConnection, name: str) -> str:
     return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) and not taken else sql.quote(name)
 
 
-def readings(column: Landed) -> Iterator[Reading]:
+def readings(column: LandingColumn) -> Iterator[Reading]:
     """The ways to read every value of the column, the most telling first; as text, last, goes always."""
-    if column.sample.format == "parquet":
+    if column.sample.format.typed:
         yield from _of_type(column)
         return
     if column.values:
@@ -131,7 +133,7 @@ def readings(column: Landed) -> Iterator[Reading]:
     yield Reading("string", column.text)
 
 
-def _of_type(column: Landed) -> Iterator[Reading]:
+def _of_type(column: LandingColumn) -> Iterator[Reading]:
     """By the type a Parquet column has."""
     kind, name = column.kind, sql.quote(column.name)
     if kind in ("FLOAT", "DOUBLE"):
@@ -167,12 +169,12 @@ NO_OFFSET = (
 )
 
 
-def _words(column: Landed) -> Iterator[Reading]:
+def _words(column: LandingColumn) -> Iterator[Reading]:
     if column.holds(f"lower(trim({column.text})) IN ('true', 'false')"):
         yield Reading("boolean", sql_types.from_text("BOOLEAN", column.text))
 
 
-def _day_numbers(column: Landed) -> Iterator[Reading]:
+def _day_numbers(column: LandingColumn) -> Iterator[Reading]:
     if DATED.search(column.snake) and column.matches("(19|20)[0-9]{6}"):
         value = sql_types.from_text("DATE", column.text, time_format="yyyyMMdd")
         if column.holds(f"{value} IS NOT NULL"):
@@ -181,7 +183,7 @@ def _day_numbers(column: Landed) -> Iterator[Reading]:
             )
 
 
-def _numbers(column: Landed) -> Iterator[Reading]:
+def _numbers(column: LandingColumn) -> Iterator[Reading]:
     if not any(re.search("[0-9]", value) for value in column.few):
         return
     integer = sql_types.from_text("BIGINT", column.text)
@@ -194,7 +196,7 @@ def _numbers(column: Landed) -> Iterator[Reading]:
     yield from _numbers_among_words(column)
 
 
-def _whole(column: Landed) -> Iterator[Reading]:
+def _whole(column: LandingColumn) -> Iterator[Reading]:
     """Integers that a float column printed: 17850.0, because some rows have none."""
     if not (column.blanks or IDENTIFYING.search(column.snake)):
         return
@@ -213,7 +215,7 @@ def _whole(column: Landed) -> Iterator[Reading]:
         )
 
 
-def _sizes(column: Landed, where: str = "TRUE") -> tuple[int, int]:
+def _sizes(column: LandingColumn, where: str = "TRUE") -> tuple[int, int]:
     """The most digits before and behind the decimal point (or comma)."""
     digits = f"regexp_replace(trim({column.text}), '^[+-]', '')"
     whole, decimals = column.ask(
@@ -230,7 +232,7 @@ def _decimal_type(whole: int, decimals: int) -> str | None:
     return f"DECIMAL({wide},{scale})" if whole + scale <= wide else None
 
 
-def _decimals(column: Landed) -> Iterator[Reading]:
+def _decimals(column: LandingColumn) -> Iterator[Reading]:
     if not column.matches("[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)") or not column.any_match(".*[.].*"):
         return
     whole, decimals = _sizes(column)
@@ -248,7 +250,7 @@ def _room(decimals: int) -> str:
     return f"no more than {scale} decimals; there is room for numbers a thousand times as large"
 
 
-def _doubles_in_text(column: Landed) -> Iterator[Reading]:
+def _doubles_in_text(column: LandingColumn) -> Iterator[Reading]:
     """Floating point numbers that a double gives back as they are written, or that have few digits."""
     if not column.matches("[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)([eE][+-][0-9]+)?"):
         return
@@ -267,7 +269,7 @@ FLOATING = (
 )
 
 
-def _doubles(column: Landed) -> Iterator[Reading]:
+def _doubles(column: LandingColumn) -> Iterator[Reading]:
     name = sql.quote(column.name)
     [odd] = column.ask(f"count(*) FILTER (NOT isfinite({name}))")
     if not odd:
@@ -283,7 +285,7 @@ def _doubles(column: Landed) -> Iterator[Reading]:
     )
 
 
-def _decimal_commas(column: Landed) -> Iterator[Reading]:
+def _decimal_commas(column: LandingColumn) -> Iterator[Reading]:
     if not column.matches("-?(0|[1-9][0-9]*)(,[0-9]+)?") or column.any_match(".*,.*") == column.any_match(
         ".*,[0-9]{3}"
     ):
@@ -302,7 +304,7 @@ def _decimal_commas(column: Landed) -> Iterator[Reading]:
     )
 
 
-def _numbers_among_words(column: Landed) -> Iterator[Reading]:
+def _numbers_among_words(column: LandingColumn) -> Iterator[Reading]:
     """Numbers, and words that stand for none."""
     listed = ", ".join(sql.text(word) for word in WORDS_FOR_NONE)
     word = f"lower({column.text}) IN ({listed})"
@@ -330,7 +332,7 @@ def _numbers_among_words(column: Landed) -> Iterator[Reading]:
     )
 
 
-def _times(column: Landed) -> Iterator[Reading]:
+def _times(column: LandingColumn) -> Iterator[Reading]:
     for sql_type, logical in (("DATE", "date"), ("TIMESTAMPTZ", "timestamp")):
         value = sql_types.from_text(sql_type, column.text)
         if column.holds(f"{value} IS NOT NULL"):
@@ -359,7 +361,7 @@ def _times(column: Landed) -> Iterator[Reading]:
         )
 
 
-def _iso_time(column: Landed, value: str) -> Reading:
+def _iso_time(column: LandingColumn, value: str) -> Reading:
     offsets = column.any_match(f".*[0-9] ?{OFFSET}")
     cut = column.any_match(f".*[.][0-9]{{6}}[0-9]*[1-9][0-9]*( ?{OFFSET})?")
     notes = [f"nanoseconds, in {cut:,} values, are cut to microseconds"] if cut else []
@@ -371,7 +373,7 @@ def _iso_time(column: Landed, value: str) -> Reading:
     return Reading("timestamp", value, notes=(NO_OFFSET, *notes))
 
 
-def _times_in_text(column: Landed) -> Iterator[Reading]:
+def _times_in_text(column: LandingColumn) -> Iterator[Reading]:
     """Times in a text column of a Parquet file, which has types for them and didn't use them."""
     formats = [(written, "TIMESTAMPTZ") for written in ISO_TIMES]
     formats += [(f"{day} {time}", "TIMESTAMPTZ") for day in DAYS for time in TIMES]
@@ -384,7 +386,7 @@ def _times_in_text(column: Landed) -> Iterator[Reading]:
         yield column.worked_out("timestamp", "TIMESTAMPTZ", logic.format, f"Written as {written}", *notes)
 
 
-def _fitting(column: Landed, formats: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _fitting(column: LandingColumn, formats: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The formats that read every value, those first by which most rows are of their file's own day."""
     shaped = [
         pair for pair in formats if all(_shape(pair[0]).fullmatch(value.strip()) for value in column.few)
@@ -422,13 +424,13 @@ def _plausible(value: str, written: str, kind: str) -> str:
     return f"coalesce({sql_types.from_text(kind, value, time_format=written)} >= DATE '{EARLIEST}', FALSE)"
 
 
-def _of_own_day(column: Landed, written: str, kind: str, days: Sequence[date]) -> int:
+def _of_own_day(column: LandingColumn, written: str, kind: str, days: Sequence[date]) -> int:
     value = f"CAST({sql_types.from_text(kind, column.text, time_format=written)} AS DATE)"
     listed = ", ".join(f"DATE '{day}'" for day in days)
     return int(column.ask(f"count(*) FILTER ({value} = list_extract([{listed}], {FILE} + 1))")[0])
 
 
-def _turned(column: Landed, written: str) -> tuple[str, ...]:
+def _turned(column: LandingColumn, written: str) -> tuple[str, ...]:
     """A note where day and month could be the other way round."""
     other = written.replace("dd", "@").replace("MM", "dd").replace("@", "MM")
     if other == written or "MMM" in written or not written.startswith(("dd", "MM")):
@@ -438,7 +440,7 @@ def _turned(column: Landed, written: str) -> tuple[str, ...]:
     return (f"no value tells {written} from {other}",)
 
 
-def epoch(column: Landed) -> Reading | None:
+def epoch(column: LandingColumn) -> Reading | None:
     """The column as a time, if it counts seconds, milliseconds or microseconds from 1970 in this century."""
     if not TIMED.search(column.snake) or column.blanks:
         return None

@@ -3,18 +3,31 @@
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 import duckdb
 
-from ml_assets.contracts import Contract
+from ml_assets.contracts import Contract, ContractError
 from ml_assets.lake.sql import quote, text
+from ml_assets.landing.formats.format import Sampled, TextFormat
+from ml_assets.landing.formats.sampling import (
+    cannot_sample,
+    check_columns,
+    check_names,
+    create_table,
+    text_lines,
+)
+from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns
-from ml_assets.landing.formats.scratch import Scratch, glob_escape, unreadable
-from ml_assets.landing.formats.text_file import AGAIN, Unsound, first_line, pieces, shown
-from ml_assets.landing.places.folder import LandingFile
+from ml_assets.landing.formats.text_file import first_line, parts, shown
+from ml_assets.landing.formats.unsound import AGAIN, Unsound
+from ml_assets.landing.landed import LandingFile
 
 CSV = "CSV"
+DELIMITERS = ("\t", ";", "|", ",")
+LINES_TO_SPLIT = 50
 USUAL = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 STRICT = (
     "header = true, quote = '\"', escape = '\"', nullstr = '', auto_detect = false, strict_mode = true, "
@@ -31,22 +44,81 @@ def check_delimiter(delimiter: str) -> None:
         )
 
 
-def insert(
-    scratch: Scratch, file: LandingFile, digest: str, contract: Contract, delimiter: str, table: str
-) -> None:
-    """Insert a file's rows into ``table``; raises Unsound, duckdb.Error or OSError if it can't be taken in."""
-    header = _header(first_line(file.path, CSV), contract.source_columns, delimiter)
-    columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
-    values = ", ".join(quote(name) for name in contract.source_columns)
-    query = (
-        f"SELECT {values}, DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number() OVER () "
-        f"FROM read_csv({text(glob_escape(file.path))}, columns = {{{columns}}}, "
-        f"delim = {text(delimiter)}, {STRICT})"
-    )
-    try:
-        scratch.hand_over(query, table)
-    except duckdb.Error as error:
-        raise _explain(error, file.path) from error
+@dataclass(frozen=True)
+class Csv(TextFormat):
+    """CSV in UTF-8 with a header; ``delimiter`` is one character, None where it has to be found out."""
+
+    words: ClassVar[str] = CSV
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz", ".csv.zst")
+    delimiter: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None:
+            check_delimiter(self.delimiter)
+
+    @classmethod
+    def of(cls, delimiter: str | None) -> Self:
+        """See ``Format.of``."""
+        return cls(delimiter)
+
+    def insert_file(
+        self, sandbox: Sandbox, file: LandingFile, digest: str, contract: Contract, table: str
+    ) -> None:
+        """See ``TextFormat.insert_file``."""
+        delimiter = self.delimiter or ","
+        header = _header(first_line(file.path, CSV), contract.source_columns, delimiter)
+        columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
+        values = ", ".join(quote(name) for name in contract.source_columns)
+        query = (
+            f"SELECT {values}, DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number() OVER () "
+            f"FROM read_csv({text(glob_escape(file.path))}, columns = {{{columns}}}, "
+            f"delim = {text(delimiter)}, {STRICT})"
+        )
+        try:
+            sandbox.hand_over(query, table)
+        except duckdb.Error as error:
+            raise _explain(error, file.path) from error
+
+    def sample(self, con: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> Sampled:
+        """See ``Format.sample``."""
+        delimiter = self.delimiter or _delimiter(con, paths[0])
+        names: list[str] = []
+        counts = []
+        for number, path in enumerate(paths):
+            line = next(text_lines(con, path, 1), "")
+            header = next(csv.reader([line], delimiter=delimiter), [])
+            if not header:
+                raise ContractError(path, "the first line is empty; it must name the columns")
+            if not names:
+                check_names(path, header)
+                names = header
+                create_table(con, table, dict.fromkeys(names, "VARCHAR"))
+            check_columns(path, header, paths[0], names)
+            columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
+            values = ", ".join(quote(name) for name in names)
+            try:
+                [(rows,)] = con.execute(
+                    f"INSERT INTO {table} SELECT {values}, {number} FROM read_csv({text(glob_escape(path))}, "
+                    f"columns = {{{columns}}}, delim = {text(delimiter)}, {STRICT})"
+                ).fetchall()
+            except duckdb.Error as error:
+                raise cannot_sample(path, error) from error
+            counts.append(rows)
+        options = {} if delimiter == "," else {"delimiter": delimiter}
+        return Sampled(dict.fromkeys(names, "VARCHAR"), counts, options)
+
+
+def _delimiter(con: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """The character that splits every one of the first lines into as many columns, and into the most."""
+    lines = list(text_lines(con, path, LINES_TO_SPLIT))
+
+    def merit(delimiter: str) -> tuple[bool, int]:
+        rows = [len(fields) for fields in csv.reader(lines, delimiter=delimiter) if fields]
+        whole = rows[:-1] if len(lines) == LINES_TO_SPLIT else rows
+        return len(set(whole)) == 1 and rows[0] > 1, rows[0] if rows else 0
+
+    best = max(DELIMITERS, key=merit)
+    return best if merit(best)[1] > 1 else ","
 
 
 def _header(line: str, wanted: Sequence[str], delimiter: str) -> list[str]:
@@ -119,7 +191,7 @@ def _explain(error: duckdb.Error, path: Path) -> Unsound:
 
 def _physical(path: Path, row: int, content: str) -> int:
     """The number of the line that an editor shows: DuckDB counts a row with line ends in it as one line."""
-    for number, part in pieces(path, CSV):
+    for number, part in parts(path, CSV):
         lines = part.decode().split("\n")
         for at in range(max(row - number, 0), len(lines)):
             if lines[at].rstrip("\r") == content.rstrip("\r"):
@@ -130,7 +202,7 @@ def _physical(path: Path, row: int, content: str) -> int:
 def _uneven_ends(path: Path) -> Unsound | None:
     """DuckDB reads either Windows' or Unix' line ends, in one file."""
     usual = ""
-    for number, part in pieces(path, CSV):
+    for number, part in parts(path, CSV):
         for at, line in enumerate(part.decode().split("\n")[:-1]):
             end = "CRLF" if line.endswith("\r") else "LF"
             usual = usual or end

@@ -9,15 +9,20 @@ import json
 import re
 from collections.abc import Sequence
 from json import JSONDecodeError, JSONDecoder
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import duckdb
 
-from ml_assets.contracts import Contract
+from ml_assets.contracts import Contract, ContractError
 from ml_assets.lake.sql import quote, text
+from ml_assets.landing.formats.format import Sampled, TextFormat
+from ml_assets.landing.formats.sampling import check_columns, check_names, create_table, text_lines
+from ml_assets.landing.formats.sandbox import Sandbox
 from ml_assets.landing.formats.schema import column_unknown, columns_differ, land_columns
-from ml_assets.landing.formats.text_file import AGAIN, Unsound, pieces, shown
-from ml_assets.landing.places.folder import LandingFile
+from ml_assets.landing.formats.text_file import parts, shown
+from ml_assets.landing.formats.unsound import AGAIN, Unsound
+from ml_assets.landing.landed import LandingFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,39 +54,70 @@ NUMBERS = r'((?:[^"0-9-]|"(?:[^"\\]|\\.)*")*)(-?[0-9][0-9.eE+-]*|$)'
 _blank = re.compile(_SPACE)
 
 
-def insert(
-    con: duckdb.DuckDBPyConnection, file: LandingFile, digest: str, contract: Contract, table: str
-) -> None:
-    """Insert a file's rows into ``table``; raises Unsound, duckdb.Error or OSError if it can't be taken in.
+class JsonLines(TextFormat):
+    """JSON lines in UTF-8: one object a line, keys being the columns; a key left out is an empty value."""
 
-    Rows may have been inserted before an error is raised.
-    """
-    wanted = contract.source_columns
-    columns = ", ".join(quote(name) for name in wanted)
-    origin = f"DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number"
-    found: set[str] = set()
-    empty = True
-    try:
-        for first, content in pieces(file.path, JSON_LINES):
-            con.register("landing_lines", _lines(first, content))
-            keys, all_plain = _plain_keys(con)
-            if not all_plain:
-                other_keys, other = _other_rows(con, wanted)
-                keys = sorted([*keys, *other_keys])
-            for number, names in keys:
-                _check_keys(number, names, wanted)
-                found.update(names)
-                empty = False
-            plain = _plain_rows(wanted, "TRUE" if all_plain else IS_PLAIN)
-            con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM ({plain})")
-            if not all_plain:
-                con.register("landing_lines", other)
-                con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM landing_lines")
-    finally:
-        con.unregister("landing_lines")
-    problem = columns_differ([name for name in wanted if name in found], wanted)
-    if problem is not None and not empty:
-        raise Unsound(f"has, in all its lines, {problem}", land_columns(wanted))
+    words = JSON_LINES
+    suffixes = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst")
+    nests = True
+
+    def insert_file(
+        self, sandbox: Sandbox, file: LandingFile, digest: str, contract: Contract, table: str
+    ) -> None:
+        """See ``TextFormat.insert_file``; rows may have been inserted before an error is raised."""
+        con = sandbox.target
+        wanted = contract.source_columns
+        columns = ", ".join(quote(name) for name in wanted)
+        origin = f"DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number"
+        found: set[str] = set()
+        empty = True
+        try:
+            for first, content in parts(file.path, JSON_LINES):
+                con.register("landing_lines", _lines(first, content))
+                keys, all_plain = _plain_keys(con)
+                if not all_plain:
+                    other_keys, other = _other_rows(con, wanted)
+                    keys = sorted([*keys, *other_keys])
+                for number, names in keys:
+                    _check_keys(number, names, wanted)
+                    found.update(names)
+                    empty = False
+                plain = _plain_rows(wanted, "TRUE" if all_plain else IS_PLAIN)
+                con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM ({plain})")
+                if not all_plain:
+                    con.register("landing_lines", other)
+                    con.execute(f"INSERT INTO {table} SELECT {columns}, {origin} FROM landing_lines")
+        finally:
+            con.unregister("landing_lines")
+        problem = columns_differ([name for name in wanted if name in found], wanted)
+        if problem is not None and not empty:
+            raise Unsound(f"has, in all its lines, {problem}", land_columns(wanted))
+
+    def sample(self, con: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> Sampled:
+        """See ``Format.sample``."""
+        import pyarrow as pa
+
+        names: list[str] = []
+        counts = []
+        for number, path in enumerate(paths):
+            rows = [
+                _sampled_object(path, at, line)
+                for at, line in enumerate(text_lines(con, path), start=1)
+                if line.strip()
+            ]
+            keys = list(dict.fromkeys(key for row in rows for key in row))
+            if not names:
+                check_names(path, keys)
+                names = keys
+                create_table(con, table, dict.fromkeys(names, "VARCHAR"))
+            check_columns(path, keys, paths[0], names)
+            _arrow = pa.table(
+                {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+            )
+            values = ", ".join(quote(name) for name in names)
+            con.execute(f"INSERT INTO {table} SELECT {values}, {number} FROM _arrow")
+            counts.append(len(rows))
+        return Sampled(dict.fromkeys(names, "VARCHAR"), counts)
 
 
 def _lines(first: int, content: bytes) -> "pa.Table":
@@ -221,3 +257,25 @@ def _no_constant(name: str) -> NoReturn:
 _decoder = JSONDecoder(
     parse_float=_Number, parse_int=_Number, parse_constant=_no_constant, object_pairs_hook=_Object
 )
+
+
+def _sampled_object(path: Path, line: int, content: str) -> dict[str, str | None]:
+    """A line's values as text, numbers as they are written."""
+    try:
+        found = json.loads(content, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+    except ValueError as error:
+        message = f"the line isn't JSON ({error}); one object a line is expected"
+        raise ContractError(path, message, line) from error
+    if not isinstance(found, dict) or not found:
+        raise ContractError(path, f"the line holds {content[:80]!r}; an object with keys is expected", line)
+    return {key: _as_text(value) for key, value in found.items()}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """Parquet landing files: judged by their metadata, then read all at once."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,40 +8,81 @@ from pathlib import Path
 
 import duckdb
 
-from ml_assets.contracts import Contract
+from ml_assets.contracts import Contract, ContractError
 from ml_assets.contracts.compare.changes import type_changed
 from ml_assets.contracts.compile.sql_types import canonical
 from ml_assets.lake.sql import quote, text
+from ml_assets.landing.formats.format import Format, Hashed, Sampled
+from ml_assets.landing.formats.sampling import cannot_sample, check_columns, check_names, create_table
+from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns, types_differ
-from ml_assets.landing.formats.scratch import Scratch, glob_escape, unreadable
-from ml_assets.landing.formats.text_file import HEAD, ONCE_MORE, Unsound, looks_like
+from ml_assets.landing.formats.text_file import HEAD, looks_like
 from ml_assets.landing.formats.types import NANOSECONDS, NESTED, UNREADABLE, WALL_CLOCK, lossless
-from ml_assets.landing.places.folder import LandingFile
+from ml_assets.landing.formats.unsound import ONCE_MORE, Unsound
 
-Hashed = tuple[LandingFile, str]
 Schema = tuple[tuple[str, str], ...]
 MAGIC = b"PAR1"
+INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT")
 SMALLEST = 12
 """Bytes of a Parquet file with nothing in it: twice the magic, and the length of the footer."""
 
 
-def insert(scratch: Scratch, files: Sequence[Hashed], contract: Contract, table: str) -> dict[Path, Unsound]:
-    """Insert the good files' rows into ``table``; returns why each bad one is refused."""
-    problems = {file.path: problem for file, _ in files if (problem := _not_parquet(file.path)) is not None}
-    footers = _footers(scratch, [file.path for file, _ in files if file.path not in problems], problems)
-    groups: dict[Schema, list[Hashed]] = defaultdict(list)
-    for file, digest in files:
-        if file.path in problems:
-            continue
-        footer = footers[file.path]
-        problem = _judge(footer.schema, contract) or _rows_hidden(footer)
-        if problem is None:
-            groups[footer.schema].append((file, digest))
-        else:
-            problems[file.path] = problem
-    for schema, group in groups.items():
-        problems.update(_insert_group(scratch, table, group, schema, contract))
-    return problems
+class Parquet(Format):
+    """Parquet, whose values have the contract's types, or types that lose nothing on the way to them."""
+
+    words = "Parquet"
+    suffixes = (".parquet",)
+    typed = True
+
+    def insert(
+        self, sandbox: Sandbox, files: Sequence[Hashed], contract: Contract, table: str
+    ) -> dict[Path, Unsound]:
+        """See ``Format.insert``."""
+        problems = {
+            file.path: problem for file, _ in files if (problem := _not_parquet(file.path)) is not None
+        }
+        footers = _footers(sandbox, [file.path for file, _ in files if file.path not in problems], problems)
+        groups: dict[Schema, list[Hashed]] = defaultdict(list)
+        for file, digest in files:
+            if file.path in problems:
+                continue
+            footer = footers[file.path]
+            problem = _judge(footer.schema, contract) or _rows_hidden(footer)
+            if problem is None:
+                groups[footer.schema].append((file, digest))
+            else:
+                problems[file.path] = problem
+        for schema, group in groups.items():
+            problems.update(_insert_group(sandbox, table, group, schema, contract))
+        return problems
+
+    def sample(self, con: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> Sampled:
+        """See ``Format.sample``; a column has a type that holds the values of all files without loss."""
+        types: dict[str, str] = {}
+        for path in paths:
+            found = _sampled_types(con, path)
+            check_names(path, list(found))
+            check_columns(path, list(found), paths[0], list(types) or list(found))
+            for name, kind in found.items():
+                widest = _type_of_both(types.get(name, kind), kind)
+                if widest is None:
+                    change = type_changed(name, types[name], kind)
+                    message = f"another schema than {paths[0].name}: {change.text}; give files of one schema"
+                    raise ContractError(path, message)
+                types[name] = widest
+        create_table(con, table, types)
+        counts = []
+        for number, path in enumerate(paths):
+            values = ", ".join(f"CAST({quote(name)} AS {kind})" for name, kind in types.items())
+            try:
+                [(rows,)] = con.execute(
+                    f"INSERT INTO {table} SELECT {values}, {number} "
+                    f"FROM read_parquet({text(glob_escape(path))}, hive_partitioning = false)"
+                ).fetchall()
+            except duckdb.Error as error:
+                raise cannot_sample(path, error) from error
+            counts.append(rows)
+        return Sampled(types, counts)
 
 
 def _not_parquet(path: Path) -> Unsound | None:
@@ -76,19 +118,19 @@ class Footer:
     values: Mapping[str, int]
 
 
-def _footers(scratch: Scratch, paths: Sequence[Path], problems: dict[Path, Unsound]) -> dict[Path, Footer]:
+def _footers(sandbox: Sandbox, paths: Sequence[Path], problems: dict[Path, Unsound]) -> dict[Path, Footer]:
     """The footer of every file that has a readable one; adds why not for the others."""
     try:
-        return _read_footers(scratch.con, paths)
+        return _read_footers(sandbox.con, paths)
     except (duckdb.Error, UnicodeDecodeError):
-        scratch.renew()
+        sandbox.renew()
     footers: dict[Path, Footer] = {}
     for path in paths:
         try:
-            footers.update(_read_footers(scratch.con, [path]))
+            footers.update(_read_footers(sandbox.con, [path]))
         except (duckdb.Error, UnicodeDecodeError) as error:
             problems[path] = unreadable(error)
-            scratch.renew()
+            sandbox.renew()
     return footers
 
 
@@ -141,7 +183,7 @@ def _top_level(elements: Sequence[tuple[str, str | None, int | None]]) -> Schema
 def _judge(schema: Schema, contract: Contract) -> Unsound | None:
     """Why a file of this schema is refused, or None."""
     found = dict(schema)
-    wanted = contract.raw_schema("parquet")
+    wanted = contract.raw_schema(typed=True)
     problem = columns_differ([name for name, _ in schema], list(wanted))
     if problem is not None:
         return Unsound(problem, land_columns(list(wanted)))
@@ -161,18 +203,18 @@ def _fits(found: str, wanted: str, contract: Contract, name: str) -> bool:
 
 
 def _insert_group(
-    scratch: Scratch, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
+    sandbox: Sandbox, table: str, group: Sequence[Hashed], schema: Schema, contract: Contract
 ) -> dict[Path, Unsound]:
     """Insert files of one schema at once; if that fails, one by one to find out which is bad."""
     try:
-        scratch.hand_over(_query(group, schema, contract), table)
+        sandbox.hand_over(_query(group, schema, contract), table)
     except (duckdb.Error, UnicodeDecodeError) as error:
-        scratch.renew()
+        sandbox.renew()
         if len(group) == 1:
             return {group[0][0].path: unreadable(error)}
         problems: dict[Path, Unsound] = {}
         for one in group:
-            problems.update(_insert_group(scratch, table, [one], schema, contract))
+            problems.update(_insert_group(sandbox, table, [one], schema, contract))
         return problems
     return {}
 
@@ -181,7 +223,7 @@ def _query(group: Sequence[Hashed], schema: Schema, contract: Contract) -> str:
     found = dict(schema)
     values = [
         f"{_cast(name, found[name], kind, contract)} AS {quote(name)}"
-        for name, kind in contract.raw_schema("parquet").items()
+        for name, kind in contract.raw_schema(typed=True).items()
     ]
     known = ", ".join(
         f"({text(str(file.path))}, DATE '{file.date}', {text(file.path.name)}, {text(digest)})"
@@ -210,3 +252,35 @@ def _cast(name: str, found: str, wanted: str, contract: Contract) -> str:
         )
         return f"timezone({text(zone)}, CAST({column} AS TIMESTAMP))"
     return f"CAST({column} AS {wanted})"
+
+
+def _sampled_types(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    try:
+        described = con.execute(
+            f"DESCRIBE SELECT * FROM read_parquet({text(glob_escape(path))}, hive_partitioning = false)"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise cannot_sample(path, error) from error
+    types = {row[0]: canonical(row[1]) for row in described}
+    for name, kind in types.items():
+        if kind == "BLOB" or kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(", "UNION(")):
+            message = (
+                f"column {name!r} is {kind}, which no contract can promise; land it as flat columns or text"
+            )
+            raise ContractError(path, message)
+    return types
+
+
+def _type_of_both(old: str, new: str) -> str | None:
+    """A type that holds both without loss, None if a contract has none."""
+    if old == new:
+        return old
+    for family, widest in ((INTEGERS, "BIGINT"), (("FLOAT", "DOUBLE"), "DOUBLE"), (WALL_CLOCK, "TIMESTAMP")):
+        if old in family and new in family:
+            return widest
+    pairs = [re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind) for kind in (old, new)]
+    sizes = [(int(pair[1]) - int(pair[2]), int(pair[2])) for pair in pairs if pair is not None]
+    if len(sizes) < len(pairs):
+        return None
+    whole, decimals = max(size[0] for size in sizes), max(size[1] for size in sizes)
+    return f"DECIMAL({whole + decimals},{decimals})" if whole + decimals <= 38 else None

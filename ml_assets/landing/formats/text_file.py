@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from ml_assets.landing.formats.unsound import AGAIN, ONCE_MORE, Unsound
+
 PIECE = 32 * 2**20
 HEAD = 512
 LONGEST_LINE = 2 * 2**20
 """In bytes; DuckDB's own limit for CSV."""
 SHOWN = 80
 """Longest part of a bad line that a reason quotes."""
-AGAIN = "correct it and land it again"
-ONCE_MORE = "land it again"
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 GZIP, ZSTD = "compressed with gzip", "compressed with zstd"
@@ -32,22 +32,6 @@ MAGIC = {
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
-class Unsound(Exception):
-    """Why a file can't be taken in: what was found, where, what was expected; and what to do.
-
-    ``quoted`` is what stands at the place, or what another program says of it: values may be in it.
-    """
-
-    def __init__(self, found: str, remedy: str, *, quoted: str = "") -> None:
-        super().__init__(found, remedy, quoted)
-        self.found, self.remedy, self.quoted = found, remedy, quoted
-
-    def reason(self, *, quoting: bool) -> str:
-        """The whole of it as a sentence, with the quotation or without."""
-        said = f": {self.quoted}" if quoting and self.quoted else ""
-        return f"{self.found}{said}; {self.remedy}"
-
-
 def shown(content: str) -> str:
     """A bad line as a reason quotes it, cut where it is long."""
     return repr(content[:SHOWN]) + ("..." if len(content) > SHOWN else "")
@@ -63,12 +47,12 @@ def looks_like(head: bytes) -> str | None:
     return None
 
 
-def pieces(path: Path, kind: str) -> Iterator[tuple[int, bytes]]:
-    """The UTF-8 text of a file in pieces of whole lines, each with the number of its first line (from 1).
+def parts(path: Path, kind: str) -> Iterator[tuple[int, bytes]]:
+    """The UTF-8 text of a file in parts of whole lines, each with the number of its first line (from 1).
 
     ``kind`` is what the file should be, in words: ``CSV``. A byte order mark is left out. Raises Unsound for
     a file that is cut off, damaged, empty, not what its name says, or no UTF-8 text, and OSError for one that
-    can't be read. Memory stays within a few pieces, however far a file unpacks.
+    can't be read. Memory stays within a few parts, however far a file unpacks.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -82,7 +66,7 @@ def pieces(path: Path, kind: str) -> Iterator[tuple[int, bytes]]:
 def first_line(path: Path, kind: str) -> str:
     """The first line of a file, once all of it has been found sound; Unsound or OSError otherwise."""
     first = b""
-    for number, content in pieces(path, kind):
+    for number, content in parts(path, kind):
         if number == 1:
             first = content.partition(b"\n")[0].partition(b"\r")[0]
     return first.decode()

@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ml_assets.landing.places.folder import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, TextClause

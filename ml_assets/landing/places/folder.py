@@ -1,70 +1,14 @@
-"""What has landed: a landing lists one file per day and fetches it; and the identity of a file's bytes."""
+"""A folder of this machine with one landing file per day."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
 
-CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-JSON_SUFFIXES = tuple(f".{name}{packed}" for name in ("jsonl", "ndjson") for packed in ("", ".gz", ".zst"))
-SUFFIXES = (".parquet", *CSV_SUFFIXES, *JSON_SUFFIXES)
-
-
-class NoLandingFiles(FileNotFoundError):
-    """Nothing has landed: the place is missing, or nothing in it has the expected name."""
-
-
-class LandingUnavailable(OSError):
-    """The place can't be reached now: nothing is refused for it, the run fails and is tried again."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """What a landing says there is for a day.
-
-    ``size`` is in bytes, None where nobody knows before it is fetched. ``fingerprint`` changes when the
-    content may have changed.
-    """
-
-    date: date
-    name: str
-    size: int | None
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class LandingFile:
-    """A file of one landing date on this machine; ``size`` in bytes."""
-
-    date: date
-    path: Path
-    size: int
-
-
-class Landing(Protocol):
-    """Where a producer leaves one file per day, whatever that is."""
-
-    @property
-    def place(self) -> str:
-        """The place in words, for messages; without credentials."""
-        ...
-
-    @property
-    def delimiter(self) -> str:
-        """The character between two fields of a CSV file."""
-        ...
-
-    def listed(self) -> dict[date, Listed]:
-        """What there is, by date, in order. Raises NoLandingFiles if that is nothing, or LandingUnavailable."""
-        ...
-
-    def fetch(self, listed: Listed, into: Path) -> LandingFile:
-        """Bring a file to this machine: into the folder ``into``, unless it is here already."""
-        ...
+from ml_assets.landing.formats.registry import suffixes
+from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
 
 
 @dataclass(frozen=True)
@@ -124,10 +68,10 @@ REMEDY = "land files there (`ml-assets data land completejourney` for the sample
 
 def check_pattern(pattern: str) -> None:
     """Raise ValueError unless it is a file name with one ``{date}`` and a known suffix."""
-    if pattern.count("{date}") != 1 or "/" in pattern or not pattern.endswith(SUFFIXES):
+    if pattern.count("{date}") != 1 or "/" in pattern or not pattern.endswith(suffixes()):
         raise ValueError(
             f"the landing pattern {pattern!r} isn't a file name with one {{date}} and a suffix of "
-            f"{', '.join(SUFFIXES)}; write for example '{{date}}.csv.gz'"
+            f"{', '.join(suffixes())}; write for example '{{date}}.csv.gz'"
         )
 
 
@@ -145,9 +89,3 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes as hex, read in pieces; OSError if it can't be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

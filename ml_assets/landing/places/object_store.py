@@ -8,14 +8,8 @@ from shutil import copyfileobj
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ml_assets.landing.places.folder import (
-    LandingFile,
-    LandingUnavailable,
-    Listed,
-    NoLandingFiles,
-    by_date,
-    check_pattern,
-)
+from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.places.folder import by_date, check_pattern
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem

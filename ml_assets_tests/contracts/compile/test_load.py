@@ -57,8 +57,8 @@ def test_a_contract_cannot_be_changed() -> None:
 
 def test_raw_schema_is_text_for_csv_and_typed_for_parquet() -> None:
     contract = load_contract(FIXTURES / "good.yaml")
-    assert set(contract.raw_schema("text").values()) == {"VARCHAR"}
-    typed = contract.raw_schema("parquet")
+    assert set(contract.raw_schema(typed=False).values()) == {"VARCHAR"}
+    typed = contract.raw_schema(typed=True)
     assert list(typed) == list(contract.source_columns)
     assert (typed["Basket"], typed["amount"], typed["occurred_at"]) == (
         "BIGINT",
@@ -105,7 +105,7 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, content: bytes) -> N
 
 def test_the_transactions_contract_holds_the_promised_columns() -> None:
     contract = load_contract(TRANSACTIONS)
-    assert contract.raw_schema("parquet") == {
+    assert contract.raw_schema(typed=True) == {
         "household_id": "BIGINT",
         "store_id": "BIGINT",
         "basket_id": "BIGINT",

@@ -262,7 +262,8 @@ def test_typed_rows_give_what_text_rows_give(contract: Contract, con: duckdb.Duc
     rows: list[dict[str, Any]] = [{}, {"amount": "-1"}, {"quantity": None}, {"Basket": "1"}]
     from_text = classified(contract, con, rows)
     casts = ", ".join(
-        f'CAST({_naive(name)} AS {kind}) AS "{name}"' for name, kind in contract.raw_schema("parquet").items()
+        f'CAST({_naive(name)} AS {kind}) AS "{name}"'
+        for name, kind in contract.raw_schema(typed=True).items()
     )
     typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number, seen_at FROM landed")
     relation = classify(contract, con, typed).order("row_number")

@@ -282,7 +282,7 @@ def test_typed_rows_give_what_text_rows_give(patients: Contract, con: duckdb.Duc
     from_text = judged(patients, con, people)
     con.execute("UPDATE visits SET Birth = strptime(Birth, '%d/%m/%Y')")
     casts = ", ".join(
-        f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in patients.raw_schema("parquet").items()
+        f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in patients.raw_schema(typed=True).items()
     )
     typed = con.sql(f"SELECT {casts}, landing_date, file, content_hash, row_number, seen_at FROM visits")
     relation = classify(patients, con, typed, key=KEY).order("row_number")

@@ -448,7 +448,7 @@ def test_json_values_are_read_as_they_are_written(con: duckdb.DuckDBPyConnection
         ("2024-03-04.jsonl", b'{"a": 1}\n{"a": \n', "2024-03-04.jsonl:2: the line isn't JSON"),
         ("2024-03-04.jsonl", b"[1]\n", "the line holds '[1]'"),
         ("2024-03-04.parquet", b"PAR1", "the file can't be read"),
-        ("2024-03-04.xlsx", b"PK", "the suffix says no format; expected one of .csv"),
+        ("2024-03-04.xlsx", b"PK", "the suffix says no format; expected one of .parquet"),
     ],
 )
 def test_files_that_cannot_be_read_are_named(

@@ -35,6 +35,7 @@ def test_any_character_can_part_the_fields(
 def test_not_everything_is_a_delimiter(
     con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, delimiter: str
 ) -> None:
+    write(folder, 1, HEADER + ROW)
     with pytest.raises(ValueError, match="isn't one character"):
         read_all(con, folder, contract, delimiter=delimiter)
 

@@ -7,7 +7,7 @@ from typing import Self
 import duckdb
 
 from ml_assets.lake.engine import pin
-from ml_assets.landing.formats.text_file import ONCE_MORE, Unsound
+from ml_assets.landing.formats.unsound import ONCE_MORE, Unsound
 
 BATCH = 1_000_000
 """Rows that are handed over at once; with this many the way through Arrow costs next to nothing."""
@@ -21,7 +21,7 @@ class OutOfRoom(Exception):
     """This machine can't hold a landing file's rows: no fault of the file, so it isn't refused for that."""
 
 
-class Scratch:
+class Sandbox:
     """An in-memory DuckDB that reads files, and hands their rows to the connection ``con``.
 
     A damaged Parquet file can raise DuckDB's InternalException, after which no statement works any more in
