@@ -27,7 +27,6 @@ from ml_assets.registry.promotion import override, promote
 from ml_assets_tests.house import MINI
 from ml_assets_tests.registry.shelf import HOLDOUT, decide, moves, verdict, week
 
-pytestmark = pytest.mark.slow
 METRICS = {
     "cutoff": "DATE",
     "role": "VARCHAR",
