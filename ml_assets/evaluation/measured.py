@@ -51,7 +51,7 @@ class HoldoutRows:
 
 
 @dataclass(frozen=True)
-class Unsound:
+class UnsoundScores:
     """Why the scores of a role can't be compared."""
 
     reason: str
@@ -70,7 +70,7 @@ class Measured:
     """Shape (n,); (0,) where the rows have a problem."""
     said: dict[str, Floats]
     """Role -> what it says of each row, as ``arrays.predicted``; of every role that gave numbers."""
-    unsound: Mapping[str, Unsound]
+    unsound: Mapping[str, UnsoundScores]
     """Of the candidate and whom it is compared with, those that can't be."""
     metrics: Mapping[str, Metrics]
     """Role -> its metrics."""
@@ -207,24 +207,28 @@ def _said(holdout: "pd.DataFrame", standard: Standard) -> dict[str, Floats]:
     return found
 
 
-def _unsound(holdout: "pd.DataFrame", standard: Standard, role: str) -> Unsound | None:
+def _unsound(holdout: "pd.DataFrame", standard: Standard, role: str) -> UnsoundScores | None:
     columns = [f"score_{role}"]
     if standard.target.kind == "multiclass":
         columns += probability_columns(standard.target, role)
     for column in columns:
         if column not in holdout:
-            return Unsound(f"The holdout has no column {column}: the {role} was not scored.", "NOT EVALUATED")
+            return UnsoundScores(
+                f"The holdout has no column {column}: the {role} was not scored.", "NOT EVALUATED"
+            )
         try:
             scores = as_floats(holdout[column])
         except (TypeError, ValueError) as error:
-            return Unsound(f"{column} does not hold numbers: {error}.", "FAIL")
+            return UnsoundScores(f"{column} does not hold numbers: {error}.", "FAIL")
         wrong = int((~np.isfinite(scores)).sum())
         if wrong:
-            return Unsound(f"{wrong} of {len(scores)} scores of the {role} are not finite numbers.", "FAIL")
+            return UnsoundScores(
+                f"{wrong} of {len(scores)} scores of the {role} are not finite numbers.", "FAIL"
+            )
     if standard.target.kind == "multiclass":
         problem = probabilities_problem(predicted(standard.target, holdout, role))
         if problem:
-            return Unsound(f"The {role}: {problem}.", "FAIL")
+            return UnsoundScores(f"The {role}: {problem}.", "FAIL")
     return None
 
 

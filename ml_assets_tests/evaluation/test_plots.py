@@ -108,17 +108,29 @@ def test_gain_is_the_share_found_among_the_highest_scores():
 def test_the_walk_forward_plot_takes_gaps_and_one_cutoff():
     metrics = {"auc": "AUC", "average_precision": "Average precision"}
     gap = [*rows(8), {"cutoff": date(2017, 7, 2), "role": "candidate", "auc": float("nan")}]
-    found = colours_of(walk_forward_plot(gap, metrics))
+    found = colours_of(walk_forward_plot(gap, metrics, "auc"))
     assert all(near(colour, found) for colour in COLOURS.values())
-    assert len(walk_forward_plot(rows(60), metrics)) <= 60_000
-    assert walk_forward_plot(rows(1, roles=("candidate", "baseline")), {"auc": "AUC"})
+    assert len(walk_forward_plot(rows(60), metrics, "auc")) <= 60_000
+    assert walk_forward_plot(rows(1, roles=("candidate", "baseline")), {"auc": "AUC"}, "auc")
+
+
+def test_the_band_is_the_candidate_s_interval_on_record():
+    def plot(roles: tuple[str, ...], compared_by: str, low: float) -> bytes:
+        banded = [row | {"low": low, "high": 0.9} for row in rows(8, roles)]
+        return walk_forward_plot(banded, {"auc": "AUC"}, compared_by)
+
+    band = "#e4edfd"
+    assert near(band, colours_of(plot(("candidate",), "auc", 0.7)))
+    assert not near(band, colours_of(plot(("candidate",), "auc", float("nan"))))
+    assert not near(band, colours_of(plot(("candidate",), "average_precision", 0.7)))
+    assert not near(band, colours_of(plot(("baseline",), "auc", 0.7)))
 
 
 def test_the_walk_forward_plot_needs_rows_and_metrics():
     with pytest.raises(ValueError, match="rows is empty"):
-        walk_forward_plot([], {"auc": "AUC"})
+        walk_forward_plot([], {"auc": "AUC"}, "auc")
     with pytest.raises(ValueError, match="metrics is empty"):
-        walk_forward_plot(rows(2), {})
+        walk_forward_plot(rows(2), {}, "auc")
 
 
 def test_importance_is_drawn_as_bars():

@@ -258,7 +258,7 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
         if len(judged) > 1:
             metric = model.spec.gates.metric_of(target)
             by_cutoff = f"{METRIC_NAMES[metric]} by cutoff"
-            metadata[by_cutoff] = picture(walk_forward_plot(rows, {metric: by_cutoff}), by_cutoff)
+            metadata[by_cutoff] = picture(walk_forward_plot(rows, {metric: by_cutoff}, metric), by_cutoff)
         return dg.MaterializeResult(metadata=metadata)
 
     return evaluation

@@ -76,10 +76,9 @@ def _history(measured: Measured, history: Sequence[Mapping[str, Any]]) -> bytes 
     """A picture, if there is more than one cutoff."""
     if len({row["cutoff"] for row in history}) < 2:
         return None
-    kind = measured.standard.target.kind
-    return walk_forward_plot(
-        history, {name: TITLES[name] for name in (*COMPARED_BY[kind], "calibration_ratio")}
-    )
+    standard = measured.standard
+    shown = {name: TITLES[name] for name in (*COMPARED_BY[standard.target.kind], "calibration_ratio")}
+    return walk_forward_plot(history, shown, standard.metric)
 
 
 def _holdout(measured: Measured) -> dict[str, str]:

@@ -29,7 +29,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedMetric:
     """A metric that models are compared by: its interval for each role, and the differences to the candidate's."""
 
     own: list[Interval]
@@ -56,7 +56,7 @@ def tables(measured: Measured) -> dict[str, Any]:
     return {
         "roles": roles,
         "compared": {
-            name: Compared(
+            name: ComparedMetric(
                 [found.interval(role) for role in roles],
                 [found.difference("candidate", role) for role in roles[1:]],
             )
