@@ -8,6 +8,7 @@ from ml_assets.evaluation import judge
 from ml_assets.evaluation.report.report import Background, evaluation_report
 from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.pipeline.facts import SLICES_COLUMNS
+from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps import evaluation as step
 from ml_assets.pipeline.steps.candidate import CANDIDATE_COLUMNS
 from ml_assets.registry import Version
@@ -51,7 +52,5 @@ def test_without_a_candidate_there_is_nothing_to_judge(tmp_path: Path) -> None:
         place: Any = SimpleNamespace(con=con, tables=SimpleNamespace(candidate=table))
         nothing = records(con, [], CANDIDATE_COLUMNS)
         table.replace(nothing, between=(CUTOFF, CUTOFF), provenance=Provenance())
-        with pytest.raises(
-            step.NoCandidate, match=f"no candidate of cutoff {CUTOFF}. Materialize lapse/cand"
-        ):
+        with pytest.raises(CannotRun, match=f"no candidate of cutoff {CUTOFF}. Materialize lapse/cand"):
             step._record(place, CUTOFF)
