@@ -14,12 +14,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlencode, urlsplit
 
+from ml_assets.instance import clock
 from ml_assets.instance.home import data
 
 CHANNELS = ALERTS, WEBHOOK, SMTP = "ML_ASSETS_ALERTS", "ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"
@@ -54,7 +55,7 @@ def send(alert: Alert) -> str:
 
     It is written to the log file in any case, with what a webhook or mail server that didn't take it said.
     """
-    now = datetime.now(tz=UTC)
+    now = clock.now()
     with _log() as lines:
         if told := _told(lines, alert.key, now):
             return f"told already at {told}"

@@ -10,7 +10,7 @@ without rows.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +18,7 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
+from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.lake.sql import text
 from ml_assets.landing.landed import Landing, LandingFile, content_hash
@@ -257,7 +258,7 @@ def _line(
         "rows": rows,
         "status": status,
         "reason": reason,
-        "seen_at": datetime.now(tz=UTC),
+        "seen_at": clock.now(),
         "month": file.date.replace(day=1),
     }
 

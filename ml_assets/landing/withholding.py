@@ -6,10 +6,11 @@ that day; ``waivers`` is the append-only record of who allowed what, why, and un
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import duckdb
 
+from ml_assets.instance import clock
 from ml_assets.lake import Between, Provenance, records
 from ml_assets.landing.raw import SourceTables
 
@@ -102,7 +103,7 @@ def withheld(
 
 def unwaived(broken: Sequence[Breach], given: Sequence[Waiver]) -> dict[date, str]:
     """The days with a breach that no waiver covers now, with the messages of these breaches."""
-    now = datetime.now(tz=UTC)
+    now = clock.now()
     reasons: dict[date, list[str]] = {}
     for breach in broken:
         if not any(waiver.covers(breach.day, breach.rule, now) for waiver in given):
@@ -128,7 +129,7 @@ def record(
     provenance: Provenance,
 ) -> None:
     """Make ``broken`` what is on record of the days ``between``."""
-    now = datetime.now(tz=UTC)
+    now = clock.now()
     rows = [
         {
             "event_date": breach.day,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from ml_assets.components.shared.keys import keys_of
-from ml_assets.instance import progress
+from ml_assets.instance import clock, progress
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Between, Lake, as_ranges, connect, days
 from ml_assets.landing.raw import seen_files
@@ -187,7 +187,7 @@ def waive(
 
     Raises Refusal where that day is over, or no day breaks the rule (any rule).
     """
-    tables, now = source.tables(lake), datetime.now(tz=UTC)
+    tables, now = source.tables(lake), clock.now()
     end = datetime.combine(until, time.min, UTC)
     if end <= now:
         raise Refusal(f"--until {until} is over; give a day to come")

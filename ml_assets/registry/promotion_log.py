@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from ml_assets.instance import clock
 from ml_assets.lake import Provenance, Table, records
 from ml_assets.lake.table import Overtaken
 from ml_assets.registry.mlflow_registry import RegistryError
@@ -143,7 +144,7 @@ def write_moves(
     """
     while True:
         newest = log.moves[-1].at if log.moves else NEVER
-        start = max(datetime.now(tz=UTC), newest + timedelta(microseconds=1))
+        start = max(clock.now(), newest + timedelta(microseconds=1))
         timed = [replace(move, at=start + timedelta(microseconds=n)) for n, move in enumerate(moves)]
         rows = records(con, [_row(log.model, move) for move in timed], PROMOTION_COLUMNS)
         try:

@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ml_assets.instance import clock
 from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class LandingQuery:
                 )
             ).fetchall()
             rows = [(_day(day), number, last) for day, number, last in found]
-        today = datetime.now(tz=UTC).date()
+        today = clock.today()
         listed = {
             day: Listed(day, f"{day}.jsonl", None, f"{number}:{_plain(last)}")
             for day, number, last in rows

@@ -1,11 +1,12 @@
 """The log of what was done about a model and why, also when nothing was: a row for every decision that differs."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import duckdb
 
+from ml_assets.instance import clock
 from ml_assets.lake import Provenance, Table, records
 from ml_assets.monitoring.act.decide import Action, Situation
 
@@ -43,7 +44,7 @@ class ActionLog:
         self, con: duckdb.DuckDBPyConnection, action: Action, situation: Situation, decided_by: str
     ) -> bool:
         """Append a decision, unless the last one by the same decider says the same of the same day."""
-        now = datetime.now(tz=UTC)
+        now = clock.now()
         row = {
             "at": now,
             "as_of": situation.today,
