@@ -20,8 +20,10 @@ from ml_assets.features.aggregations.aggregation import Aggregation
 from ml_assets.features.aggregations.count import Count
 from ml_assets.features.aggregations.distinct import Distinct
 from ml_assets.features.aggregations.extremes import Largest, Smallest
+from ml_assets.features.aggregations.first import First
 from ml_assets.features.aggregations.latest import Attribute, Last
 from ml_assets.features.aggregations.mode import Mode
+from ml_assets.features.aggregations.quantile import Quantile
 from ml_assets.features.aggregations.sums import Mean, Stddev, Sum
 from ml_assets.features.aggregations.time_since import TimeSinceFirst, TimeSinceLast
 from ml_assets.features.sql import columns_of
@@ -115,6 +117,8 @@ class Feature(BaseModel):
     min: str | None = _by(Smallest)
     max: str | None = _by(Largest)
     mode: str | None = _by(Mode)
+    quantile: str | None = _by(Quantile)
+    first: str | None = _by(First)
     last: str | None = _by(Last)
     attribute: str | None = _by(Attribute)
     time_since_last: Literal["day"] | None = _by(TimeSinceLast)
@@ -122,6 +126,7 @@ class Feature(BaseModel):
     sql: str | None = Field(None, description="SQL expression over other features of the group.")
     source: str | None = Field(None, description="Which of the group's sources it reads; default the first.")
     where: str | None = Field(None, description="Only events for which this SQL condition is true.")
+    q: float | None = Field(None, description="Of quantile: which share, between 0 and 1; default 0.5.")
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
     owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
     expect: Expected | None = Field(
@@ -142,7 +147,14 @@ class Feature(BaseModel):
         if self.kind == "sql" and (self.where or self.source):
             refused = "where" if self.where else "source"
             raise ValueError(f"feature {self.name}: sql is over features, so it takes no {refused}")
-        windowed = self.kind != "sql" and AGGREGATIONS[self.kind].windowed
+        taken = AGGREGATIONS[self.kind].parameters() if self.kind != "sql" else set()
+        for kind, other in AGGREGATIONS.items():
+            for parameter in other.parameters() - taken:
+                if getattr(self, parameter) is not None:
+                    raise ValueError(
+                        f"feature {self.name}: {self.kind} takes no {parameter}, which is for {kind}"
+                    )
+        windowed = self.aggregation is not None and self.aggregation.windowed
         if self.windows and not windowed:
             raise ValueError(f"feature {self.name}: {self.kind} takes no windows")
         if windowed and not self.windows:
@@ -167,7 +179,9 @@ class Feature(BaseModel):
         """What it aggregates events by; none of ``sql``."""
         if self.kind == "sql":
             return None
-        return AGGREGATIONS[self.kind](self.name, self.expression, self.where)
+        way = AGGREGATIONS[self.kind]
+        given = {name: value for name in way.parameters() if (value := getattr(self, name)) is not None}
+        return way(self.name, self.expression, self.where, **given)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 An event counts at ``as_of`` over a window if as_of - window <= occurred_at < as_of and available_at <= as_of.
 """
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -53,11 +54,16 @@ LIMITED = (
     Feature(name="first_letter", min="department", windows=("5d",)),
     Feature(name="favourite", mode="department", windows=("2d", "5d")),
     Feature(name="paid_favourite", mode="department", where="amount > 0", windows=("5d",)),
+    Feature(name="middle_price", quantile="amount", windows=("2d", "5d")),
+    Feature(name="high_price", quantile="amount", q=0.9, where="department <> 'b'", windows=("5d",)),
+    Feature(name="early_day", quantile="event_date", q=0.25, windows=("5d",)),
     Feature(name="twice_share", sql="share * 2"),
     Feature(name="share", sql="spend_2d / nullif(spend_5d, 0)"),
     Feature(name="has_favourite", sql="favourite_5d is not null"),
 )
 CARRIED = (
+    Feature(name="first_department", first="department"),
+    Feature(name="first_paid", first="amount", where="amount > 0"),
     Feature(name="last_department", last="department"),
     Feature(name="last_paid", last="amount", where="amount > 0"),
     Feature(name="department_now", attribute="department"),
@@ -151,9 +157,15 @@ def features_of(entity: int | None, events: Sequence[Event], now: datetime) -> d
         "favourite_2d": most_frequent(two),
         "favourite_5d": most_frequent(five),
         "paid_favourite": most_frequent(within(5, is_paid)),
+        "middle_price_2d": quantile([e.amount for e in two], Fraction(1, 2)),
+        "middle_price_5d": quantile([e.amount for e in five], Fraction(1, 2)),
+        "high_price": quantile([e.amount for e in five if e.department not in ("b", None)], Fraction(9, 10)),
+        "early_day": quantile([e.event_date for e in five], Fraction(1, 4)),
         "twice_share": None if share is None else 2 * share,
         "share": share,
         "has_favourite": most_frequent(five) is not None,
+        "first_department": earliest(lasting),
+        "first_paid": earliest(paid),
         "last_department": max(lasting)[1] if lasting else None,
         "last_paid": max(paid)[1] if paid else None,
         "department_now": in_force([(e.occurred_at, e.department) for e in known]),
@@ -172,6 +184,18 @@ def most_frequent(events: Sequence[Event]) -> str | None:
     """The most frequent department; the first in the alphabet among equals."""
     counts = Counter(e.department for e in events if e.department is not None)
     return min(counts, key=lambda value: (-counts[value], value), default=None)
+
+
+def quantile(values: Iterable[Any], share: Fraction) -> Any:
+    """The smallest value that at least this share of all don't exceed."""
+    given = sorted(value for value in values if value is not None)
+    return given[math.ceil(share * len(given)) - 1] if given else None
+
+
+def earliest(values: Sequence[tuple[datetime, Any]]) -> Any:
+    """The value of the first moment: the greatest of several."""
+    first = min((at for at, _ in values), default=None)
+    return max((value for at, value in values if at == first), default=None)
 
 
 def spread(events: Sequence[Event]) -> float | None:

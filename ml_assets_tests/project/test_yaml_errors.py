@@ -52,6 +52,18 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "sum: amount, max: amount,",
         "feature spend: give exactly one of",
     ),
+    "a quantile of text": (
+        *(GROUP, "sum: amount,", "quantile: channel,"),
+        "feature spend: channel is a VARCHAR, and quantile takes an exact number, a date or a time",
+    ),
+    "a quantile beyond its values": (
+        *(GROUP, "sum: amount,", "quantile: amount, q: 95,"),
+        "feature spend: q is a share between 0 and 1, such as 0.5 for the median, not 95",
+    ),
+    "a share of a sum": (
+        *(GROUP, "sum: amount,", "sum: amount, q: 0.5,"),
+        "feature spend: sum takes no q, which is for quantile",
+    ),
     "features in a circle": (
         GROUP,
         "sum: amount, windows: [14d]",

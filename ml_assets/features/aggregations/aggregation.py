@@ -7,7 +7,7 @@ their members. Merging is associative and commutative, and parts never contain a
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 
@@ -57,6 +57,11 @@ class Aggregation(ABC):
     """Whether it looks back over windows, or without a limit."""
     empty: ClassVar[Literal["0", "NULL"]] = "NULL"
     """Its value where there are no events."""
+
+    @classmethod
+    def parameters(cls) -> set[str]:
+        """The YAML keys that it takes beside its own."""
+        return {field.name for field in fields(cls)} - {field.name for field in fields(Aggregation)}
 
     @property
     @abstractmethod

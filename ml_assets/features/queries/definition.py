@@ -74,6 +74,10 @@ def _aggregate(feature: Feature, days: int | None, now: str) -> str:
             return f"stddev_samp(CAST({x} AS DECIMAL(18, 6))){having}"
         case "min" | "max":
             return f"{feature.kind}({x}){having}"
+        case "quantile":
+            return f"quantile_disc({x}, {feature.q or 0.5:f}){having}"
+        case "first":
+            return f"first({x} ORDER BY occurred_at, {x} DESC){having}"
         case "last":
             return f"first({x} ORDER BY occurred_at DESC, {x} DESC){having}"
         case "attribute":
