@@ -46,6 +46,13 @@ class FeatureSet:
                 raise FeatureError(f"two features give a column {name}: rename one", name)
             if name in (*self.entity, "as_of"):
                 raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column", name)
+        parts = {f"{c.name}__{part}": c.by.name for c in self.aggregated for part in c.by.parts}
+        parts |= {part: each.name for each in self.aggregations for part in each.columns}
+        for name in names:
+            if name in parts:
+                raise FeatureError(
+                    f"feature {name}: the name is taken by a part of {parts[name]}; rename it", name
+                )
         for feature in self.features:
             self._check(feature)
         _ = self.ordered_sql

@@ -27,6 +27,7 @@ from ml_assets.features.aggregations.quantile import Quantile
 from ml_assets.features.aggregations.sums import Mean, Stddev, Sum
 from ml_assets.features.aggregations.time_since import TimeSinceFirst, TimeSinceLast
 from ml_assets.features.sql import columns_of
+from ml_assets.lake.sql import RESERVED_PREFIX, is_reserved
 
 
 def _days(window: object) -> object:
@@ -135,6 +136,15 @@ class Feature(BaseModel):
     example: Example | None = Field(
         None, description="Events and what it gives for them; `make test` tries it."
     )
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _is_not_reserved(cls, name: object) -> object:
+        if isinstance(name, str) and is_reserved(name):
+            raise ValueError(
+                f"feature {name}: columns that queries make begin with {RESERVED_PREFIX}; rename it"
+            )
+        return name
 
     @model_validator(mode="after")
     def _one_way(self) -> "Feature":

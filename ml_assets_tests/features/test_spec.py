@@ -64,6 +64,10 @@ def declared(*features: dict[str, Any], entity: str = "household_id") -> Feature
         ({"name": "x", "time_since_last": "hour"}, "Input should be 'day'"),
         ({"name": "x", "total": "amount", "windows": ["7d"]}, "Extra inputs are not permitted"),
         ({"name": "Spend", "count": "*", "windows": ["7d"]}, "String should match pattern"),
+        (
+            {"name": "__row", "count": "*", "windows": ["7d"]},
+            "feature __row: columns that queries make begin with __; rename it",
+        ),
         ({"name": "x y", "count": "*", "windows": ["7d"]}, "String should match pattern"),
     ],
     ids=str,
@@ -137,6 +141,14 @@ ITEMS = {"name": "items", "count": "*", "windows": ["7d"]}
         ),
         ([{**ITEMS, "name": "as_of"}], "feature as_of: the name is taken by the snapshot's own column"),
         ([{**ITEMS, "name": "household_id"}], "feature household_id: the name is taken"),
+        (
+            [SPEND, {**ITEMS, "name": "spend__sum"}],
+            "feature spend__sum: the name is taken by a part of spend; rename it",
+        ),
+        (
+            [SPEND, {**ITEMS, "name": "spend_7d__sum"}],
+            "feature spend_7d__sum: the name is taken by a part of spend; rename it",
+        ),
         ([{"name": "x", "sum": "amount +", "windows": ["7d"]}], "feature x: 'amount [+]' is not an SQL expr"),
         ([{"name": "x", "sum": "(amount", "windows": ["7d"]}], "feature x: '[(]amount' is not an SQL expr"),
     ],

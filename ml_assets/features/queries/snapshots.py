@@ -57,7 +57,7 @@ def _running(features: FeatureSet, first: date) -> list[str]:
             for column, part in carried.items()
         ),
         *(
-            f"CAST(SUM({column.name}__changes.change) OVER up_to_now AS BIGINT) AS {column.name}"
+            f"CAST(SUM({column.name}__changes.__change) OVER up_to_now AS BIGINT) AS {column.name}"
             for column in features.distinct
         ),
     ]
@@ -67,8 +67,8 @@ def _running(features: FeatureSet, first: date) -> list[str]:
     )
     return [
         f"daily AS (SELECT {', '.join([*entity, *daily])} FROM tiles GROUP BY {entity}, {begins})",
-        f"known AS (SELECT {entity}, MIN(as_of) AS since FROM daily GROUP BY {entity})",
-        f"everyone AS (SELECT {entity.of('known')}, as_ofs.as_of FROM known JOIN as_ofs ON as_ofs.as_of >= since)",
+        f"known AS (SELECT {entity}, MIN(as_of) AS __since FROM daily GROUP BY {entity})",
+        f"everyone AS (SELECT {entity.of('known')}, as_ofs.as_of FROM known JOIN as_ofs ON as_ofs.as_of >= __since)",
         *(step for column in features.distinct for step in _distinct_changes(features, column, first)),
         f"running AS (SELECT {', '.join([entity.of('everyone'), 'everyone.as_of', *running])} FROM everyone{joins} "
         f"WINDOW up_to_now AS (PARTITION BY {entity.of('everyone')} ORDER BY everyone.as_of))",
@@ -98,10 +98,10 @@ def _begins(first: date) -> str:
 
 
 def _entries(features: FeatureSet, column: Aggregated[Tally | Distinct], listed: str, first: date) -> str:
-    """A query of what tiles list, an ``entry`` each, with the as_ofs between which it counts: ``begins`` to ``ends``."""
+    """A query of what tiles list, a ``__entry`` each that counts at the as_ofs from ``__begins`` to ``__ends``."""
     return (
-        f"SELECT {features.entity}, entry, {_begins(first)} AS begins, event_date + {column.days} AS ends "
-        f"FROM (SELECT {features.entity}, event_date, available_date, UNNEST({listed}) AS entry FROM tiles "
+        f"SELECT {features.entity}, __entry, {_begins(first)} AS __begins, event_date + {column.days} AS __ends "
+        f"FROM (SELECT {features.entity}, event_date, available_date, UNNEST({listed}) AS __entry FROM tiles "
         f"WHERE event_date >= DATE '{first}' - {column.days}) AS listed"
     )
 
@@ -115,12 +115,12 @@ def _distinct_changes(features: FeatureSet, column: Aggregated[Distinct], first:
     entity, name = features.entity, column.name
     return [
         f"{name}__spans AS ({_entries(features, column, column.by.list, first)})",
-        f"{name}__added AS (SELECT {entity}, ends, GREATEST(begins, COALESCE(MAX(ends) OVER "
-        f"(PARTITION BY {entity}, entry ORDER BY begins, ends ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, "
-        f"begins)) AS begins FROM {name}__spans)",
-        f"{name}__changes AS (SELECT {entity}, as_of, SUM(change) AS change FROM ("
-        f"SELECT {entity}, begins AS as_of, 1 AS change FROM {name}__added WHERE begins <= ends UNION ALL "
-        f"SELECT {entity}, ends + 1 AS as_of, -1 AS change FROM {name}__added WHERE begins <= ends) AS both_ends "
+        f"{name}__added AS (SELECT {entity}, __ends, GREATEST(__begins, COALESCE(MAX(__ends) OVER "
+        f"(PARTITION BY {entity}, __entry ORDER BY __begins, __ends ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1, "
+        f"__begins)) AS __begins FROM {name}__spans)",
+        f"{name}__changes AS (SELECT {entity}, as_of, SUM(__change) AS __change FROM ("
+        f"SELECT {entity}, __begins AS as_of, 1 AS __change FROM {name}__added WHERE __begins <= __ends UNION ALL "
+        f"SELECT {entity}, __ends + 1 AS as_of, -1 AS __change FROM {name}__added WHERE __begins <= __ends) AS both_ends "
         f"GROUP BY {entity}, as_of)",
     ]
 
@@ -134,17 +134,17 @@ def _tallied(features: FeatureSet, column: Aggregated[Tally], first: date, last:
     entity, name = features.entity, column.name
     counts = (
         f"(SELECT {entity}, as_of, __value, __n FROM {name}__levels "
-        "JOIN as_ofs ON as_of >= since AND as_of < until WHERE __n > 0) AS counts"
+        "JOIN as_ofs ON as_of >= __since AND as_of < __until WHERE __n > 0) AS counts"
     )
     return [
-        f"{name}__entries AS (SELECT {entity}, entry.value AS __value, entry.n AS __n, begins, ends "
+        f"{name}__entries AS (SELECT {entity}, __entry.value AS __value, __entry.n AS __n, __begins, __ends "
         f"FROM ({_entries(features, column, column.by.list, first)}) AS entries)",
-        f"{name}__steps AS (SELECT {entity}, __value, day, SUM(change) AS change FROM ("
-        f"SELECT {entity}, __value, begins AS day, __n AS change FROM {name}__entries WHERE begins <= ends UNION ALL "
-        f"SELECT {entity}, __value, ends + 1 AS day, -__n AS change FROM {name}__entries WHERE begins <= ends) "
-        f"AS both_ends GROUP BY {entity}, __value, day)",
-        f"{name}__levels AS (SELECT {entity}, __value, day AS since, "
-        f"LEAD(day, 1, DATE '{last}' + 1) OVER in_order AS until, SUM(change) OVER in_order AS __n "
-        f"FROM {name}__steps WINDOW in_order AS (PARTITION BY {entity}, __value ORDER BY day))",
+        f"{name}__steps AS (SELECT {entity}, __value, __day, SUM(__change) AS __change FROM ("
+        f"SELECT {entity}, __value, __begins AS __day, __n AS __change FROM {name}__entries WHERE __begins <= __ends "
+        f"UNION ALL SELECT {entity}, __value, __ends + 1 AS __day, -__n AS __change FROM {name}__entries WHERE __begins <= __ends) "
+        f"AS both_ends GROUP BY {entity}, __value, __day)",
+        f"{name}__levels AS (SELECT {entity}, __value, __day AS __since, "
+        f"LEAD(__day, 1, DATE '{last}' + 1) OVER in_order AS __until, SUM(__change) OVER in_order AS __n "
+        f"FROM {name}__steps WINDOW in_order AS (PARTITION BY {entity}, __value ORDER BY __day))",
         f"{name}__tallied AS ({column.by.finish_counts(counts, f'{entity}, as_of', name)})",
     ]

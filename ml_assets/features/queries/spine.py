@@ -90,8 +90,8 @@ def _carried(features: FeatureSet) -> list[str]:
     return [
         f"daily AS (SELECT {', '.join([*entity, 'available_date', *daily])} FROM tiles "
         f"JOIN (SELECT DISTINCT {entity} FROM asked) AS whom USING ({entity}) GROUP BY {entity}, available_date)",
-        f"carried AS (SELECT {entity}, available_date AS after, "
-        f"LEAD(available_date) OVER (PARTITION BY {entity} ORDER BY available_date) AS until, {', '.join(running)} "
+        f"carried AS (SELECT {entity}, available_date AS __after, "
+        f"LEAD(available_date) OVER (PARTITION BY {entity} ORDER BY available_date) AS __until, {', '.join(running)} "
         f"FROM daily WINDOW up_to_now AS (PARTITION BY {entity} ORDER BY available_date))",
     ]
 
@@ -115,7 +115,7 @@ def _pieces(features: FeatureSet, windows: list[int]) -> str:
         held = [column if column in parts else f"NULL AS {column}" for column in columns]
         branches.append(
             f"SELECT {', '.join([ROW, *flags, *held])} FROM asked JOIN carried ON {entity.equal('carried', 'asked')} "
-            "AND after < __day AND (until IS NULL OR until >= __day)"
+            "AND __after < __day AND (__until IS NULL OR __until >= __day)"
         )
     return f"pieces AS ({' UNION ALL '.join(branches)})"
 
@@ -144,8 +144,8 @@ def _tallied(column: Aggregated[Tally]) -> str:
     """What is finished of how often each value occurs."""
     assert column.days is not None
     counts = (
-        f"(SELECT {ROW}, entry.value AS __value, SUM(entry.n) AS __n FROM ("
-        f"SELECT {ROW}, UNNEST({column.by.list}) AS entry FROM pieces WHERE {_within(column.days)}) AS listed "
-        f"GROUP BY {ROW}, entry.value) AS counts"
+        f"(SELECT {ROW}, __entry.value AS __value, SUM(__entry.n) AS __n FROM ("
+        f"SELECT {ROW}, UNNEST({column.by.list}) AS __entry FROM pieces WHERE {_within(column.days)}) AS listed "
+        f"GROUP BY {ROW}, __entry.value) AS counts"
     )
     return f"{column.name}__listed AS ({column.by.finish_counts(counts, ROW, column.name)})"

@@ -2,7 +2,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from ml_assets.features.proofs.example import try_example
 from ml_assets.features.queries.schema import snapshot_schema
 from ml_assets.lake import connect
 from ml_assets_tests.features.oracle import SOURCE
+from ml_assets_tests.profiles import examples
 
 
 def tried(con: duckdb.DuckDBPyConnection, amounts: list[str], gives: object, **how: Any) -> list[str]:
@@ -44,7 +45,7 @@ def test_the_smallest_value_that_the_share_does_not_exceed(
     assert tried(con, amounts, gives, q=q) == []
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=12), st.integers(1, 999_999))
 def test_it_is_what_duckdb_has(values: list[int], millionths: int) -> None:
     counts = "(SELECT 1 AS k, __value, count(*) AS __n FROM v GROUP BY ALL) AS counts"
