@@ -138,10 +138,11 @@ def _tallied(features: FeatureSet, column: Aggregated[Tally], first: date, last:
     )
     return [
         f"{name}__entries AS (SELECT {entity}, __entry.value AS __value, __entry.n AS __n, __begins, __ends "
-        f"FROM ({_entries(features, column, column.by.list, first)}) AS entries)",
+        f"FROM ({_entries(features, column, column.by.list, first)}) AS entries "
+        "WHERE __begins <= __ends)",
         f"{name}__steps AS (SELECT {entity}, __value, __day, SUM(__change) AS __change FROM ("
-        f"SELECT {entity}, __value, __begins AS __day, __n AS __change FROM {name}__entries WHERE __begins <= __ends "
-        f"UNION ALL SELECT {entity}, __value, __ends + 1 AS __day, -__n AS __change FROM {name}__entries WHERE __begins <= __ends) "
+        f"SELECT {entity}, __value, __begins AS __day, __n AS __change FROM {name}__entries UNION ALL "
+        f"SELECT {entity}, __value, __ends + 1 AS __day, -__n AS __change FROM {name}__entries) "
         f"AS both_ends GROUP BY {entity}, __value, __day)",
         f"{name}__levels AS (SELECT {entity}, __value, __day AS __since, "
         f"LEAD(__day, 1, DATE '{last}' + 1) OVER in_order AS __until, SUM(__change) OVER in_order AS __n "
