@@ -1,69 +1,78 @@
-"""Where the landing files of a source are: the block ``landing:`` of its YAML."""
+"""The block ``landing:`` of a source's YAML: one of the places that landing files come from, told by its key."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, WithJsonSchema
 
-from ml_assets.instance.home import STAGED, root
-from ml_assets.landing import Landing, LandingFolder
-from ml_assets.landing.places.database import LandingQuery
-from ml_assets.landing.places.object_store import LandingBucket
+from ml_assets.contracts.errors import nearest
+from ml_assets.instance.home import STAGED
+from ml_assets.landing.landed import Landing
+from ml_assets.landing.places.database import DatabaseSpec
+from ml_assets.landing.places.folder import FolderSpec, LandingFolder
+from ml_assets.landing.places.object_store import ObjectStoreSpec
+from ml_assets.landing.places.place import PlaceSpec
+
+PLACES: tuple[type[PlaceSpec], ...] = (FolderSpec, ObjectStoreSpec, DatabaseSpec)
+"""To add a place, write its file in ``places`` and name its spec here."""
 
 
-class LandingSpec(BaseModel):
-    """Where the producer leaves one file per day: a folder, an object store, or the rows of a database query."""
+def landing_of(place: PlaceSpec, source: str) -> Landing:
+    """The landing of a source.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Where ML_ASSETS_LANDING names a folder, it is that folder's subfolder of the source's name instead.
+    """
+    if staged := os.environ.get(STAGED):
+        return LandingFolder(Path(staged) / source, place.file_pattern, place.delimiter)
+    return place.open()
 
-    path: str | None = Field(
-        None, description="A folder of landing files, absolute or below the project's root."
-    )
-    url: str | None = Field(
-        None,
-        description="A folder of an object store, s3://bucket/prefix; credentials come from the usual AWS_* variables.",
-    )
-    database: str | None = Field(
-        None, description="An SQLAlchemy URL; ${NAME} in it is taken from the environment when it is used."
-    )
-    query: str | None = Field(None, description="With database: the SELECT whose rows are events.")
-    watermark: str | None = Field(
-        None,
-        description="With database: the column that says when a row was written; its UTC day is the landing day.",
-    )
-    pattern: str = Field(
-        "{date}.parquet",
-        description="File name of a path or url; {date} stands for YYYY-MM-DD, the file's day. The suffix is the "
-        "format: .parquet, .csv or .jsonl (or .ndjson), the last two also with .gz or .zst.",
-    )
-    delimiter: str = Field(",", description="The character between two fields of a CSV file.")
-    late_days: int = Field(0, ge=0, description="How many days after it happened a row may still arrive.")
 
-    @model_validator(mode="after")
-    def _one_place(self) -> "LandingSpec":
-        named = [name for name in ("path", "url", "database") if getattr(self, name)]
-        if len(named) != 1:
-            raise ValueError(
-                f"landing names {' and '.join(named) or 'no place'}; exactly one of path, url and database is expected"
-            )
-        for name in ("query", "watermark"):
-            if bool(getattr(self, name)) != (named == ["database"]):
-                raise ValueError(f"landing.{name} goes with landing.database: give both, or neither")
-        return self
+def _place_of(given: Any) -> PlaceSpec:
+    """The place that a mapping declares, by which of their keys it has; ValueError unless it has exactly one."""
+    if isinstance(given, PlaceSpec):
+        return given
+    keys = [place.key for place in PLACES]
+    if not isinstance(given, Mapping):
+        raise ValueError(f"landing is {given!r}; a mapping with one of {', '.join(keys)} is expected")
+    given = {key: value for key, value in given.items() if value is not None}
+    named = [place for place in PLACES if given.get(place.key)]
+    if len(named) != 1:
+        words = " and ".join(place.key for place in named) or "no place"
+        known = {name for place in PLACES for name in place.model_fields}
+        odd = next((key for key in given if key not in known), None)
+        hint = f" ({odd!r} is none{nearest(odd, known)})" if odd is not None else ""
+        raise ValueError(
+            f"landing names {words}{hint}; exactly one of {', '.join(keys[:-1])} and {keys[-1]} is expected"
+        )
+    [place] = named
+    for other in PLACES:
+        for name in _needed(other):
+            if bool(given.get(name)) != (other is place):
+                raise ValueError(f"landing.{name} goes with landing.{other.key}: give both, or neither")
+    return place.model_validate(given)
 
-    def of(self, source: str) -> Landing:
-        """The landing of a source; a relative path is below the project's root.
 
-        Where ML_ASSETS_LANDING names a folder, it is that folder's subfolder of the source's name instead.
-        """
-        if staged := os.environ.get(STAGED):
-            pattern = "{date}.jsonl" if self.database else self.pattern
-            return LandingFolder(Path(staged) / source, pattern, self.delimiter)
-        if self.path:
-            return LandingFolder(root() / self.path, self.pattern, self.delimiter)
-        if self.url:
-            return LandingBucket(self.url, self.pattern, self.delimiter)
-        assert self.database
-        assert self.query
-        assert self.watermark
-        return LandingQuery(self.database, self.query, self.watermark)
+def _needed(place: type[PlaceSpec]) -> list[str]:
+    """What a place needs beside its key."""
+    return [name for name, field in place.model_fields.items() if field.is_required() and name != place.key]
+
+
+def _schema() -> dict[str, Any]:
+    """The JSON schema for editors: the keys of all places; which of them go together is told when it is read."""
+    of_all = PlaceSpec.model_json_schema()["properties"]
+    own: dict[str, Any] = {}
+    for place in PLACES:
+        own |= {k: v for k, v in place.model_json_schema()["properties"].items() if k not in of_all}
+    return {
+        "type": "object",
+        "title": "LandingSpec",
+        "description": "Where the producer leaves one file per day: a folder, an object store, or the rows of a "
+        "database query.",
+        "properties": own | of_all,
+        "additionalProperties": False,
+    }
+
+
+LandingSpec = Annotated[PlaceSpec, BeforeValidator(_place_of), WithJsonSchema(_schema())]

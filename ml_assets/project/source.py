@@ -14,7 +14,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.landing import Landing
 from ml_assets.landing.raw import SourceTables, landed_through
-from ml_assets.landing.spec import LandingSpec
+from ml_assets.landing.spec import LandingSpec, landing_of
 from ml_assets.landing.withholding import withheld
 from ml_assets.monitoring.rehearse.drills.roles import Roles
 from ml_assets.project.calendar import Calendar
@@ -40,7 +40,7 @@ class SourceSpec(Declared):
             contract=load_contract(folder / self.contract),
             days=Calendar(self.start, self.end),
             late_days=self.landing.late_days,
-            landing=self.landing.of(folder.name),
+            landing=landing_of(self.landing, folder.name),
             roles=self.drills,
             owners=tuple(self.owners),
         )

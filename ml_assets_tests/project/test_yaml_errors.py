@@ -25,6 +25,15 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "start: tomorrow",
         "a day is written YYYY-MM-DD, not 'tomorrow'",
     ),
+    "a landing in two places": (
+        *(SOURCE, "  landing:", "  landing:\n    url: s3://shop/visits"),
+        "landing names path and url; exactly one of path, url and database is expected",
+    ),
+    "a misspelt key of the landing": (SOURCE, "    path:", "    patern: x\n    path:", "patern"),
+    "a landing of no format": (
+        *(SOURCE, "    path:", '    pattern: "{date}.xlsx"\n    path:'),
+        "isn't a file name with one {date}",
+    ),
     "a number for a window": (
         GROUP,
         "[7d, 14d]",

@@ -14,11 +14,14 @@ from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
+
+from pydantic import Field
 
 from ml_assets.instance import clock
 from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.places.place import PlaceSpec
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, TextClause
@@ -27,6 +30,29 @@ CHUNK = 10_000
 """Rows fetched from the database at a time."""
 HELD = 100_000
 """Lines of one watermark that are sorted in memory; more of them wait in files."""
+
+
+class DatabaseSpec(PlaceSpec):
+    """The rows of a query, by their watermark; ``pattern`` and ``delimiter`` say nothing of them."""
+
+    key: ClassVar[str] = "database"
+
+    database: str = Field(
+        description="An SQLAlchemy URL; ${NAME} in it is taken from the environment when it is used."
+    )
+    query: str = Field(description="With database: the SELECT whose rows are events.")
+    watermark: str = Field(
+        description="With database: the column that says when a row was written; its UTC day is the landing day."
+    )
+
+    @property
+    def file_pattern(self) -> str:
+        """A day's rows are written as JSON lines."""
+        return "{date}.jsonl"
+
+    def open(self) -> "LandingQuery":
+        """See ``PlaceSpec.open``."""
+        return LandingQuery(self.database, self.query, self.watermark)
 
 
 @dataclass(frozen=True)

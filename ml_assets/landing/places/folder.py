@@ -1,14 +1,28 @@
 """A folder of this machine with one landing file per day."""
 
-import re
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
-from ml_assets.landing.formats.registry import suffixes
+from pydantic import Field
+
+from ml_assets.instance.home import root
 from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
+
+
+class FolderSpec(PlaceSpec):
+    """A folder; a relative one is below the project's root."""
+
+    key: ClassVar[str] = "path"
+
+    path: str = Field(description="A folder of landing files, absolute or below the project's root.")
+
+    def open(self) -> "LandingFolder":
+        """See ``PlaceSpec.open``."""
+        return LandingFolder(root() / self.path, self.pattern, self.delimiter)
 
 
 @dataclass(frozen=True)
@@ -64,28 +78,3 @@ class LandingFolder:
 
 
 REMEDY = "land files there (`ml-assets data land completejourney` for the sample), or correct `landing:` in defs.yaml"
-
-
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError unless it is a file name with one ``{date}`` and a known suffix."""
-    if pattern.count("{date}") != 1 or "/" in pattern or not pattern.endswith(suffixes()):
-        raise ValueError(
-            f"the landing pattern {pattern!r} isn't a file name with one {{date}} and a suffix of "
-            f"{', '.join(suffixes())}; write for example '{{date}}.csv.gz'"
-        )
-
-
-def by_date(pattern: str, names: Iterable[str]) -> dict[date, str]:
-    """The names that match a pattern, by their date, in order of the dates."""
-    before, after = (re.escape(part) for part in pattern.split("{date}"))
-    name = re.compile(rf"{before}(\d{{4}}-\d{{2}}-\d{{2}}){after}")
-    matches = [match for match in map(name.fullmatch, names) if match]
-    found = {day: match[0] for match in matches if (day := _date(match[1])) is not None}
-    return dict(sorted(found.items()))
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

@@ -5,14 +5,46 @@ from dataclasses import dataclass
 from datetime import UTC, date
 from pathlib import Path
 from shutil import copyfileobj
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from pydantic import Field, field_validator
+
 from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
-from ml_assets.landing.places.folder import by_date, check_pattern
+from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
+
+
+class ObjectStoreSpec(PlaceSpec):
+    """A folder of a bucket."""
+
+    key: ClassVar[str] = "url"
+
+    url: str = Field(
+        description="A folder of an object store, s3://bucket/prefix; credentials come from the usual AWS_* variables."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_bucket(cls, given: str) -> str:
+        check_url(given)
+        return given
+
+    def open(self) -> "LandingBucket":
+        """See ``PlaceSpec.open``."""
+        return LandingBucket(self.url, self.pattern, self.delimiter)
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError unless it is ``s3://bucket/prefix``."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc or parts.username:
+        raise ValueError(
+            f"the landing url {url!r} isn't s3://bucket/prefix; credentials come from AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,12 +62,7 @@ class LandingBucket:
 
     def __post_init__(self) -> None:
         check_pattern(self.pattern)
-        parts = urlsplit(self.url)
-        if parts.scheme != "s3" or not parts.netloc or parts.username:
-            raise ValueError(
-                f"the landing url {self.url!r} isn't s3://bucket/prefix; credentials come from AWS_ACCESS_KEY_ID "
-                "and AWS_SECRET_ACCESS_KEY"
-            )
+        check_url(self.url)
 
     @property
     def place(self) -> str:

@@ -1,0 +1,74 @@
+"""What a source declares of every place that its landing files come from, and how the files of days are named."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterable
+from datetime import date
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ml_assets.landing.formats.csv import check_delimiter
+from ml_assets.landing.formats.registry import suffixes
+from ml_assets.landing.landed import Landing
+
+
+class PlaceSpec(BaseModel):
+    """A place where the producer leaves one file per day; ``key`` is the key in YAML that says it is such a place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    key: ClassVar[str]
+
+    pattern: str = Field(
+        "{date}.parquet",
+        description="File name of a path or url; {date} stands for YYYY-MM-DD, the file's day. The suffix is the "
+        "format: .parquet, .csv or .jsonl (or .ndjson), the last two also with .gz or .zst.",
+    )
+    delimiter: str = Field(",", description="The character between two fields of a CSV file.")
+    late_days: int = Field(0, ge=0, description="How many days after it happened a row may still arrive.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_days(cls, given: str) -> str:
+        check_pattern(given)
+        return given
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts_fields(cls, given: str) -> str:
+        check_delimiter(given)
+        return given
+
+    @property
+    def file_pattern(self) -> str:
+        """The names of the files that come from here."""
+        return self.pattern
+
+    @abstractmethod
+    def open(self) -> Landing:
+        """The place itself; nothing is asked of it yet."""
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError unless it is a file name with one ``{date}`` and a known suffix."""
+    if pattern.count("{date}") != 1 or "/" in pattern or not pattern.endswith(suffixes()):
+        raise ValueError(
+            f"the landing pattern {pattern!r} isn't a file name with one {{date}} and a suffix of "
+            f"{', '.join(suffixes())}; write for example '{{date}}.csv.gz'"
+        )
+
+
+def by_date(pattern: str, names: Iterable[str]) -> dict[date, str]:
+    """The names that match a pattern, by their date, in order of the dates."""
+    before, after = (re.escape(part) for part in pattern.split("{date}"))
+    name = re.compile(rf"{before}(\d{{4}}-\d{{2}}-\d{{2}}){after}")
+    matches = [match for match in map(name.fullmatch, names) if match]
+    found = {day: match[0] for match in matches if (day := _date(match[1])) is not None}
+    return dict(sorted(found.items()))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
