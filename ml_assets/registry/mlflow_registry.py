@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ml_assets.registry.trial import DATA, PREDICTOR
+from ml_assets.registry.trial import DATA, TrialProcess
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from ml_assets.training.predictor import Predictor
 
 ARTIFACT = "model"
-REQUIREMENTS = ("numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops", "xgboost-cpu", "xgboost")
 
 
 class RegistryError(Exception):
@@ -132,11 +130,17 @@ class Registry:
             yield active.info.run_id
 
     def log_model(
-        self, model: str, predictor: "Predictor", example: "pd.DataFrame", tags: Mapping[str, str]
+        self,
+        model: str,
+        predictor: "Predictor",
+        example: "pd.DataFrame",
+        tags: Mapping[str, str],
+        trials: TrialProcess,
     ) -> Version:
         """Log a predictor to the active run and register it as a new version, with ``model_sha256`` among its tags.
 
-        ``example`` has rows of the feature columns. ``mlflow.pyfunc.load_model`` reads the version too.
+        ``example`` has rows of the feature columns. What the process ``trials`` imports to score them is pinned, so
+        it has to find the modules that the predictor was made with. ``mlflow.pyfunc.load_model`` reads the version too.
         """
         import mlflow
         import mlflow.pyfunc
@@ -144,7 +148,7 @@ class Registry:
         from ml_assets.training.predictor import files_hash
 
         with TemporaryDirectory() as folder:
-            files = Path(folder) / PREDICTOR
+            files = Path(folder) / DATA
             predictor.save(files)
             tags = {**tags, "model_sha256": files_hash(files)}
             info = mlflow.pyfunc.log_model(
@@ -153,7 +157,7 @@ class Registry:
                 data_path=str(files),
                 signature=_signature(predictor),
                 input_example=example,
-                pip_requirements=_pinned(),
+                pip_requirements=list(trials.imports(Path(folder), example)),
                 metadata=dict(tags),
             )
         client = self.client()
@@ -331,18 +335,6 @@ def _signature(predictor: "Predictor") -> "ModelSignature":
 def _version(found: "ModelVersion") -> Version:
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
     return Version(found.name, int(found.version), str(found.run_id), dict(found.tags), created)
-
-
-def _pinned() -> list[str]:
-    from importlib.metadata import PackageNotFoundError
-
-    pins = []
-    for name in REQUIREMENTS:
-        try:
-            pins.append(f"{name}=={installed(name)}")
-        except PackageNotFoundError:
-            continue
-    return pins
 
 
 def _quiet() -> None:

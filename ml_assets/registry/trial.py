@@ -11,18 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+
+from ml_assets.registry.requirements import Watch, pins_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PREDICTOR = "predictor"
-DATA = f"data/{PREDICTOR}"
+DATA = "data/predictor"
 """The folder of the predictor within a model's artifact, where MLflow puts it."""
 SINGLE_ROWS = 100
 """How many rows are scored one by one, to see how long one takes."""
@@ -51,10 +53,26 @@ class TrialProcess:
 
     def run(self, artifact: Path, rows: "pd.DataFrame") -> Trial:
         """Load the model of an artifact's folder and score rows of its features."""
+        found = self._ask("trial", artifact, rows)
+        if found is None:
+            code = self.process.wait()
+            return Trial((), (), size_of(artifact), 0.0, 0.0, f"the process ended with exit code {code}")
+        return Trial(tuple(found.pop("scores")), tuple(found.pop("differing")), **found)
+
+    def imports(self, artifact: Path, rows: "pd.DataFrame") -> tuple[str, ...]:
+        """The pins of what the process imports to score rows with the models it is asked about, up to this one.
+
+        A process that is asked this is asked nothing else. Of a model that fails to score, it is what was imported until
+        then; nothing if the process ends by it.
+        """
+        return tuple(self._ask("imports", artifact, rows) or ())
+
+    def _ask(self, what: str, artifact: Path, rows: "pd.DataFrame") -> Any:
+        """The answer, or None if the process has ended."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
             rows.to_parquet(path)
-            asked = json.dumps({"artifact": str(artifact), "rows": str(path)})
+            asked = json.dumps({"what": what, "artifact": str(artifact), "rows": str(path)})
             to, answers = self._pipes()
             try:
                 to.write(asked + "\n")
@@ -62,11 +80,7 @@ class TrialProcess:
                 answer = answers.readline()
             except BrokenPipeError:
                 answer = ""
-        if not answer:
-            code = self.process.wait()
-            return Trial((), (), size_of(artifact), 0.0, 0.0, f"the process ended with exit code {code}")
-        found = json.loads(answer)
-        return Trial(tuple(found.pop("scores")), tuple(found.pop("differing")), **found)
+        return json.loads(answer) if answer else None
 
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         assert self.process.stdin is not None
@@ -75,13 +89,16 @@ class TrialProcess:
 
 
 @contextmanager
-def trial_process() -> Iterator[TrialProcess]:
-    """A fresh process for trials, of one thread, as one that serves requests; it ends with the body."""
+def trial_process(path: Sequence[str] | None = None) -> Iterator[TrialProcess]:
+    """A fresh process for trials, of one thread, as one that serves requests; it ends with the body.
+
+    It finds the modules that any process of this environment finds, or those on a ``path`` such as ``sys.path``.
+    """
     command = [sys.executable, "-c", "from ml_assets.registry.trial import main; main()"]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=one_thread
-    )
+    its_own = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if path is not None:
+        its_own["PYTHONPATH"] = os.pathsep.join(path)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=its_own)
     try:
         yield TrialProcess(process)
     finally:
@@ -101,7 +118,9 @@ def differing_requirements(artifact: Path) -> list[str]:
         try:
             here = version(name)
         except PackageNotFoundError:
-            found.append(f"{name} {pinned} is pinned, and not installed")
+            found.append(
+                f"{name} {pinned} is needed, and not installed: add {name}=={pinned} to the project's packages"
+            )
             continue
         if here != pinned:
             found.append(f"{name} {pinned} is pinned, {here} is installed")
@@ -129,6 +148,28 @@ def tried(artifact: Path, rows: Path) -> Trial:
     return Trial(scores, differing, size, statistics.median(times), quantile(times, 0.99))
 
 
+def imported(artifact: Path, rows: Path) -> tuple[str, ...]:
+    """Load and score in this process; the pins of what the project's code has imported for that."""
+    watch = _watch()
+    with suppress(Exception):  # The trial tells what fails.
+        import pandas as pd
+
+        from ml_assets.training.predictor import DESCRIPTION, load_predictor
+
+        estimator = json.loads((artifact / DATA / DESCRIPTION).read_text())["estimator"]
+        watch.own.add(str(estimator).partition(".")[0])
+        load_predictor(artifact / DATA).score(pd.read_parquet(rows))
+    return pins_of(watch.imported)
+
+
+@cache
+def _watch() -> Watch:
+    """What this process has imported since it was asked first."""
+    watch = Watch()
+    watch.install()
+    return watch
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The value that so large a share of the values reaches at most."""
     ordered = sorted(values)
@@ -137,10 +178,10 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def main() -> None:
     """Answer a line with a line."""
-    from dataclasses import asdict
-
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         asked = json.loads(line)
-        answers.write(json.dumps(asdict(tried(Path(asked["artifact"]), Path(asked["rows"])))) + "\n")
+        artifact, rows = Path(asked["artifact"]), Path(asked["rows"])
+        found = imported(artifact, rows) if asked["what"] == "imports" else asdict(tried(artifact, rows))
+        answers.write(json.dumps(found) + "\n")
         answers.flush()

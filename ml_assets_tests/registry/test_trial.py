@@ -67,7 +67,7 @@ def test_other_packages_are_named(process: TrialProcess, artifact: Path) -> None
     )
     assert process.run(artifact, rows()[list(SCHEMA)].head(2)).differing == (
         f"pandas 0.0.1 is pinned, {version('pandas')} is installed",
-        "no-such-package 3 is pinned, and not installed",
+        "no-such-package 3 is needed, and not installed: add no-such-package==3 to the project's packages",
     )
 
 

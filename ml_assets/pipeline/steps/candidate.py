@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.registry import Registry
+    from ml_assets.registry.trial import TrialProcess
     from ml_assets.training.fit import Fitted
     from ml_assets.training.importance import Importance
     from ml_assets.training.search import Found
@@ -77,26 +79,28 @@ def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: str) -> 
 
     A cutoff whose training set allows no model costs the others nothing: then CannotRun is raised at the end, in words.
     """
+    from ml_assets.registry.trial import trial_process
     from ml_assets.training.fit import NotTrainable
     from ml_assets.training.frames import FrameError
 
     trained: list[Trained] = []
     refused: list[str] = []
-    for cutoff in cutoffs:
-        try:
-            trained.append(train_candidate(place, cutoff, parent))
-        except (NotTrainable, FrameError) as error:
-            refused.append(str(error))
-            place.run.log.error(str(error))
-            continue
-        place.run.log.info(f"cutoff {cutoff}: version {trained[-1].row['model_version']}")
+    with trial_process(sys.path) as trials:
+        for cutoff in cutoffs:
+            try:
+                trained.append(train_candidate(place, trials, cutoff, parent))
+            except (NotTrainable, FrameError) as error:
+                refused.append(str(error))
+                place.run.log.error(str(error))
+                continue
+            place.run.log.info(f"cutoff {cutoff}: version {trained[-1].row['model_version']}")
     if refused:
         done = f" The other {len(trained)} cutoffs of the run are trained." if trained else ""
         raise CannotRun(" ".join(refused) + done)
     return trained
 
 
-def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
+def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, parent: str) -> Trained:
     """Search, fit, log to MLflow as a nested run, register a version, store the training profile and the record.
 
     Raises NotTrainable or FrameError, in words, if the training set allows no model.
@@ -128,7 +132,8 @@ def train_candidate(place: Workplace, cutoff: date, parent: str) -> Trained:
                 digest=f"{digest[:24]}-{split}",
                 source=tables.training_set.uri,
             )
-        version = place.registry.log_model(model.name, fitted.predictor, frame[list(schema)].head(5), tags)
+        example = frame[list(schema)].head(5)
+        version = place.registry.log_model(model.name, fitted.predictor, example, tags, trials)
     row = {
         "cutoff": cutoff,
         "model_version": version.number,
