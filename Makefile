@@ -57,10 +57,11 @@ proofs: env ## what takes longer: the whole project, kills of the whole command,
 durations: env ## write what the last `make test` and `make proofs` took into docs/testing.md
 	@$(BIN)/python -m ml_assets_tests.durations
 
-lint: env ## ruff, formatting, types
+lint: env ## ruff, formatting, types, dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry ml_assets
 
 validate: env ## dagster.yaml, workspace.yaml and every defs.yaml load
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cp dagster.yaml "$$home" && \

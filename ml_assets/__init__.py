@@ -18,9 +18,6 @@ REVIEWED_WARNINGS = {
     "Parameter `execution_type` of function `AssetsDefinition.__init__` is currently in beta": (
         "Dagster passes it itself when it makes a job of checks alone; nothing here does."
     ),
-    "(Function `_create_mlflow_run_hook`|Class `MlFlow`) is currently in beta": (
-        "dagster-mlflow's resource, whose one use is resuming the MLflow run of a Dagster run; tested by kills."
-    ),
     "Function `(definitions_validate_command|dev_command)` is superseded": (
         "`dg check defs` and `dg dev` do the same with dg's own rules for a workspace; ours is workspace.yaml."
     ),

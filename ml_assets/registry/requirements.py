@@ -84,7 +84,9 @@ def _installed() -> Mapping[str, Sequence[str]]:
 def _having(module: str) -> set[str]:
     """The distribution that has a module; of several that share its package, the one with its file."""
     package = module.partition(".")[0]
-    names: set[str] = {canonicalize_name(name) for name in _installed().get(package, ()) if package != PROJECT}
+    names: set[str] = {
+        canonicalize_name(name) for name in _installed().get(package, ()) if package != PROJECT
+    }
     if len(names) < 2:
         return names
     file = getattr(sys.modules.get(module), "__file__", None)

@@ -49,9 +49,9 @@ import dagster as dg
 from ml_assets.definitions import defs
 from ml_assets.operations.in_process import QUIET
 from ml_assets.registry import Registry
-from ml_assets import home
+from ml_assets.instance import home
 Registry.below(home.data()).prepare()
-import dagster_mlflow, matplotlib.backends.backend_agg, mlflow.pyfunc, pandera.pandas, xgboost
+import matplotlib.backends.backend_agg, mlflow.pyfunc, pandera.pandas, xgboost
 with dg.DagsterInstance.get() as instance:
     started = time.perf_counter()
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
