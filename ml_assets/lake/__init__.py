@@ -3,10 +3,11 @@
 from ml_assets.lake.commit import Commit
 from ml_assets.lake.days import Between, Slot, as_ranges, days
 from ml_assets.lake.engine import connect, content_hash, count, pin, records
+from ml_assets.lake.errors import LakeError
 from ml_assets.lake.marks import Mark, Marks
 from ml_assets.lake.provenance import Provenance
 from ml_assets.lake.stale import Calendar, stale_days
-from ml_assets.lake.table import Lake, LakeError, Table
+from ml_assets.lake.table import Lake, Table
 
 __all__ = [
     "Between",

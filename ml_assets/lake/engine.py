@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -63,3 +64,15 @@ def content_hash(rows: duckdb.DuckDBPyRelation, order_by: Sequence[str]) -> str:
     assert hashed is not None
     ((lines,),) = hashed.fetchall()
     return hashlib.sha256((lines or "").encode()).hexdigest()
+
+
+def digests(
+    rows: duckdb.DuckDBPyRelation, columns: Sequence[str], lead: str
+) -> dict[date, tuple[int, int, int]]:
+    """Per value of a DATE column: how many rows, and two sums over hashes of the rows, in whatever order they come."""
+    listed = ", ".join(quote(column) for column in columns)
+    found = rows.aggregate(
+        f"{quote(lead)}, count(*), sum(hash({listed})::HUGEINT), sum(hash(1, {listed})::HUGEINT)",
+        quote(lead),
+    ).fetchall()
+    return {day: (number, first, second) for day, number, first, second in found}

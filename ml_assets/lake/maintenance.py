@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from ml_assets.lake.errors import LakeError
 from ml_assets.lake.provenance import Provenance
-from ml_assets.lake.table import Lake, LakeError, Table
+from ml_assets.lake.table import Lake, Table
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -146,7 +147,7 @@ def _whole(table: Table, version: int, there: Collection[str]) -> bool:
 
 
 def _open(table: Table) -> DeltaTable:
-    delta = table._open()
+    delta = table.location.open()
     if delta is None:
         raise LakeError(f"Table {table.name} doesn't exist in {table.lake.root}.")
     return delta

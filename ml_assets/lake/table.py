@@ -5,47 +5,22 @@ some, by more. Writes go by column name. A write replaces exactly its partitions
 the table before it or after it, whatever is killed when.
 """
 
-import errno
-import os
-import re
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
 
 import duckdb
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from ml_assets.lake.commit import Commit, history, span
 from ml_assets.lake.days import Between, days
+from ml_assets.lake.engine import digests
+from ml_assets.lake.errors import Damaged, LakeError
+from ml_assets.lake.location import Location
 from ml_assets.lake.marks import Marks, marks_of
 from ml_assets.lake.provenance import Provenance
-from ml_assets.lake.sql import quote, text
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-CONFIGURATION = {
-    "delta.logRetentionDuration": "interval 3650 days",
-    "delta.deletedFileRetentionDuration": "interval 3650 days",
-}
-ATTEMPTS = 8
-SQL_TYPES = {"date": "DATE", "long": "BIGINT", "integer": "INTEGER", "string": "VARCHAR"}
-"""Delta's types of partition columns as DuckDB's."""
-
-
-class LakeError(Exception):
-    """What was asked of a table can't be done; the message says why and what to do."""
-
-
-class Damaged(LakeError):
-    """A file that a table names is lost or can't be read."""
-
-
-class Overtaken(LakeError):
-    """The table has moved on since its writer read it; nothing was written."""
+from ml_assets.lake.scan import scan
+from ml_assets.lake.sql import quote
+from ml_assets.lake.write import write
 
 
 @dataclass(frozen=True)
@@ -74,41 +49,23 @@ class Table:
     @property
     def uri(self) -> str:
         """Where the table lives."""
-        return f"{self.lake.root.rstrip('/')}/{self.name}"
+        return self.location.uri
 
-    def _open(self, version: int | None = None) -> DeltaTable | None:
-        try:
-            return DeltaTable(self.uri, version=version, storage_options=dict(self.lake.storage_options))
-        except TableNotFoundError:
-            return None
-        except DeltaError as error:
-            newest = self.version if version is not None else None
-            if version is None or newest is None or version <= newest:
-                raise
-            raise LakeError(
-                f"Table {self.name} has no version {version}; its newest is {newest}. "
-                "Materialize again what asks for that version."
-            ) from error
-
-    def _check_partitioned(self, delta: DeltaTable) -> None:
-        partitioned = tuple(delta.metadata().partition_columns)
-        if partitioned != self.partition_by:
-            raise LakeError(
-                f"Table {self.name} in {self.lake.root} is partitioned by {', '.join(partitioned)}; "
-                f"{', '.join(self.partition_by)} expected. Another version of ml_assets made it: put its folder "
-                "away, and materialize the asset again."
-            )
+    @property
+    def location(self) -> Location:
+        """The same, to be opened."""
+        uri = f"{self.lake.root.rstrip('/')}/{self.name}"
+        return Location(self.name, uri, self.partition_by, self.lake.storage_options)
 
     @property
     def exists(self) -> bool:
         """Whether anything has been written."""
-        return self._open() is not None
+        return self.location.open() is not None
 
     @property
     def version(self) -> int | None:
         """The newest version, or None before the first write."""
-        delta = self._open()
-        return None if delta is None else delta.version()
+        return self.location.version
 
     def read(
         self,
@@ -127,17 +84,8 @@ class Table:
         columns, or a file is lost or damaged (Damaged; damage further inside a file shows when the rows are
         read, as duckdb.Error).
         """
-        delta = self._open(version)
-        if delta is None:
-            raise LakeError(
-                f"Table {self.name} doesn't exist yet in {self.lake.root}. Materialize the asset that writes it first."
-            )
-        self._check_partitioned(delta)
-        lead = self.partition_by[0]
-        pruning = None
-        if between is not None:
-            pruning = [(lead, ">=", between[0].isoformat()), (lead, "<=", between[1].isoformat())]
-        source = self._scan(con, delta, pruning)
+        delta = self.location.opened(version)
+        source = scan(con, self.location, delta, between)
         names = [f.name for f in delta.schema().fields]
         unknown = set(columns or ()) - set(names)
         if unknown:
@@ -188,7 +136,7 @@ class Table:
         if also:
             predicate += f" AND {also}"
         commit = {**said, **span(set(days(*between)) - set(leaving), between)}
-        return self._write(rows, commit, mode="overwrite", predicate=predicate)
+        return write(self.location, rows, commit, instead_of=predicate)
 
     def update(
         self,
@@ -224,12 +172,12 @@ class Table:
         """
         if not self.exists:
             return set()
-        wanted = _digests(rows, rows.columns, self.partition_by[0])
+        wanted = digests(rows, rows.columns, self.partition_by[0])
         try:
             stored = self.read(con, between=between)
             if set(stored.columns) != set(rows.columns):
                 return set()
-            found = _digests(stored, rows.columns, self.partition_by[0])
+            found = digests(stored, rows.columns, self.partition_by[0])
         except (Damaged, duckdb.Error):
             return set()
         same = {day for day in days(*between) if wanted.get(day) == found.get(day)}
@@ -253,45 +201,11 @@ class Table:
         writers that have read the same version one wins, in however many processes.
         """
         commit = provenance.as_metadata() | (span(about) if about else {})
-        return self._write(rows, commit, after=after, mode="append")
-
-    def _scan(
-        self, con: duckdb.DuckDBPyConnection, delta: DeltaTable, pruning: list[tuple[str, str, str]] | None
-    ) -> duckdb.DuckDBPyRelation:
-        """The rows of the files that ``pruning`` leaves, lazily.
-
-        DuckDB reads local files itself; what reads an object store would have to be downloaded as an extension,
-        so there Arrow reads and DuckDB hands filters and columns down to it.
-        """
-        if "://" in self.uri:
-            return con.from_arrow(delta.to_pyarrow_dataset(file_pruning_predicate=pruning))
-        files = [self._path(uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
-        if not files:
-            return con.from_arrow(_arrow_schema(delta).empty_table())
-        kinds = {
-            f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR") for f in delta.schema().fields
-        }
-        types = ", ".join(f"'{column}': {kinds[column]}" for column in self.partition_by)
-        try:
-            return con.sql(
-                f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
-                f"hive_types = {{{types}}}, union_by_name = true)"
-            )
-        except duckdb.Error as error:
-            raise Damaged(
-                f"Table {self.name}: a file that it names can't be read ({str(error).splitlines()[0]}). If it is "
-                "lost or damaged, restore it from a backup; or, where the table is built from others, "
-                "materialize the partitions in that file's path again."
-            ) from error
-
-    def _path(self, uri: str) -> str:
-        """A file of a local table as an SQL literal. Delta percent-encodes the folder above the table."""
-        path = "/".join([self.uri, *uri.split("/")[-len(self.partition_by) - 1 :]])
-        return text(path)
+        return write(self.location, rows, commit, instead_of=None, after=after)
 
     def history(self, limit: int | None = None) -> list[Commit]:
         """The commits, newest first; empty before the first write."""
-        delta = self._open()
+        delta = self.location.open()
         return [] if delta is None else history(delta, limit)
 
     def marks(self, version: int | None = None, **said: str) -> Marks:
@@ -299,7 +213,7 @@ class Table:
 
         Only of the commits whose provenance has the facts ``said``: a model's version, for example.
         """
-        delta = self._open()
+        delta = self.location.open()
         return {} if delta is None else marks_of(delta, version, said)
 
     def made(self, day: date, version: int | None = None, **said: str) -> Commit:
@@ -317,125 +231,3 @@ class Table:
         raise LakeError(
             f"Table {self.name} has no commit about {day}. Materialize that partition first, or name another."
         )
-
-    def _write(
-        self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], *, after: int | None = None, **how: Any
-    ) -> int:
-        try:
-            self._create(rows)
-            if after is not None:
-                return self._commit_after(after, rows, commit, **how)
-            return self._commit(rows, commit, **how)
-        except (DeltaError, OSError) as error:
-            cause = _cause(error)
-            if cause is None:
-                raise
-            raise LakeError(
-                f"Table {self.name}: can't write to {self.uri}: {cause}, and run it again. Nothing was committed, "
-                f"the table is as it was. ({_plain(error)})"
-            ) from error
-
-    def _commit(self, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any) -> int:
-        for attempt in range(1, ATTEMPTS + 1):
-            delta = self._open()
-            assert delta is not None
-            self._check_partitioned(delta)
-            try:
-                return _put(delta, rows, CommitProperties(custom_metadata=commit), how)
-            except CommitFailedError as conflict:
-                if attempt == ATTEMPTS:
-                    raise LakeError(
-                        f"Table {self.name}: {ATTEMPTS} attempts to commit met another writer of the same "
-                        f"partitions. Nothing was written; run it again once that writer has ended. ({conflict})"
-                    ) from conflict
-                time.sleep(0.05 * 2**attempt)
-            except DeltaError as refused:
-                if "failed validation check" not in str(refused):
-                    raise
-                raise LakeError(
-                    f"Table {self.name}: rows lie outside the partitions they are to replace, which are "
-                    f"{self.partition_by[0]} from {commit['first']} to {commit['last']}. Nothing was written; "
-                    f"mend the query or the range. ({refused})"
-                ) from refused
-        raise AssertionError("unreachable")
-
-    def _commit_after(
-        self, version: int, rows: duckdb.DuckDBPyRelation, commit: dict[str, str], **how: Any
-    ) -> int:
-        delta = self._open(version)
-        assert delta is not None
-        self._check_partitioned(delta)
-        try:
-            return _put(delta, rows, CommitProperties(custom_metadata=commit, max_commit_retries=0), how)
-        except CommitFailedError as conflict:
-            raise Overtaken(
-                f"Table {self.name} has moved on from version {version}, which these rows were worked out from, to "
-                f"{self.version}. Nothing was written; read it again and decide anew. ({conflict})"
-            ) from conflict
-
-    def _create(self, rows: duckdb.DuckDBPyRelation) -> None:
-        if self.exists:
-            return
-        try:
-            DeltaTable.create(
-                self.uri,
-                rows.limit(0).to_arrow_table().schema,
-                mode="ignore",
-                partition_by=list(self.partition_by),
-                configuration=CONFIGURATION,
-                storage_options=dict(self.lake.storage_options),
-                commit_properties=CommitProperties(max_commit_retries=0),
-            )
-        except CommitFailedError:
-            if not self.exists:
-                raise
-
-
-def _put(
-    delta: DeltaTable, rows: duckdb.DuckDBPyRelation, properties: CommitProperties, how: Mapping[str, Any]
-) -> int:
-    """Stream the rows into one commit on the table as it was opened; return the version."""
-    write_deltalake(
-        delta, rows.to_arrow_reader(122_880), schema_mode="merge", commit_properties=properties, **how
-    )
-    return delta.version()
-
-
-def _plain(error: Exception) -> str:
-    """What Rust says of an error, on one line and without colours."""
-    return " ".join(re.sub("\x1b\\[[0-9;]*m|↳", " ", str(error)).split())
-
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def _cause(error: Exception) -> str | None:
-    """What the operating system says of a write that failed, and what to do; None if it says nothing."""
-    said = re.search(r"(?:os error|code:) (\d+)", str(error))
-    number = int(said[1]) if said else getattr(error, "errno", None)
-    if number is None:
-        return None
-    if number in FULL:
-        return f"there is no room left ({os.strerror(number)}); free some space"
-    if number in FORBIDDEN:
-        return f"it may not be written ({os.strerror(number)}); let the user who runs this write there"
-    return f"{os.strerror(number)}; see to the disk"
-
-
-def _digests(
-    rows: duckdb.DuckDBPyRelation, columns: Sequence[str], lead: str
-) -> dict[date, tuple[int, int, int]]:
-    """Per partition: how many rows, and two sums over hashes of the rows, in whatever order they come."""
-    listed = ", ".join(quote(column) for column in columns)
-    found = rows.aggregate(
-        f"{quote(lead)}, count(*), sum(hash({listed})::HUGEINT), sum(hash(1, {listed})::HUGEINT)",
-        quote(lead),
-    ).fetchall()
-    return {day: (number, first, second) for day, number, first, second in found}
-
-
-def _arrow_schema(delta: DeltaTable) -> "pa.Schema":
-    import pyarrow as pa
-
-    return pa.schema(delta.schema().to_arrow())

@@ -14,7 +14,7 @@ import duckdb
 
 from ml_assets.instance import clock
 from ml_assets.lake import Provenance, Table, records
-from ml_assets.lake.table import Overtaken
+from ml_assets.lake.errors import Overtaken
 from ml_assets.registry.mlflow_registry import RegistryError
 
 Action = Literal["promote", "approve", "override", "rollback"]

@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from ml_assets.lake import LakeError, Provenance, Table, connect
-from ml_assets.lake.table import Damaged
+from ml_assets.lake.errors import Damaged
 from ml_assets.landing import raw, reading
 from ml_assets.landing.formats.csv import Csv
 from ml_assets.landing.formats.parquet import Parquet

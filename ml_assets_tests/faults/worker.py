@@ -42,7 +42,9 @@ from deltalake.exceptions import CommitFailedError
 import ml_assets
 from ml_assets.contracts.enforce import classify, references, validate  # noqa: F401
 from ml_assets.features import store  # noqa: F401
-from ml_assets.lake import Table, table
+from ml_assets.lake import table as tables
+from ml_assets.lake import write as commits
+from ml_assets.lake.location import Location
 from ml_assets_tests.faults.shop import Shop
 
 WATCHED = tuple(
@@ -107,14 +109,14 @@ class Steps:
 
 def fill_up(table: str, most: int) -> None:
     """From the first write of a table no file of this process gets longer than so many bytes."""
-    write = Table._write
+    write = tables.write
 
-    def limited(self: Table, *args: Any, **how: Any) -> int:
-        if self.name.endswith(f"/{table}"):
+    def limited(at: Location, *args: Any, **how: Any) -> int:
+        if at.name.endswith(f"/{table}"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-        return write(self, *args, **how)
+        return write(at, *args, **how)
 
-    Table._write = limited  # type: ignore[method-assign]
+    tables.write = limited  # type: ignore[attr-defined]
 
 
 def work(request: dict[str, Any], told: Told) -> None:
@@ -209,7 +211,7 @@ def together(request: dict[str, Any]) -> dict[str, Any]:
 
 def count_conflicts(memory: Told, number: int) -> None:
     """Count in a byte of ``memory`` how often this process's commits are refused for another's."""
-    write = table.write_deltalake
+    write = commits.write_deltalake
 
     def counted(*args: Any, **how: Any) -> None:
         try:
@@ -218,7 +220,7 @@ def count_conflicts(memory: Told, number: int) -> None:
             memory[number] += 1
             raise
 
-    table.write_deltalake = counted  # type: ignore[assignment]
+    commits.write_deltalake = counted  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

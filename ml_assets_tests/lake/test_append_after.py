@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake, LakeError, Provenance, Table, connect
-from ml_assets.lake.table import Overtaken
+from ml_assets.lake.errors import Overtaken
 
 SPAWN = multiprocessing.get_context("spawn")
 ROUNDS = 12

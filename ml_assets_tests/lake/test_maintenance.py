@@ -113,7 +113,7 @@ def test_a_version_that_is_lost_is_an_error_that_says_so(lake: Lake) -> None:
     first = write(table, 0)
     write(table, 1)
     for path in list(Path(table.uri).rglob("*.parquet")):
-        if path.as_posix() not in str(table._open().file_uris()):  # type: ignore[union-attr]
+        if path.as_posix() not in str(table.location.open().file_uris()):  # type: ignore[union-attr]
             path.unlink()
     with pytest.raises(LakeError, match=f"versions {first} are needed and can't be read any more"):
         maintain(table, {first}, NOTHING)

@@ -232,7 +232,7 @@ def conflicting(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
             raise CommitFailedError("another writer was first")
         write(*given, **how)
 
-    monkeypatch.setattr("ml_assets.lake.table.write_deltalake", write_or_conflict)
+    monkeypatch.setattr("ml_assets.lake.write.write_deltalake", write_or_conflict)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     return attempts
 

@@ -1,0 +1,62 @@
+"""The files of a Delta table as a DuckDB relation."""
+
+from typing import TYPE_CHECKING
+
+import duckdb
+from deltalake import DeltaTable
+
+from ml_assets.lake.days import Between
+from ml_assets.lake.errors import Damaged
+from ml_assets.lake.location import Location
+from ml_assets.lake.sql import text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SQL_TYPES = {"date": "DATE", "long": "BIGINT", "integer": "INTEGER", "string": "VARCHAR"}
+"""Delta's types of partition columns as DuckDB's."""
+
+
+def scan(
+    con: duckdb.DuckDBPyConnection, at: Location, delta: DeltaTable, between: Between | None
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a table that was opened, of a range of its slots or of all, lazily: only these files are read.
+
+    DuckDB reads local files itself; what reads an object store would have to be downloaded as an extension,
+    so there Arrow reads and DuckDB hands filters and columns down to it. Raises Damaged.
+    """
+    pruning = None
+    if between is not None:
+        lead, (first, last) = at.partition_by[0], between
+        pruning = [(lead, ">=", first.isoformat()), (lead, "<=", last.isoformat())]
+    if "://" in at.uri:
+        return con.from_arrow(delta.to_pyarrow_dataset(file_pruning_predicate=pruning))
+    files = [_path(at, uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
+    if not files:
+        return con.from_arrow(_arrow_schema(delta).empty_table())
+    kinds = {
+        f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR") for f in delta.schema().fields
+    }
+    types = ", ".join(f"'{column}': {kinds[column]}" for column in at.partition_by)
+    try:
+        return con.sql(
+            f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
+            f"hive_types = {{{types}}}, union_by_name = true)"
+        )
+    except duckdb.Error as error:
+        raise Damaged(
+            f"Table {at.name}: a file that it names can't be read ({str(error).splitlines()[0]}). If it is "
+            "lost or damaged, restore it from a backup; or, where the table is built from others, "
+            "materialize the partitions in that file's path again."
+        ) from error
+
+
+def _path(at: Location, uri: str) -> str:
+    """A file of a local table as an SQL literal. Delta percent-encodes the folder above the table."""
+    return text("/".join([at.uri, *uri.split("/")[-len(at.partition_by) - 1 :]]))
+
+
+def _arrow_schema(delta: DeltaTable) -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema(delta.schema().to_arrow())
