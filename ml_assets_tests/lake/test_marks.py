@@ -167,14 +167,15 @@ def test_a_table_that_is_another_one_by_now_is_read_from_the_start(
     assert table.marks() == from_the_start(table) != before
 
 
-def test_commits_keep_their_versions_when_another_writer_comes_between(
-    con: duckdb.DuckDBPyConnection, table: Table
+def test_what_a_process_keeps_has_a_limit_and_loses_nothing_by_it(
+    con: duckdb.DuckDBPyConnection, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """delta-rs itself would give the new commit the version that was opened."""
-    opened = DeltaTable(table.uri)
-    put(con, table, 5, 5, 9, "replace")
-    assert history(opened, 2) == table.history(2)
-    assert [c.version for c in table.history()] == [5, 4, 3, 2, 1, 0]
+    monkeypatch.setattr(marks_module, "_ROOM", 1)
+    for way in ("replace", "update", "append"):
+        put(con, table, 1, 2, 7, way)
+        assert table.marks() == from_the_start(table)
+        assert table.marks(way=way) == from_the_start(table, way=way)
+        assert len(marks_module._SEEN) == 1
 
 
 def test_marks_are_right_while_others_write(table: Table) -> None:

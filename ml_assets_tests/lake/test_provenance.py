@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.lake import Commit, Lake, Provenance
+from ml_assets.lake import Lake, Provenance
 
 DAY = date(2024, 1, 1)
 words = st.text(max_size=8)
@@ -74,31 +74,3 @@ OLDER: list[tuple[dict[str, Any], Provenance]] = [
 @pytest.mark.parametrize(("entry", "expected"), OLDER)
 def test_older_commits_said_it_under_keys_of_their_own(entry: dict[str, Any], expected: Provenance) -> None:
     assert Provenance.of(entry) == expected
-
-
-def test_an_entry_of_the_history_is_a_commit() -> None:
-    entry = {
-        "version": 4,
-        "timestamp": 1_704_067_200_500,
-        "operation": "WRITE",
-        "first": "2024-01-01",
-        "last": "2024-01-03",
-        "left": "2024-01-02 2024-01-03",
-        "compared": "-1",
-        "operationParameters": {"mode": "Overwrite"},
-    }
-    assert Commit.of(entry) == Commit(
-        4,
-        datetime(2024, 1, 1, microsecond=500_000, tzinfo=UTC),
-        "WRITE",
-        (DAY, date(2024, 1, 3)),
-        frozenset({date(2024, 1, 2), date(2024, 1, 3)}),
-        -1,
-    )
-    bare = Commit.of({"version": 0, "timestamp": 0, "operation": "CREATE TABLE"})
-    assert (bare.between, bare.left, bare.compared, bare.provenance) == (
-        None,
-        frozenset(),
-        None,
-        Provenance(),
-    )
