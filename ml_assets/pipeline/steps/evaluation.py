@@ -125,7 +125,8 @@ def _read(place: Workplace, cutoff: date) -> Contest:
 
 def _record(place: Workplace, cutoff: date) -> Row:
     table = place.tables.candidate
-    rows = table.read(place.con, between=(cutoff, cutoff)).to_arrow_table().to_pylist()
+    found = table.read(place.con, between=(cutoff, cutoff)) if table.exists else None
+    rows = found.to_arrow_table().to_pylist() if found is not None else []
     if not rows:
         raise CannotRun(
             f"There is no candidate of cutoff {cutoff}. Materialize {table.name} of that partition first."
