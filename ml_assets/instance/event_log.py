@@ -16,12 +16,14 @@ keep them from opening the instance.
 """
 
 import os
+import shutil
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from tempfile import NamedTemporaryFile
+from typing import Any, ClassVar, Self
 
 from dagster import DagsterInstance
 from dagster._core.events.log import EventLogEntry
@@ -53,8 +55,12 @@ class SqliteEventLog(SqliteEventLogStorage):
     """The stock storage in its usual place, ``history/runs`` of the instance's folder, kept open.
 
     It overrides how a database is connected to, and remembers which tables and columns were found: no
-    migration of Dagster takes one away.
+    migration of Dagster takes one away. The databases of a process's later runs begin as copies of its first
+    run's when that was empty: making tables anew costs as much as storing twenty events.
     """
+
+    _empty: ClassVar[bytes | None] = None
+    """The database of a run without events."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
@@ -107,7 +113,9 @@ class SqliteEventLog(SqliteEventLogStorage):
         url = self.conn_string_for_shard(shard)
         options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
         if shard not in self._initialized_dbs:
-            self._initdb(create_engine(url, poolclass=NullPool, connect_args=options))
+            if not self._begun_as_another(shard):
+                self._initdb(create_engine(url, poolclass=NullPool, connect_args=options))
+                self._keep_if_empty(shard)
             self._initialized_dbs.add(shard)
         engine = create_engine(url, poolclass=QueuePool, pool_size=1, connect_args=options)
         if shard != INDEX_SHARD_NAME:
@@ -116,6 +124,28 @@ class SqliteEventLog(SqliteEventLogStorage):
         while len(self._opened) > KEPT_OPEN:
             self._close(next(iter(self._opened)))
         return engine
+
+    def _begun_as_another(self, shard: str) -> bool:
+        """Begin the database of a run as a copy of an empty one; False where there is none, or this one exists."""
+        path = self.path_for_shard(shard)
+        if self._empty is None or shard == INDEX_SHARD_NAME or os.path.exists(path):
+            return False
+        with NamedTemporaryFile(dir=os.path.dirname(path), prefix=".begun-") as file:
+            file.write(self._empty)
+            file.flush()
+            shutil.copymode(self.path_for_shard(INDEX_SHARD_NAME), file.name)
+            try:
+                os.link(file.name, path)
+            except OSError:  # another process was faster, or this disk has no hard links
+                return False
+        return True
+
+    def _keep_if_empty(self, shard: str) -> None:
+        """Let the databases of later runs begin as copies of this one."""
+        if self._empty is None and shard != INDEX_SHARD_NAME:
+            with closing(sqlite3.connect(self.path_for_shard(shard))) as connection:
+                if connection.execute("SELECT count(*) FROM event_logs").fetchone() == (0,):
+                    type(self)._empty = connection.serialize()
 
     def _close(self, shard: str) -> None:
         opened = self._opened.pop(shard, None)

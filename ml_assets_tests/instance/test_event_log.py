@@ -413,6 +413,26 @@ def test_an_error_leaves_nothing_behind(ours: dg.DagsterInstance) -> None:
     assert ours.get_asset_keys() == []
 
 
+def test_the_log_of_a_later_run_begins_as_the_first_did(
+    ours: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ours.event_log_storage
+    assert isinstance(log, SqliteEventLog)
+    monkeypatch.setattr(SqliteEventLog, "_empty", None)
+    log._open("first")
+    monkeypatch.setattr(log, "_initdb", lambda _: pytest.fail("its tables are made anew"))
+    log._open("later")
+    found = []
+    for shard in ("first", "later"):
+        with closing(sqlite3.connect(log.path_for_shard(shard))) as con:
+            tables = con.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+            stamps = con.execute("SELECT version_num FROM alembic_version").fetchall()
+            found.append((tables, stamps, con.execute("PRAGMA journal_mode").fetchall()))
+    assert found[0] == found[1]
+    assert found[0][1:] == (found[0][1], [("wal",)])
+    assert {"event_logs", "alembic_version"} <= {name for name, _ in found[0][0]}
+
+
 def test_only_logs_of_runs_wait_for_a_checkpoint(ours: dg.DagsterInstance) -> None:
     log = log_of(ours)
     full, normal = 2, 1
