@@ -458,7 +458,7 @@ def test_it_imports_dagster_and_nothing_of_the_project() -> None:
     program = """
 import sys, dagster
 before = {name.split(".")[0] for name in sys.modules}
-import ml_assets.event_log
+import ml_assets.instance.event_log
 print(*{name.split(".")[0] for name in sys.modules} - before - {"ml_assets"})
 print(*sorted(name for name in sys.modules if name.startswith("ml_assets")))
 """
@@ -467,4 +467,4 @@ print(*sorted(name for name in sys.modules if name.startswith("ml_assets")))
     )
     others, own = printed.stdout.split("\n")[:2]
     assert not {"duckdb", "deltalake", "pandas", "pyarrow", "numpy", "dagster_duckdb"} & set(others.split())
-    assert own.split() == ["ml_assets", "ml_assets.instance.event_log"]
+    assert own.split() == ["ml_assets", "ml_assets.instance", "ml_assets.instance.event_log"]
