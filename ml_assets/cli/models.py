@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ml_assets.operations.reproduce import Compared
     from ml_assets.operations.versions import VersionLine
     from ml_assets.registry.card import Section
-    from ml_assets.registry.promotion import Moved
+    from ml_assets.registry.promotion import ChampionMoved
 
 commands = group("Versions and cards; approve, promote, roll back; train again, and trace a prediction.")
 
@@ -222,7 +222,7 @@ def rollback(
     return _moved(model, done.moved)
 
 
-def _moved(model: str, moved: "Moved") -> int:
+def _moved(model: str, moved: "ChampionMoved") -> int:
     for said in moved.notes:
         show.note(f"note: {said}")
     before = f"version {moved.before}" if moved.before else "none"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.registry.aliases import names
 from ml_assets.registry.book import Book
-from ml_assets.registry.promotion import Moved, approve, override, promote_version
+from ml_assets.registry.promotion import ChampionMoved, approve, override, promote_version
 from ml_assets.registry.rollback import rollback
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def _main_metrics(book: Book) -> dict[int, tuple[str, float]]:
     return found
 
 
-def approved(book: Book, why: str, version: int | None) -> Moved:
+def approved(book: Book, why: str, version: int | None) -> ChampionMoved:
     """Promote a version that passed and waits (the challenger), by the user."""
     return approve(book, who=getuser(), reason=why, version=version)
 
 
-def promoted(book: Book, why: str, version: int, who: str | None, *, against_evidence: bool) -> Moved:
+def promoted(book: Book, why: str, version: int, who: str | None, *, against_evidence: bool) -> ChampionMoved:
     """Promote one version by its evidence, or against it; by the user, or by whom is named."""
     act = override if against_evidence else promote_version
     return act(book, who=who or getuser(), reason=why, version=version)

@@ -10,7 +10,7 @@ from ml_assets.lake import Lake
 from ml_assets.pipeline.holdout import digest_of, holdout_of
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.book import Book
-from ml_assets.registry.verdicts import Rules
+from ml_assets.registry.verdicts import PromotionRules
 
 if TYPE_CHECKING:
     from ml_assets.registry import Registry
@@ -24,5 +24,9 @@ def book_of(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, re
         return digest_of(holdout_of(con, model, lake, cutoff))
 
     return Book(
-        con, registry, model.tables(lake), model.name, Rules(model.policy, model.spec.approval, holdout)
+        con,
+        registry,
+        model.tables(lake),
+        model.name,
+        PromotionRules(model.policy, model.spec.approval, holdout),
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.lake import Lake
 from ml_assets.project.model import DeclaredModel
-from ml_assets.registry.declared import Declared, label_in_words, target_in_words
+from ml_assets.registry.declared import Declaration, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def facts(book: "Book", model: DeclaredModel, lake: Lake, version: "Version") ->
     )
 
 
-def declared(model: DeclaredModel) -> Declared:
+def declared(model: DeclaredModel) -> Declaration:
     """What a card says of the declaration."""
     spec = model.spec
     features = model.group.features.features
-    return Declared(
+    return Declaration(
         name=model.name,
         description=spec.description,
         owners=tuple(spec.owners),

@@ -10,9 +10,9 @@ from ml_assets.lake import Table
 from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets.registry.promotion_log import PromotionLog, read_log
 from ml_assets.registry.verdicts import (
+    GateVerdict,
     Plan,
-    Rules,
-    Verdict,
+    PromotionRules,
     newest_candidates,
     plan,
     read_verdicts,
@@ -48,7 +48,7 @@ class Book:
     registry: Registry
     tables: Records
     model: str
-    rules: Rules
+    rules: PromotionRules
 
     def log(self) -> PromotionLog:
         """The promotion log as it is now."""
@@ -58,7 +58,7 @@ class Book:
         """The registered version of that number; None for none, or if the registry has lost it."""
         return next((v for v in self.registry.versions(self.model) if v.number == number), None)
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[GateVerdict]:
         """The outcome of every decision record."""
         return read_verdicts(self.con, self.tables.decisions)
 
@@ -74,7 +74,7 @@ class Book:
         """The version that a candidate of ``cutoff`` is compared with."""
         return reference(self.verdicts(), self.log(), self.candidates(), self.rules, cutoff)
 
-    def evidence(self, verdict: Verdict) -> dict[str, Any]:
+    def evidence(self, verdict: GateVerdict) -> dict[str, Any]:
         """What a line of the log says of the decision record it leans on: enough to read that record again."""
         return {
             "cutoff": str(verdict.cutoff),

@@ -9,7 +9,7 @@ UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
-class Difference:
+class VersionDifference:
     """One thing that differs: of which kind, what, and how it is in either version."""
 
     kind: str
@@ -18,7 +18,7 @@ class Difference:
     second: str
 
 
-def differences(first: ModelFacts, second: ModelFacts) -> list[Difference]:
+def differences(first: ModelFacts, second: ModelFacts) -> list[VersionDifference]:
     """Everything that differs, in the order: config, parameters, features, inputs, training, metrics, code.
 
     What is recorded of one version only differs too; what is recorded of neither is not known to.
@@ -29,7 +29,7 @@ def differences(first: ModelFacts, second: ModelFacts) -> list[Difference]:
         for what in dict.fromkeys([*mine[kind], *others[kind]]):
             pair = [facts[kind].get(what, _absent(kind, facts)) for facts in (mine, others)]
             if pair[0] != pair[1]:
-                found.append(Difference(kind, what, *pair))
+                found.append(VersionDifference(kind, what, *pair))
     return found
 
 

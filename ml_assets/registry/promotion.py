@@ -8,11 +8,11 @@ from ml_assets.registry.aliases import LOST, follow
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion_log import Action, Move, PromotionLog, write_moves
-from ml_assets.registry.verdicts import Plan, Verdict
+from ml_assets.registry.verdicts import GateVerdict, Plan
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Followed:
     """What following the decision records did."""
 
     champion: Version | None
@@ -25,7 +25,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Moved:
+class ChampionMoved:
     """The champion before and after a move, and what had to be put right before it."""
 
     before: int | None
@@ -33,7 +33,7 @@ class Moved:
     notes: tuple[str, ...] = ()
 
 
-def promote(book: Book, *, who: str, run: str) -> Outcome:
+def promote(book: Book, *, who: str, run: str) -> Followed:
     """Follow the decision records: promote every version that earned it, or name the one that waits for approval.
 
     All moves are one commit of the log, then the aliases follow; killed in between, the next call makes them
@@ -56,7 +56,7 @@ def promote(book: Book, *, who: str, run: str) -> Outcome:
         follow(book)
     champion = book.find(current)
     refused = "" if moves else _refused(todo, log, champion)
-    return Outcome(champion, book.find(todo.challenger), todo, refused, notes)
+    return Followed(champion, book.find(todo.challenger), todo, refused, notes)
 
 
 def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
@@ -84,7 +84,7 @@ def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
     return ""
 
 
-def approve(book: Book, *, who: str, reason: str, version: int | None = None) -> Moved:
+def approve(book: Book, *, who: str, reason: str, version: int | None = None) -> ChampionMoved:
     """Promote a version that passed and waits, by default the newest, after reading its evidence again.
 
     Raises RegistryError, with nothing changed, where that evidence is missing, failed, stale or overtaken.
@@ -92,7 +92,7 @@ def approve(book: Book, *, who: str, reason: str, version: int | None = None) ->
     return _by_evidence(book, "approve", who, reason, version)
 
 
-def promote_version(book: Book, *, who: str, reason: str, version: int) -> Moved:
+def promote_version(book: Book, *, who: str, reason: str, version: int) -> ChampionMoved:
     """Promote one version that passed. Raises RegistryError as ``approve``, and where a person must approve."""
     if book.rules.approval == "manual":
         raise RegistryError(
@@ -101,7 +101,7 @@ def promote_version(book: Book, *, who: str, reason: str, version: int) -> Moved
     return _by_evidence(book, "promote", who, reason, version)
 
 
-def override(book: Book, *, who: str, reason: str, version: int) -> Moved:
+def override(book: Book, *, who: str, reason: str, version: int) -> ChampionMoved:
     """Make a version champion whatever its evidence says; who and why are on record for good."""
     notes = follow(book)
     log, target = book.log(), book.registry.version(book.model, version)
@@ -117,7 +117,7 @@ def override(book: Book, *, who: str, reason: str, version: int) -> Moved:
     return move(book, log, "override", target, who, reason, evidence, notes)
 
 
-def _by_evidence(book: Book, action: Action, who: str, reason: str, version: int | None) -> Moved:
+def _by_evidence(book: Book, action: Action, who: str, reason: str, version: int | None) -> ChampionMoved:
     notes = follow(book)
     log = book.log()
     asked = replace(book, rules=replace(book.rules, approval="manual")).plan(log)
@@ -126,7 +126,7 @@ def _by_evidence(book: Book, action: Action, who: str, reason: str, version: int
     return move(book, log, action, target, who, reason, book.evidence(verdict), notes)
 
 
-def _one_of(book: Book, log: PromotionLog, asked: Plan, version: int | None) -> Verdict:
+def _one_of(book: Book, log: PromotionLog, asked: Plan, version: int | None) -> GateVerdict:
     """The verdict that lets ``version`` (None: the newest) be promoted. Raises RegistryError in words."""
     refused = {verdict.version: (verdict, why) for verdict, why in asked.refuse}
     if version is None:
@@ -167,11 +167,11 @@ def move(
     reason: str,
     evidence: dict[str, Any] | None,
     notes: Sequence[str],
-) -> Moved:
+) -> ChampionMoved:
     """Write one line of the log and make the aliases follow. Raises RegistryError without a name or a reason."""
     if not who.strip() or not reason.strip():
         raise RegistryError(f"To {action} version {target.number} of {book.model}, say who and why.")
     line = Move(action, log.champion, target.number, target.cutoff, who, reason, evidence)
     write_moves(book.con, book.tables.promotions, log, [line])
     follow(book)
-    return Moved(log.champion, target, tuple(notes))
+    return ChampionMoved(log.champion, target, tuple(notes))

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 PROJECT = "ml_assets"
 
 
-class Watch:
+class ImportWatch:
     """Notes from which packages the project's code imports something, from the moment it is installed.
 
     The project's code is this package, what no distribution has, and the packages named as its ``own``.

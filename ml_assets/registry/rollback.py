@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ml_assets.registry.aliases import LOST, follow
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
-from ml_assets.registry.promotion import Moved, move
+from ml_assets.registry.promotion import ChampionMoved, move
 from ml_assets.registry.promotion_log import PromotionLog
 
 Smoke = Callable[[Version], str]
@@ -17,7 +17,7 @@ Smoke = Callable[[Version], str]
 class RolledBack:
     """The move, and what the smoke predictions said: of the target before it, of the champion after it."""
 
-    moved: Moved
+    moved: ChampionMoved
     before: str
     after: str
 

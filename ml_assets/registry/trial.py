@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
-from ml_assets.registry.requirements import Watch, pins_of
+from ml_assets.registry.requirements import ImportWatch, pins_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,9 +163,9 @@ def imported(artifact: Path, rows: Path) -> tuple[str, ...]:
 
 
 @cache
-def _watch() -> Watch:
+def _watch() -> ImportWatch:
     """What this process has imported since it was asked first."""
-    watch = Watch()
+    watch = ImportWatch()
     watch.install()
     return watch
 

@@ -14,7 +14,7 @@ Approval = Literal["automatic", "manual"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """The outcome of a decision record: did that version pass every gate, and against which champion."""
 
     cutoff: date
@@ -36,7 +36,7 @@ def _unknown(cutoff: date) -> str | None:
 
 
 @dataclass(frozen=True)
-class Rules:
+class PromotionRules:
     """What evidence is held against, as things are now."""
 
     policy: str
@@ -50,10 +50,10 @@ class Rules:
 class Plan:
     """What to do about the candidates, oldest cutoff first."""
 
-    promote: tuple[Verdict, ...] = ()
-    wait: tuple[Verdict, ...] = ()
+    promote: tuple[GateVerdict, ...] = ()
+    wait: tuple[GateVerdict, ...] = ()
     """What passed and is to be approved by a person."""
-    refuse: tuple[tuple[Verdict, str], ...] = ()
+    refuse: tuple[tuple[GateVerdict, str], ...] = ()
 
     @property
     def challenger(self) -> int | None:
@@ -61,7 +61,7 @@ class Plan:
         return self.wait[-1].version if self.wait else None
 
 
-def read_verdicts(con: duckdb.DuckDBPyConnection, decisions: Table) -> list[Verdict]:
+def read_verdicts(con: duckdb.DuckDBPyConnection, decisions: Table) -> list[GateVerdict]:
     """The outcome of every decision record, oldest cutoff first. A gate passes with PASS or WARN only."""
     version = decisions.version
     if version is None:
@@ -78,7 +78,7 @@ def read_verdicts(con: duckdb.DuckDBPyConnection, decisions: Table) -> list[Verd
         .order("cutoff")
         .fetchall()
     )
-    return [Verdict(*row) for row in rows]
+    return [GateVerdict(*row) for row in rows]
 
 
 def newest_candidates(con: duckdb.DuckDBPyConnection, candidate: Table) -> dict[date, int]:
@@ -89,7 +89,7 @@ def newest_candidates(con: duckdb.DuckDBPyConnection, candidate: Table) -> dict[
 
 
 def plan(
-    verdicts: Sequence[Verdict], log: PromotionLog, candidates: Mapping[date, int], rules: Rules
+    verdicts: Sequence[GateVerdict], log: PromotionLog, candidates: Mapping[date, int], rules: PromotionRules
 ) -> Plan:
     """Walk the verdicts in the order of cutoffs, from the champion on.
 
@@ -97,8 +97,8 @@ def plan(
     very version that is champion at its turn; anything else is refused with a reason. Where a person approves,
     it waits, and no other verdict builds on it.
     """
-    follow: list[Verdict] = []
-    refuse: list[tuple[Verdict, str]] = []
+    follow: list[GateVerdict] = []
+    refuse: list[tuple[GateVerdict, str]] = []
     current = log.champion
     for verdict in sorted(verdicts, key=lambda v: (v.cutoff, v.version)):
         if log.cutoff is not None and verdict.cutoff <= log.cutoff:
@@ -117,7 +117,7 @@ def plan(
     return Plan(wait=tuple(follow), refuse=tuple(refuse))
 
 
-def _overtaken(verdict: Verdict, log: PromotionLog) -> str:
+def _overtaken(verdict: GateVerdict, log: PromotionLog) -> str:
     when = "the same cutoff" if verdict.cutoff == log.cutoff else f"the later cutoff {log.cutoff}"
     return (
         f"it was overtaken: the champion, version {log.champion}, is of {when}; a candidate of a cutoff after "
@@ -126,10 +126,10 @@ def _overtaken(verdict: Verdict, log: PromotionLog) -> str:
 
 
 def refusal(
-    verdict: Verdict,
+    verdict: GateVerdict,
     log: PromotionLog,
     candidates: Mapping[date, int],
-    rules: Rules,
+    rules: PromotionRules,
     champion: int | None,
 ) -> str | None:
     """Why a verdict is not followed while ``champion`` is in use, and what to do; None if it is."""
@@ -167,10 +167,10 @@ def refusal(
 
 
 def reference(
-    verdicts: Sequence[Verdict],
+    verdicts: Sequence[GateVerdict],
     log: PromotionLog,
     candidates: Mapping[date, int],
-    rules: Rules,
+    rules: PromotionRules,
     cutoff: date,
 ) -> int | None:
     """The version a candidate of ``cutoff`` is compared with: the one that is champion at its turn.

@@ -11,7 +11,7 @@ from ml_assets.lake import Lake, Provenance, Table
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.verdicts import Rules, Verdict
+from ml_assets.registry.verdicts import GateVerdict, PromotionRules
 
 START = date(2017, 4, 2)
 MODEL = "lapse"
@@ -23,11 +23,13 @@ def week(n: int) -> date:
     return START + timedelta(weeks=n)
 
 
-def verdict(version: int, against: int | None, *, passed: bool = True, cutoff: int | None = None) -> Verdict:
+def verdict(
+    version: int, against: int | None, *, passed: bool = True, cutoff: int | None = None
+) -> GateVerdict:
     """The verdict on a version, trained at the week of the same number unless told otherwise."""
     at = week(version if cutoff is None else cutoff)
     reason = "" if passed else "is_calibrated: measured."
-    return Verdict(at, version, against, passed, reason, HOLDOUT, POLICY)
+    return GateVerdict(at, version, against, passed, reason, HOLDOUT, POLICY)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Shelf(Registry):
 
 
 def book_of(con: duckdb.DuckDBPyConnection, lake: Lake, registry: Registry, model: str = MODEL) -> Book:
-    return Book(con, registry, Tables(lake, model), model, Rules(POLICY))
+    return Book(con, registry, Tables(lake, model), model, PromotionRules(POLICY))
 
 
 def under(book: Book, **rules: Any) -> Book:
@@ -105,7 +107,7 @@ def train(book: Book, version: int, cutoff: int | None = None) -> None:
     book.tables.candidate.replace(rows, between=(at, at), provenance=Provenance())
 
 
-def decide(book: Book, *verdicts: Verdict, statuses: Sequence[str] = ("PASS",)) -> None:
+def decide(book: Book, *verdicts: GateVerdict, statuses: Sequence[str] = ("PASS",)) -> None:
     """Train the versions and write the records of their verdicts: two gates each, the second of which decides."""
     for one in verdicts:
         train(book, one.version, (one.cutoff - START).days // 7)

@@ -10,11 +10,11 @@ from ml_assets.lake import Lake
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.aliases import follow, repair
 from ml_assets.registry.book import Book
-from ml_assets.registry.promotion import Outcome, override, promote
+from ml_assets.registry.promotion import Followed, override, promote
 from ml_assets_tests.registry.shelf import Shelf, decide, moves, under, verdict
 
 
-def promoted(book: Book) -> Outcome:
+def promoted(book: Book) -> Followed:
     return promote(book, who="ada", run="r")
 
 

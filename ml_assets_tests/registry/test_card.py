@@ -14,15 +14,15 @@ from ml_assets.registry import Registry
 from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
 from ml_assets.registry.card_page import card_html
-from ml_assets.registry.compare import Difference, differences
-from ml_assets.registry.declared import Declared, label_in_words, target_in_words
+from ml_assets.registry.compare import VersionDifference, differences
+from ml_assets.registry.declared import Declaration, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
 from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.promotion_log import Move
 from ml_assets.training.spec import Label
 from ml_assets_tests.registry.shelf import MODEL, Tables, book_of, decide, verdict, week
 
-DECLARED = Declared(
+DECLARED = Declaration(
     name=MODEL,
     description="Probability that a household buys nothing in the next 28 days",
     owners=("team:ml", "ada@example.org"),
@@ -294,17 +294,17 @@ def test_two_versions_differ_in_what_differs() -> None:
     )
     assert differences(FULL, FULL) == []
     assert differences(FULL, other) == [
-        Difference("parameter", "max_depth", "4", "5"),
-        Difference("parameter", "eta", "not recorded", "1"),
-        Difference("feature", "mood", "used", "not used"),
-        Difference("feature", "unheard_of", "used", "not used"),
-        Difference("input", "lapse/training_set", "version 31", "version 32"),
-        Difference("code", "commit", "d4" * 20, "f6" * 20),
+        VersionDifference("parameter", "max_depth", "4", "5"),
+        VersionDifference("parameter", "eta", "not recorded", "1"),
+        VersionDifference("feature", "mood", "used", "not used"),
+        VersionDifference("feature", "unheard_of", "used", "not used"),
+        VersionDifference("input", "lapse/training_set", "version 31", "version 32"),
+        VersionDifference("code", "commit", "d4" * 20, "f6" * 20),
     ]
     unknown = differences(FULL, NOTHING)
-    assert Difference("feature", "mood", "used", "not recorded") in unknown
-    assert Difference("metric", "auc", "0.7913", "not recorded") in unknown
-    assert Difference("decision", "gates", "passed", "not evaluated") in unknown
+    assert VersionDifference("feature", "mood", "used", "not recorded") in unknown
+    assert VersionDifference("metric", "auc", "0.7913", "not recorded") in unknown
+    assert VersionDifference("decision", "gates", "passed", "not evaluated") in unknown
 
 
 # facts

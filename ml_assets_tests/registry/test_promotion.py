@@ -5,8 +5,8 @@ import pytest
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion import (
-    Moved,
-    Outcome,
+    ChampionMoved,
+    Followed,
     approve,
     override,
     promote,
@@ -26,11 +26,11 @@ from ml_assets_tests.registry.shelf import (
 )
 
 
-def promoted(book: Book) -> Outcome:
+def promoted(book: Book) -> Followed:
     return promote(book, who="ada", run="r1")
 
 
-def approved(book: Book, version: int | None = None) -> Moved:
+def approved(book: Book, version: int | None = None) -> ChampionMoved:
     return approve(book, who="ada", reason="looks good", version=version)
 
 

@@ -11,9 +11,9 @@ from ml_assets.lake import Provenance
 from ml_assets.registry.book import Book
 from ml_assets.registry.promotion_log import Move, PromotionLog
 from ml_assets.registry.verdicts import (
+    GateVerdict,
     Plan,
-    Rules,
-    Verdict,
+    PromotionRules,
     newest_candidates,
     plan,
     read_verdicts,
@@ -22,8 +22,8 @@ from ml_assets.registry.verdicts import (
 from ml_assets_tests.profiles import examples
 from ml_assets_tests.registry.shelf import MODEL, POLICY, decide, train, verdict, week
 
-RULES = Rules(POLICY)
-MANUAL = Rules(POLICY, "manual")
+RULES = PromotionRules(POLICY)
+MANUAL = PromotionRules(POLICY, "manual")
 AGAIN = "materialize lapse/evaluation of"
 
 
@@ -34,19 +34,23 @@ def log_of(*moves: tuple[int | None, int], away: Sequence[int] = ()) -> Promotio
     return PromotionLog(MODEL, (*back, *lines), len(lines))
 
 
-def trained(verdicts: Sequence[Verdict]) -> Mapping[date, int]:
+def trained(verdicts: Sequence[GateVerdict]) -> Mapping[date, int]:
     return {v.cutoff: v.version for v in verdicts}
 
 
-def planned(verdicts: Sequence[Verdict], log: PromotionLog | None = None, rules: Rules = RULES) -> Plan:
+def planned(
+    verdicts: Sequence[GateVerdict], log: PromotionLog | None = None, rules: PromotionRules = RULES
+) -> Plan:
     return plan(verdicts, log or log_of(), trained(verdicts), rules)
 
 
-def promoted(*verdicts: Verdict, log: PromotionLog | None = None) -> list[int]:
+def promoted(*verdicts: GateVerdict, log: PromotionLog | None = None) -> list[int]:
     return [v.version for v in planned(verdicts, log).promote]
 
 
-def why(*verdicts: Verdict, log: PromotionLog | None = None, rules: Rules = RULES) -> dict[int, str]:
+def why(
+    *verdicts: GateVerdict, log: PromotionLog | None = None, rules: PromotionRules = RULES
+) -> dict[int, str]:
     """What is refused, and why; nothing may be promoted."""
     found = planned(verdicts, log, rules)
     assert (found.promote, found.wait) == ((), ())
@@ -147,7 +151,8 @@ def test_evidence_under_another_policy_is_stale(policy: str | None, said: str) -
 @pytest.mark.parametrize("then", ["holdout-of-then", None])
 def test_evidence_on_a_holdout_that_changed_is_stale(then: str | None) -> None:
     found = why(
-        replace(verdict(1, None), holdout=then), rules=Rules(POLICY, holdout=lambda cutoff: f"now {cutoff}")
+        replace(verdict(1, None), holdout=then),
+        rules=PromotionRules(POLICY, holdout=lambda cutoff: f"now {cutoff}"),
     )
     assert "the labels or features of its holdout have changed since it was judged (digest " in found[1]
     assert f"now now {week(1)}"[:12] in found[1]
@@ -162,7 +167,9 @@ def test_a_holdout_is_only_asked_for_where_nothing_else_is_wrong() -> None:
         return None
 
     verdicts = [verdict(1, None), verdict(2, 1, passed=False), verdict(3, 9)]
-    assert [v.version for v in planned(verdicts, rules=Rules(POLICY, holdout=holdout)).promote] == [1]
+    assert [v.version for v in planned(verdicts, rules=PromotionRules(POLICY, holdout=holdout)).promote] == [
+        1
+    ]
     assert asked == [week(1)]
 
 
@@ -180,11 +187,11 @@ def test_where_a_person_approves_all_that_passed_waits_against_the_champion() ->
 class Situation:
     """Verdicts, and the log at the moment."""
 
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[GateVerdict]
     log: PromotionLog
 
     @property
-    def newer(self) -> list[Verdict]:
+    def newer(self) -> list[GateVerdict]:
         return [v for v in self.verdicts if self.log.cutoff is None or v.cutoff > self.log.cutoff]
 
 
@@ -194,7 +201,7 @@ def situations(draw: st.DrawFn) -> Situation:
     known = st.one_of(st.none(), st.integers(1, 8))
     cutoffs = draw(st.lists(st.integers(0, 9), min_size=number, max_size=number, unique=True))
     verdicts = [
-        Verdict(week(cutoff), version, draw(known), draw(st.booleans()), "a gate failed.", None, POLICY)
+        GateVerdict(week(cutoff), version, draw(known), draw(st.booleans()), "a gate failed.", None, POLICY)
         for version, cutoff in enumerate(cutoffs, start=1)
     ]
     away = draw(st.lists(st.integers(1, 8), max_size=2, unique=True))
@@ -248,7 +255,9 @@ def test_a_plan_that_was_followed_leaves_nothing_to_promote(given: Situation) ->
 # reference: what a candidate is compared with
 
 
-def compared(verdicts: Sequence[Verdict], log: PromotionLog, n: int, rules: Rules = RULES) -> int | None:
+def compared(
+    verdicts: Sequence[GateVerdict], log: PromotionLog, n: int, rules: PromotionRules = RULES
+) -> int | None:
     return reference(verdicts, log, trained(verdicts), rules, week(n))
 
 
@@ -284,12 +293,12 @@ def test_it_is_the_champion_where_a_person_approves() -> None:
 @examples(100)
 @given(st.lists(st.booleans(), max_size=8), st.sampled_from([RULES, MANUAL]), st.integers(0, 3))
 def test_evidence_against_the_reference_is_never_stale(
-    outcomes: list[bool], rules: Rules, start: int
+    outcomes: list[bool], rules: PromotionRules, start: int
 ) -> None:
     """Walking forward, each candidate judged against its reference: whatever passes can be promoted."""
     log = log_of((None, 99)) if start else log_of()
     log = replace(log, moves=tuple(replace(m, cutoff=week(0)) for m in log.moves))
-    verdicts: list[Verdict] = []
+    verdicts: list[GateVerdict] = []
     for version, passed in enumerate(outcomes, start=1):
         against = reference(verdicts, log, trained(verdicts), rules, week(version))
         verdicts.append(verdict(version, against, passed=passed))

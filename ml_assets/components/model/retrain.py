@@ -23,7 +23,7 @@ from ml_assets.pipeline.due.retrain import look, missing_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.promotion_log import PromotionLog
-from ml_assets.registry.verdicts import Verdict
+from ml_assets.registry.verdicts import GateVerdict
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -168,7 +168,7 @@ def decide_and_note(
 
 
 def attempts(
-    instance: dg.DagsterInstance, model: DeclaredModel, verdicts: Sequence[Verdict], log: PromotionLog
+    instance: dg.DagsterInstance, model: DeclaredModel, verdicts: Sequence[GateVerdict], log: PromotionLog
 ) -> list[Attempt]:
     """Earlier retrains by sensor and schedule, oldest first."""
     runs = instance.get_runs(dg.RunsFilter(job_name=f"{model.name}_retrain"), limit=REMEMBERED)
@@ -186,7 +186,7 @@ def attempts(
     return found
 
 
-def _outcome(run: dg.DagsterRun, verdict: Verdict | None, promoted: bool) -> Outcome:
+def _outcome(run: dg.DagsterRun, verdict: GateVerdict | None, promoted: bool) -> Outcome:
     if run.status in UNFINISHED:
         return "running"
     if promoted:

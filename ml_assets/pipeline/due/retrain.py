@@ -13,9 +13,9 @@ from ml_assets.pipeline.due.model import stale_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.promotion_log import PromotionLog, read_log
-from ml_assets.registry.verdicts import Verdict, read_verdicts
+from ml_assets.registry.verdicts import GateVerdict, read_verdicts
 
-Attempts = Callable[[Sequence[Verdict], PromotionLog], list[Attempt]]
+Attempts = Callable[[Sequence[GateVerdict], PromotionLog], list[Attempt]]
 """The retrains tried so far, oldest first, by who knows the runs; judged by verdicts and log."""
 
 
@@ -77,7 +77,7 @@ def _broken(
     return {day: reason for day, broken, reason, newest in found if broken and (newest or day in read)}
 
 
-def _judged(verdicts: Sequence[Verdict], log: PromotionLog, mature: date | None) -> str | None:
+def _judged(verdicts: Sequence[GateVerdict], log: PromotionLog, mature: date | None) -> str | None:
     """What became of the candidate of the newest mature cutoff against the present champion, in words."""
     for verdict in verdicts:
         if verdict.cutoff == mature and verdict.champion_version == log.champion:
