@@ -36,6 +36,7 @@ def rounded(shares):
     return np.hstack([first, 1 - first])
 """
 FEATURES = list(SCHEMA)
+pytestmark = pytest.mark.slow
 
 
 def install(site: Path, name: str, number: str, files: dict[str, str]) -> None:
@@ -72,7 +73,6 @@ def fitted(name: str) -> Predictor:
     return fit(make_frame("binary"), SCHEMA, quick(name), TARGETS["binary"]).predictor
 
 
-@pytest.mark.slow
 def test_a_model_without_a_package_it_needs_is_refused_at_the_gate(site: Path, prepared: Registry) -> None:
     predictor, rows = fitted("house_estimators.Rounded"), make_frame("binary")[FEATURES].head(20)
     with trial_process(sys.path) as trials, prepared.run("rounded", "a", {}):

@@ -11,6 +11,7 @@ from ml_assets.lake import Lake
 from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps.drift import scored_population
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.mlflow_registry import RegistryError
 from ml_assets.registry.promotion_log import champion_on_record
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def report_drift(
     on_record = champion_on_record(con, model.tables(lake).promotions, model.name)
     if on_record is None:
         raise CannotRun(f"{model.name} has no champion to report on. Materialize {model.name}/champion.")
-    champion = registry.version(model.name, on_record.version)
+    try:
+        champion = registry.version(model.name, on_record.version)
+    except RegistryError as error:
+        raise CannotRun(str(error)) from error
     types = model.group.feature_types
     numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
     current = scored_population(con, model, lake, (as_of, as_of), champion.number)
