@@ -21,6 +21,7 @@ from ml_assets.evaluation.arrays import (
     predicted,
     probabilities_problem,
     probability_columns,
+    roles_of,
 )
 from ml_assets.evaluation.bootstrap import Resampled, resample
 from ml_assets.evaluation.facts import HoldoutFacts
@@ -199,7 +200,7 @@ def _rows_problem(holdout: "pd.DataFrame", standard: Standard) -> str | None:
 
 def _said(holdout: "pd.DataFrame", standard: Standard) -> dict[str, Floats]:
     found = {}
-    for role in ROLES:
+    for role in roles_of(holdout):
         try:
             found[role] = predicted(standard.target, holdout, role)
         except (KeyError, TypeError, ValueError):

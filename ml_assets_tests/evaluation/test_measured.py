@@ -80,6 +80,14 @@ def test_a_metric_is_recorded_of_every_role_that_gave_numbers_be_it_undefined() 
     assert not isnan(found.interval("candidate")[0])
 
 
+def test_probabilities_without_a_score_are_not_compared() -> None:
+    target, make = KINDS["multiclass"]
+    found = measured(make().drop(columns="score_baseline"), target=target)
+    assert list(found.said) == ["candidate", "champion"]
+    assert found.unsound["baseline"].status == "NOT EVALUATED"
+    assert found.problem is None
+
+
 def test_an_empty_holdout_has_no_row_and_no_metric() -> None:
     found = measured(make_holdout().head(0))
     assert found.metrics["candidate"]["n"] == 0

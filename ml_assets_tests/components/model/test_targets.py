@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,19 @@ def trained(house: House) -> dict[str, Any]:
     measured = {row["gate"]: row["status"] for row in decisions}
     assert measured["reloads_and_predicts"] == "PASS", decisions
     assert measured["is_fast_and_small"] == "PASS", decisions
-    return {row["role"]: row for row in rows}
+    found = {row["role"]: row for row in rows}
+    _check_report(house, found)
+    return found
+
+
+def _check_report(house: House, rows: dict[str, Any]) -> None:
+    """The intervals in the report are those on record."""
+    version = house.registry.version("churn", rows["candidate"]["model_version"])
+    filed = house.registry.client().download_artifacts(version.run_id, "evaluation/report.html")
+    report = Path(filed).read_text()
+    intervals = [f"{row['low']:.3f} to {row['high']:.3f}" for row in rows.values() if isfinite(row["low"])]
+    assert intervals
+    assert [said for said in intervals if said not in report] == []
 
 
 @pytest.fixture
