@@ -90,7 +90,7 @@ def _words(caught: "Caught") -> str:
 @commands.command()
 def drills(json: Json = False) -> int:
     """List the incidents that can be rehearsed."""
-    from ml_assets.monitoring.rehearse.drills import INCIDENTS
+    from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS
 
     if json:
         show.as_json(
@@ -108,7 +108,7 @@ def drills(json: Json = False) -> int:
 
 
 def _incidents(incomplete: str) -> list[str]:
-    from ml_assets.monitoring.rehearse.drills import INCIDENTS
+    from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS
 
     return [name for name in INCIDENTS if name.startswith(incomplete)]
 
@@ -140,7 +140,7 @@ def drill(
 ) -> int:
     """Rehearse an incident on a scratch copy of the project: land its days, let the sensors react, compare; exit 1
     if they don't do what they should."""
-    from ml_assets.monitoring.rehearse.drills import INCIDENTS
+    from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS
 
     chosen = INCIDENTS[known("incident", incident, INCIDENTS)]
     with shown():

@@ -25,9 +25,9 @@ from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing import Landing, Listed
 from ml_assets.landing.withholding import breaches
-from ml_assets.monitoring.rehearse.drills import Fact, Incident, Verdict, judge, landing_columns
-from ml_assets.monitoring.rehearse.drills.incidents import Day
-from ml_assets.monitoring.rehearse.drills.reaction import Kind
+from ml_assets.monitoring.rehearse.drills.incidents import Day, Incident
+from ml_assets.monitoring.rehearse.drills.reaction import Fact, Kind, Verdict, judge
+from ml_assets.monitoring.rehearse.drills.roles import landing_columns
 from ml_assets.monitoring.rehearse.drills.rows import Rows, read_file
 from ml_assets.operations.fast_forward import FastForward, Ran
 from ml_assets.operations.scratch import Scratch, alone, base_of, copy_of, fetch_into

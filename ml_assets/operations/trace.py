@@ -63,7 +63,7 @@ def trace(
 
     Raises Refusal where there is no such prediction, LakeError where a version is no longer kept.
     """
-    from ml_assets.serving import population_frame
+    from ml_assets.serving.batch import population_frame
     from ml_assets.training.frames import check_frame
 
     model, prediction = _find(con, models, lake, prediction_id)

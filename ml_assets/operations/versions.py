@@ -117,7 +117,7 @@ def smoke_prediction(
     import numpy as np
 
     from ml_assets.registry.mlflow_registry import RegistryError
-    from ml_assets.serving import population_frame
+    from ml_assets.serving.batch import population_frame
     from ml_assets.training.frames import check_frame
 
     snapshot = model.group.snapshot(lake)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import duckdb
 from pydantic import Field
 
-from ml_assets.evaluation import Costs, GatePolicy
+from ml_assets.evaluation.gates.policy import GatePolicy
+from ml_assets.evaluation.spec import Costs
 from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown

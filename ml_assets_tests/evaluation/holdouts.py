@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.evaluation import (
-    Costs,
-    Decision,
-    GatePolicy,
-    GateResult,
-    HoldoutFacts,
-    Served,
-    Standard,
-    judge,
-)
+from ml_assets.evaluation.facts import HoldoutFacts, Served
+from ml_assets.evaluation.gates.judge import Decision, GateResult, judge
+from ml_assets.evaluation.gates.policy import GatePolicy
 from ml_assets.evaluation.measured import Measured, measure
+from ml_assets.evaluation.spec import Costs, Standard
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 CUTOFF = date(2017, 10, 1)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, norm
 
-from ml_assets.evaluation import GatePolicy
+from ml_assets.evaluation.gates.policy import GatePolicy
 from ml_assets.training.target import BINARY, REGRESSION, Target
 from ml_assets_tests.evaluation.holdouts import (
     KINDS,

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from ml_assets.evaluation import GATES, GatePolicy
+from ml_assets.evaluation.gates.every import GATES
+from ml_assets.evaluation.gates.policy import GatePolicy
 from ml_assets.training.target import Kind, Target
 from ml_assets_tests.evaluation.holdouts import (
     QUICK,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ml_assets.evaluation import Costs
+from ml_assets.evaluation.spec import Costs
 from ml_assets.evaluation.thresholds import SHARES, selection_threshold, threshold_table
 from ml_assets_tests.evaluation.holdouts import make_holdout
 

@@ -12,7 +12,9 @@ from ml_assets.instance.progress import heard_by
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing.raw import SourceTables
-from ml_assets.monitoring.rehearse.drills import INCIDENTS, Incident, RolesError, Verdict
+from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, Incident
+from ml_assets.monitoring.rehearse.drills.reaction import Verdict
+from ml_assets.monitoring.rehearse.drills.roles import RolesError
 from ml_assets.operations.drill import Drill, set_up
 from ml_assets.operations.scratch import INSTANCE, WHOLE, Scratch, copy_of
 from ml_assets.project.project import Project

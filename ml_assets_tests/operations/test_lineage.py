@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.app import main
-from ml_assets.evaluation import GATES
+from ml_assets.evaluation.gates.every import GATES
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.operations.reproduce import reproduce

@@ -10,7 +10,7 @@ import pytest
 
 from ml_assets.features import Entity
 from ml_assets.lake import Lake, Provenance, Table, connect
-from ml_assets.serving import population_frame, prediction_rows
+from ml_assets.serving.batch import population_frame, prediction_rows
 from ml_assets.training.predictor import Scores
 
 AS_OF = date(2020, 1, 5)

@@ -8,7 +8,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.evaluation import GATES
+from ml_assets.evaluation.gates.every import GATES
 from ml_assets.project.model import DeclaredModel
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN

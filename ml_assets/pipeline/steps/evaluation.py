@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.evaluation import Decision, HoldoutFacts, Served, Standard, judge
+from ml_assets.evaluation.facts import HoldoutFacts, Served
+from ml_assets.evaluation.gates.judge import Decision, judge
 from ml_assets.evaluation.metrics import COUNTS, METRICS
+from ml_assets.evaluation.spec import Standard
 from ml_assets.lake import records
 from ml_assets.landing.raw import SourceTables, landed_through
 from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, build_reference

@@ -10,7 +10,7 @@ from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.mlflow_registry import RegistryError
 from ml_assets.registry.promotion_log import champion_on_record
-from ml_assets.serving import population_frame, prediction_rows
+from ml_assets.serving.batch import population_frame, prediction_rows
 
 if TYPE_CHECKING:
     from ml_assets.registry import Registry

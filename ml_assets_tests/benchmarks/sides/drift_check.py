@@ -12,7 +12,9 @@ def ours(folder: Path, out: Path) -> None:
     import scipy.special  # noqa: F401  an import, not work
 
     from ml_assets.lake import connect
-    from ml_assets.monitoring import MonitoringPolicy, build_profile, judge_day, measure
+    from ml_assets.monitoring.measure.drift import judge_day, measure
+    from ml_assets.monitoring.measure.profile import build_profile
+    from ml_assets.monitoring.spec import MonitoringPolicy
 
     policy = MonitoringPolicy()
     with connect() as con:

@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
-from ml_assets.evaluation import GATES, GatePolicy
 from ml_assets.evaluation.gates import every, judge, policy
+from ml_assets.evaluation.gates.every import GATES
 from ml_assets.evaluation.gates.gate import Case, Finding, Gate
+from ml_assets.evaluation.gates.policy import GatePolicy
 from ml_assets.evaluation.spec import Standard
 from ml_assets_tests.evaluation.holdouts import decide, make_holdout
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ml_assets.evaluation import GATES
+from ml_assets.evaluation.gates.every import GATES
 from ml_assets_tests.evaluation.holdouts import (
     FACTS,
     FIRST,

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.evaluation import Costs
+from ml_assets.evaluation.spec import Costs
 from ml_assets_tests.evaluation.holdouts import (
     KINDS,
     QUICK,

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.evaluation import GATES, Costs, judge
 from ml_assets.evaluation.arrays import ROLES
+from ml_assets.evaluation.gates.every import GATES
+from ml_assets.evaluation.gates.judge import judge
 from ml_assets.evaluation.metrics import METRICS, metrics_of
 from ml_assets.evaluation.plots import pictures
 from ml_assets.evaluation.report.report import Background, evaluation_report
 from ml_assets.evaluation.report.tables import TITLES
+from ml_assets.evaluation.spec import Costs
 from ml_assets_tests.evaluation.holdouts import (
     CUTOFF,
     DIGEST,

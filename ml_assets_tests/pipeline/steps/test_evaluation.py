@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.evaluation import judge
+from ml_assets.evaluation.gates.judge import judge
 from ml_assets.evaluation.report.report import Background, evaluation_report
 from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.pipeline.facts import SLICES_COLUMNS

@@ -10,7 +10,8 @@ import pytest
 from ml_assets.instance.progress import heard_by
 from ml_assets.lake import connect
 from ml_assets.landing.completejourney import land
-from ml_assets.monitoring.rehearse.drills import INCIDENTS, Verdict
+from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS
+from ml_assets.monitoring.rehearse.drills.reaction import Verdict
 from ml_assets.operations.drill import Drill, Stage, set_up
 from ml_assets.operations.scratch import Scratch, base_of, copy_of
 from ml_assets.project.project import Project

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.monitoring.rehearse.drills import INCIDENTS, Incident, Rows
-from ml_assets.monitoring.rehearse.drills.incidents import Day, another, times
+from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, Day, Incident, another, times
+from ml_assets.monitoring.rehearse.drills.rows import Rows
 from ml_assets_tests.profiles import examples
 
 COLUMNS = {"amount": "paid", "store": "shop", "category": "kind", "entity": "card", "visit": "receipt"}

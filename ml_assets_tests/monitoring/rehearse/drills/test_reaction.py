@@ -1,6 +1,6 @@
 import pytest
 
-from ml_assets.monitoring.rehearse.drills import Fact, Reaction, judge
+from ml_assets.monitoring.rehearse.drills.reaction import Fact, Reaction, judge
 
 BLOCK, RECORD, RETRAIN = (
     Fact(1, "block", "shop/events refused_share"),

@@ -4,7 +4,7 @@ import pytest
 
 import ml_assets
 from ml_assets.contracts.compile.load import load_contract
-from ml_assets.monitoring.rehearse.drills import Roles, RolesError, landing_columns
+from ml_assets.monitoring.rehearse.drills.roles import Roles, RolesError, landing_columns
 from ml_assets_tests.places import USE_CASES
 
 RETAIL = load_contract(USE_CASES / "online_retail" / "defs" / "retail_orders" / "contract.yaml")
