@@ -11,14 +11,13 @@ import json
 import logging
 import os
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ml_assets.instance import clock
 from ml_assets.instance.home import data
@@ -99,12 +98,19 @@ def _channels(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each channel that is set, and what it says of the alert; an error is told in the log, where the alert is too."""
     for name, variable, tell in (("webhook", WEBHOOK, _post), ("email", SMTP, _mail)):
         if os.environ.get(variable):
-            try:
-                yield name, tell(said)
-            except (OSError, ValueError, KeyError, HTTPException) as error:
-                yield name, f"{type(error).__name__}: {error}"
-    if urls := os.environ.get(ALERTS):
-        yield from _apprise(urls, said)
+            yield name, _try(lambda tell=tell: tell(said), variable)  # type: ignore[misc]
+    if os.environ.get(ALERTS):
+        yield from _services(said)
+
+
+def _try(tell: Callable[[], str], variable: str) -> str:
+    """What a channel says, or why it didn't take it; never the URL in the variable, which may hold a secret."""
+    try:
+        return tell()
+    except (OSError, KeyError) as error:
+        return f"{type(error).__name__}: {error}".replace(os.environ[variable], variable)
+    except Exception as error:
+        return f"{type(error).__name__}: what {variable} says can't be used"
 
 
 def _post(said: Mapping[str, Any]) -> str:
@@ -121,23 +127,25 @@ def _mail(said: Mapping[str, Any]) -> str:
     from apprise import Apprise, LogCapture
 
     server = urlsplit(os.environ[SMTP])
-    sender, receiver = os.environ[SENDER], os.environ[RECEIVER]
-    login = f"{server.username}:{server.password or ''}@" if server.username else ""
-    mode = "ssl" if server.scheme == "smtps" else "starttls" if login else "insecure"
-    port = server.port or (465 if mode == "ssl" else 25)
-    options = {
-        "smtp": server.hostname or "localhost",
-        "from": sender,
-        "to": receiver,
-        "mode": mode,
+    mode = "ssl" if server.scheme == "smtps" else "starttls" if server.username else "insecure"
+    settings = {
+        "schema": "mailto",
+        "host": server.hostname or "localhost",
+        "smtp_host": server.hostname or "localhost",
+        "port": server.port or (465 if mode == "ssl" else 25),
+        "user": unquote(server.username or ""),
+        "password": unquote(server.password or ""),
+        "from_addr": os.environ[SENDER],
+        "targets": os.environ[RECEIVER],
+        "secure_mode": mode,
+        "verify": False,  # A mail server within the house rarely has a certificate that the world trusts.
+        "format": "text",
+        "cto": SECONDS,
     }
-    # A mail server within the house rarely has a certificate that the world trusts.
-    options |= {"format": "text", "verify": "no", "cto": str(SECONDS)}
-    service = Apprise.instantiate(f"mailto://{login}{server.hostname}:{port}?{urlencode(options)}")
-    assert service, "every part of the URL was made here"
     with LogCapture(level=logging.DEBUG, fmt="%(message)s") as reasons:
-        taken = service.notify(title=_title(said), body=_text(said))
-    return f"to {receiver}" if taken else _cause(reasons.getvalue())
+        service = Apprise.instantiate(settings)
+        taken = service and service.notify(title=_title(said), body=_text(said))
+    return f"to {os.environ[RECEIVER]}" if taken else _cause(reasons.getvalue())
 
 
 def _cause(reasons: str) -> str:
@@ -146,21 +154,25 @@ def _cause(reasons: str) -> str:
     return said[-1].removeprefix(EXCEPTION) if said else " ".join(reasons.split())
 
 
-def _apprise(urls: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tell every service that is named by an Apprise URL: its name, and whether it took the alert, or why not.
+def _services(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tell every service that the Apprise URLs name: its name, and whether it took the alert, or why not.
 
-    The URLs hold tokens and passwords, so neither they nor what a library says of them at length is repeated.
+    What a library says at length is not repeated: it may have tokens in it.
     """
-    from apprise import Apprise, LogCapture
+    from apprise import Apprise, LogCapture, NotifyBase
+
+    def tell(service: NotifyBase) -> str:
+        with LogCapture(level=logging.WARNING, fmt="%(message)s") as reasons:
+            taken = service.notify(title=_title(said), body=_text(said))
+        return "taken" if taken else " ".join(reasons.getvalue().split())
 
     services = Apprise()
     with LogCapture(level=logging.WARNING):
-        if not services.add(urls):
-            yield ALERTS, "one of its URLs is none that Apprise knows: https://appriseit.com/services"
+        known = services.add(os.environ[ALERTS])
+    if not known:
+        yield ALERTS, "one of its URLs is none that Apprise knows: https://appriseit.com/services"
     for service in services:
-        with LogCapture(level=logging.WARNING, fmt="%(message)s") as reasons:
-            taken = service.notify(title=_title(said), body=_text(said))
-        yield str(service.service_name), "taken" if taken else " ".join(reasons.getvalue().split())
+        yield str(service.service_name), _try(lambda service=service: tell(service), ALERTS)  # type: ignore[misc]
 
 
 def _title(said: Mapping[str, Any]) -> str:

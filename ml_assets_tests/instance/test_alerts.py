@@ -130,7 +130,8 @@ def test_the_webhook_gets_the_alert(
     [
         ("BROKEN", "HTTP Error 500"),
         ("http://127.0.0.1:9/alerts", "refused"),
-        ("not a url", "ValueError"),
+        ("not a url", "ValueError: what ML_ASSETS_WEBHOOK says can't be used"),
+        ("http://127.0.0.1:9/to ken", "InvalidURL: what ML_ASSETS_WEBHOOK says can't be used"),
         ("ftp://nowhere.invalid/x", "URLError"),
     ],
 )
@@ -142,6 +143,7 @@ def test_an_alert_the_webhook_does_not_take_is_in_the_log_with_the_reason(
     (line,) = told()
     assert line["message"] == "It is too old."
     assert said in line["sent"]["webhook"]
+    assert url not in alerts_file().read_text(), "it may hold a secret"
 
 
 def test_an_email_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +154,36 @@ def test_an_email_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         assert send(ALERT).endswith("; email: to oncall@example.org")
     assert "Subject: ml_assets: lapse needs a person" in said
     assert {"To: oncall@example.org", "message: It is too old.", "next: look at it"} <= set(said)
+
+
+def test_an_email_goes_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as (port, said):
+        monkeypatch.setenv("ML_ASSETS_SMTP", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("ML_ASSETS_ALERT_FROM", "ml_assets@example.org")
+        monkeypatch.setenv("ML_ASSETS_ALERT_TO", "Ann <ann@example.org>, bob@example.org")
+        send(ALERT)
+    assert {"rcpt TO:<ann@example.org>", "rcpt TO:<bob@example.org>"} <= set(said)
+
+
+def test_addresses_that_are_none_lose_no_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_SMTP", "smtp://127.0.0.1:9")
+    monkeypatch.setenv("ML_ASSETS_ALERT_FROM", "nobody")
+    monkeypatch.setenv("ML_ASSETS_ALERT_TO", "oncall@example.org")
+    send(ALERT)
+    assert "nobody" in told()[0]["sent"]["email"]
+
+
+def test_a_service_that_breaks_loses_no_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> bool:
+        raise RuntimeError("with token1 in it")
+
+    monkeypatch.setattr("apprise.plugins.custom_json.NotifyJSON.send", broken)
+    monkeypatch.setenv("ML_ASSETS_ALERTS", "json://127.0.0.1/token1 xml://127.0.0.1:9/token2")
+    send(ALERT)
+    sent = told()[0]["sent"]
+    assert sent["JSON"] == "RuntimeError: what ML_ASSETS_ALERTS says can't be used"
+    assert sent["XML"].startswith("A Connection error occurred")
+    assert "token" not in alerts_file().read_text()
 
 
 def test_a_mail_server_without_addresses_loses_no_alert(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import sqlalchemy.orm
 from ml_assets.cli.app import main
 from ml_assets.components.shared.resources import LakeResource, MlflowResource
 from ml_assets.lake import Lake, connect
-from ml_assets.operations.materialize import QUIET
+from ml_assets.operations.in_process import QUIET
 from ml_assets.registry import Registry, Version, promotion
 from ml_assets_tests.registry.shelf import book_of
 
