@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from shutil import rmtree
+from shutil import ignore_patterns, rmtree
 
 import duckdb
 from deltalake import DeltaTable
@@ -19,6 +19,8 @@ from ml_assets.project.group import Group
 from ml_assets.project.source import Source
 from ml_assets_tests.pipeline.steps_only import StepsOnly, declare
 
+DECLARED = ignore_patterns("defs*")
+"""What a copy of a shop leaves out: the declaration names the landing folder, and each shop has its own."""
 START, DAYS, LATE = date(2024, 2, 27), 5, 1
 CONTRACT = """
 apiVersion: v3.2.0

@@ -18,7 +18,7 @@ from ml_assets.landing.formats.csv import Csv
 from ml_assets.landing.formats.parquet import Parquet
 from ml_assets.landing.formats.sandbox import OutOfRoom
 from ml_assets.landing.raw import land, seen_files
-from ml_assets_tests.faults.shop import DAYS, STAGES, Shop, day
+from ml_assets_tests.faults.shop import DAYS, DECLARED, STAGES, Shop, day
 from ml_assets_tests.faults.workers import Worker
 
 pytestmark = pytest.mark.timeout(200)
@@ -45,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Contents, 
 
 
 def copy(shop: Shop, folder: Path) -> Shop:
-    copytree(shop.folder, folder, dirs_exist_ok=True)
+    copytree(shop.folder, folder, dirs_exist_ok=True, ignore=DECLARED)
     return Shop(folder)
 
 

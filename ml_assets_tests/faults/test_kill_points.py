@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets_tests.faults.shop import STAGES, Shop
+from ml_assets_tests.faults.shop import DECLARED, STAGES, Shop
 from ml_assets_tests.faults.workers import NUMBER, Worker
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(400)]
@@ -62,7 +62,7 @@ def scene(made: Path, prepare: Callable[[Shop], None], worker: Worker, chance: R
     """
     template, undisturbed = Shop(made / "template"), Shop(made / "undisturbed")
     prepare(template)
-    copytree(template.folder, undisturbed.folder)
+    copytree(template.folder, undisturbed.folder, ignore=DECLARED)
     whole = worker.ask(undisturbed.folder)
     assert whole["exit"] == 0, whole
     assert undisturbed.settle() == 0, "one pass does all there is to do"
@@ -101,7 +101,7 @@ def by_table(contents: Contents) -> dict[str, Contents]:
 
 def try_point(scene: Scene, point: Request, folder: Path, free: "Queue[Worker]") -> Outcome:
     """Kill the work of a copy of the shop at a point, look at what is left, and do the work again."""
-    copytree(scene.folder, folder)
+    copytree(scene.folder, folder, ignore=DECLARED)
     worker, shop, faults = free.get(), Shop(folder), []
     try:
         answer = worker.ask(folder, **point)
