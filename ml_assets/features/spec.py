@@ -80,7 +80,7 @@ class Example(BaseModel):
         return events
 
 
-class Expected(BaseModel):
+class Expectation(BaseModel):
     """What the values of a feature look like where all is well."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,7 +130,7 @@ class Feature(BaseModel):
     q: float | None = Field(None, description="Of quantile: which share, between 0 and 1; default 0.5.")
     windows: tuple[Window, ...] = Field((), description="How many days to look back, for example [7d, 28d].")
     owner: str | None = Field(None, description="Who answers for it, where that isn't the group's owner.")
-    expect: Expected | None = Field(
+    expect: Expectation | None = Field(
         None, description="What its values look like: min, max, empty, median, values; else a warning."
     )
     example: Example | None = Field(

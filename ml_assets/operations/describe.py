@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a feature; ``days`` is its window, None without a limit."""
+    """A column of a feature; ``days`` is its window, None without a limit, ``unit`` None where values have their own."""
 
     name: str
     type: str
     days: int | None
+    unit: str | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def described(group: "Group", feature: "Feature", lake: Lake) -> Described:
         description=feature.description,
         computed=computed(feature),
         from_features=feature.kind == "sql",
-        columns=[Column(name, group.schema[name], days) for name, days in feature.columns.items()],
+        columns=[
+            Column(name, group.schema[name], days, feature.aggregation.unit if feature.aggregation else None)
+            for name, days in feature.columns.items()
+        ],
         owner=feature.owner,
         expected=feature.expect.model_dump(exclude_none=True) if feature.expect else {},
         used_by=list(group.models),
@@ -89,7 +93,8 @@ def lines(one: Described) -> Iterator[str]:
     yield f"  {one.computed}"
     for column in one.columns:
         window = f"the last {column.days} days" if column.days else "without a limit"
-        yield f"  {column.name}  {column.type}  {'from other features' if one.from_features else window}"
+        unit = f", {column.unit}" if column.unit else ""
+        yield f"  {column.name}  {column.type}{unit}  {'from other features' if one.from_features else window}"
     if one.owner:
         yield f"  owner: {one.owner}"
     if one.expected:

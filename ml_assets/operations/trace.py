@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ml_assets.features.proofs.differences import Difference, differences, values_of
+from ml_assets.features.proofs.differences import Disparity, differences, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table
@@ -46,7 +46,7 @@ class Trace:
     features: Mapping[str, Any]
     features_hash: str
     """Of ``features``: as it was, if nothing has changed."""
-    unlike_events: list[Difference]
+    unlike_events: list[Disparity]
     """Where the features by definition, straight from the events, are others."""
     events: list[EventsBehind]
 
@@ -123,7 +123,7 @@ def _events(
     snapshot: Table,
     at: int,
     shown: int,
-) -> tuple[list[EventsBehind], list[Difference]]:
+) -> tuple[list[EventsBehind], list[Disparity]]:
     """The events that the snapshot was made from, and whether by definition they give its features."""
     features, as_of = model.group.features, prediction["as_of"]
     tiles = model.group.tiles(lake)

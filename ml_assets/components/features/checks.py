@@ -18,7 +18,7 @@ from ml_assets.pipeline.due.features import current as current_as_ofs
 from ml_assets.project.group import Group
 
 if TYPE_CHECKING:
-    from ml_assets.features.proofs.differences import Difference
+    from ml_assets.features.proofs.differences import Disparity
 
 LOOKED_AT = 3
 """As_ofs of a run for which no_future_leakage computes the features again."""
@@ -164,7 +164,7 @@ def _as_ofs(
 
 
 def _compared(
-    found: Sequence["Difference"], as_ofs: Sequence[date], entities: int, also: Mapping[str, str]
+    found: Sequence["Disparity"], as_ofs: Sequence[date], entities: int, also: Mapping[str, str]
 ) -> dg.AssetCheckResult:
     """The result of a check that compares features of sampled entities computed two ways."""
     columns = sorted({difference.column for difference in found})

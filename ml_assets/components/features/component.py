@@ -12,7 +12,7 @@ from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitio
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.shared.results import finish
 from ml_assets.components.shared.runs import failing, run_of
-from ml_assets.features.catalogue import COLUMNS, shown
+from ml_assets.features.catalogue import COLUMNS, shown, snapshot_meanings, tile_meanings
 from ml_assets.pipeline.steps.features import build_catalogue, build_snapshots, build_tiles
 from ml_assets.project.group import Group, GroupSpec
 from ml_assets.project.project import Project
@@ -56,14 +56,14 @@ def _tiles(group: Group) -> dg.AssetsDefinition:
         table = group.tiles(lake.lake)
         with connection(duckdb) as con:
             built = build_tiles(con, run_of(context), group, lake.lake, between(context))
-            shown = stored(con, table) if table.exists else {}
+            shown = stored(con, table, tile_meanings(group.features)) if table.exists else {}
         return finish(context, built.refused, built.days, shown | {"dagster/row_count": built.rows})
 
     return tiles
 
 
 def _snapshot(group: Group) -> dg.AssetsDefinition:
-    means = _meanings(group)
+    means = snapshot_meanings(group.features)
     lineage = {
         column: [
             (key_of(group.sources[source], "events"), source_column)
@@ -141,14 +141,3 @@ def _catalogue(group: Group) -> dg.AssetsDefinition:
         )
 
     return catalogue
-
-
-def _meanings(group: Group) -> dict[str, str]:
-    means = dict.fromkeys(group.features.entity, "The entity.") | {
-        "as_of": "The moment, 00:00 UTC of this day."
-    }
-    for feature in group.features.features:
-        for column, length in feature.columns.items():
-            window_text = f", over the last {length} days" if length else ""
-            means[column] = f"{feature.means or feature.name}{window_text}"
-    return means

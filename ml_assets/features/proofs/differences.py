@@ -18,7 +18,7 @@ Rows = dict[tuple[object, ...], tuple[object, ...]]
 
 
 @dataclass(frozen=True)
-class Difference:
+class Disparity:
     """A feature of an entity that should be the same two ways and isn't."""
 
     column: str
@@ -70,11 +70,11 @@ def values_of(con: duckdb.DuckDBPyConnection, features: FeatureSet, query: str) 
 
 def differences(
     features: FeatureSet, as_of: date | datetime, found: Rows, expected: Rows, by: str
-) -> list[Difference]:
+) -> list[Disparity]:
     """Where two ways give other values, floats up to the order of their operations; an entity left out has none."""
     nothing = (None,) * len(features.columns)
     return [
-        Difference(column, ", ".join(map(str, entity)), as_of, mine, theirs, by)
+        Disparity(column, ", ".join(map(str, entity)), as_of, mine, theirs, by)
         for entity in sorted(found.keys() | expected.keys(), key=str)
         for column, mine, theirs in zip(
             features.columns, found.get(entity, nothing), expected.get(entity, nothing), strict=True

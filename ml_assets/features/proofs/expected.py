@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
-from ml_assets.features.spec import Expected
+from ml_assets.features.spec import Expectation
 from ml_assets.lake.sql import text
 
 
@@ -42,7 +42,7 @@ def find_unexpected(
     ]
 
 
-def _questions(column: str, expect: Expected) -> Iterator[tuple[str, str, str, str]]:
+def _questions(column: str, expect: Expectation) -> Iterator[tuple[str, str, str, str]]:
     """Of each thing to expect of a column: column, words, SQL of what is found, SQL of how many rows are beyond."""
     low, high, share = expect.min, expect.max, expect.empty
     if low is not None:

@@ -12,7 +12,7 @@ from datetime import date
 import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
-from ml_assets.features.proofs.differences import Difference, Rows, differences, hold_sample, values_of
+from ml_assets.features.proofs.differences import Disparity, Rows, differences, hold_sample, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
@@ -30,13 +30,13 @@ def find_leaks(
     snapshot: Table,
     as_ofs: Sequence[date],
     current: Sequence[date],
-) -> list[Difference]:
+) -> list[Disparity]:
     """The differences at ``as_ofs``, for entities picked by a hash, the same ones every time.
 
     The snapshot's own rows are compared at the as_ofs that are ``current``: where events have been corrected
     since, they differ rightly.
     """
-    found: list[Difference] = []
+    found: list[Disparity] = []
     for as_of in as_ofs:
         stored = hold_sample(con, features, events, snapshot, as_of, ENTITIES)
         for source in features.sources:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
-from ml_assets.features.proofs.differences import Difference, Rows, differences, hold_sample, values_of
+from ml_assets.features.proofs.differences import Disparity, Rows, differences, hold_sample, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.request import Requests
 from ml_assets.lake import Table, connect
@@ -24,7 +24,7 @@ def find_disparities(
     snapshot: Table,
     reach: Mapping[str, int],
     as_of: date,
-) -> list[Difference]:
+) -> list[Disparity]:
     """The differences between requests and what they should be, for entities picked by a hash.
 
     At 00:00 UTC of ``as_of`` that is the snapshot's row, at a moment of the day before it the definition. Raises

@@ -9,7 +9,7 @@ import pytest
 
 from ml_assets.features import Entity, Feature, FeatureSet
 from ml_assets.features.proofs import leakage
-from ml_assets.features.proofs.differences import Difference
+from ml_assets.features.proofs.differences import Disparity
 from ml_assets.features.proofs.leakage import find_leaks
 from ml_assets.features.queries import tiles
 from ml_assets.lake import Provenance
@@ -27,7 +27,7 @@ def built(con: duckdb.DuckDBPyConnection, folder: Path, features: FeatureSet = A
     return store
 
 
-def leaks(store: Store, current: Sequence[date] = AS_OFS) -> list[Difference]:
+def leaks(store: Store, current: Sequence[date] = AS_OFS) -> list[Disparity]:
     return find_leaks(store.con, store.features, {"shop": store.events}, store.snapshot, AS_OFS, current)
 
 

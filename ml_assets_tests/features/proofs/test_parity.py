@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from ml_assets.features import FeatureError
-from ml_assets.features.proofs.differences import Difference
+from ml_assets.features.proofs.differences import Disparity
 from ml_assets.features.proofs.parity import find_disparities
 from ml_assets.features.queries import request
 from ml_assets.lake import Provenance
@@ -19,7 +19,7 @@ AS_OF = FIRST + timedelta(days=9)
 MOMENT = midnight(AS_OF) - timedelta(seconds=1 + AS_OF.toordinal() * 7919 % 86_400)
 
 
-def disparities(store: Store) -> list[Difference]:
+def disparities(store: Store) -> list[Disparity]:
     return find_disparities(
         store.con,
         ALL,
