@@ -51,15 +51,15 @@ def page(tests: list[Timed], clocks: dict[str, float]) -> str:
     kinds = []
     for kind in KINDS:
         own = [[t.seconds for t in tests if t.kind == kind.name and t.run == run] for run in RUNS]
-        kinds.append([kind.name, kind.proves, *(f"{len(s):,} in {sum(s):,.0f} s" for s in own)])
+        kinds.append([kind.name, kind.proves, kind.where, *(f"{len(s):,} in {sum(s):,.0f} s" for s in own)])
     whole = [[t.seconds for t in tests if t.run == run] for run in RUNS]
-    kinds.append(["all", "", *(f"{len(s):,} in {sum(s):,.0f} s" for s in whole)])
+    kinds.append(["all", "", "", *(f"{len(s):,} in {sum(s):,.0f} s" for s in whole)])
     slowest = sorted(tests, key=lambda t: -t.seconds)[:SLOWEST]
     clock = " and ".join(f"`make {run}` {clocks[run]:,.0f} s" for run in RUNS)
     return "\n\n".join(
         [
             f"Seconds are those of the tests one by one, preparations included; two processes share them: {clock}.",
-            table(("Kind", "Proves", *(f"`make {run}`" for run in RUNS)), kinds),
+            table(("Kind", "Proves", "Where", *(f"`make {run}`" for run in RUNS)), kinds),
             f"The {SLOWEST} slowest:",
             table(
                 ("Test", "Kind", "By", "Seconds"),

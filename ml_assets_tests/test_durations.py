@@ -25,10 +25,10 @@ def test_the_page_counts_by_kind_and_names_the_slowest() -> None:
     tests += [Timed("proofs", "operations/test_kill: test_killed", "faults", 300)]
     text = page(tests, {"test": 250, "proofs": 301})
     assert (
-        "| rooms | What one function or class does, and what it says when it can't | 30 in 435 s | 0 in 0 s |"
+        "| rooms | What one function or class does, and what it says when it can't | everywhere | 30 in 435 s | 0 in 0 s |"
         in text
     )
-    assert "| all |  | 30 in 435 s | 1 in 300 s |" in text
+    assert "| all |  |  | 30 in 435 s | 1 in 300 s |" in text
     assert "`make test` 250 s and `make proofs` 301 s" in text
     _, _, slowest = text.partition("The 25 slowest:")
     assert slowest.count("\n| ") == 2 + 25
