@@ -24,6 +24,7 @@ LATEST = 0.04
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(900)
 def test_killed_between_log_and_alias_whatever_starts_next_puts_it_right(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
