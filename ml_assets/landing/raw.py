@@ -5,6 +5,10 @@ The tables: ``raw`` holds the rows of accepted file versions, one partition per 
 (deleted); ``refused`` keeps the bytes of refused versions, so that nothing is lost when a producer
 overwrites a file. A file that goes takes no row with it: to take a day back, a producer lands a file
 without rows.
+
+What is newer is decided by ``sequence``, which each commit of ``files`` counts up from what it has read; clocks of
+machines may differ or be set back. Rows of before it was kept have none, come first, and are in the order of their
+``seen_at``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 
@@ -21,6 +26,7 @@ from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.lake.sql import text
+from ml_assets.lake.table import Overtaken
 from ml_assets.landing.landed import Landing, LandingFile, content_hash
 from ml_assets.landing.reading import RefusedFile, read
 
@@ -35,7 +41,10 @@ FILES_COLUMNS = {
     "seen_at": "TIMESTAMPTZ",
     "contract": "VARCHAR",
     "month": "DATE",
+    "sequence": "BIGINT",
 }
+ENTRIES = 64
+"""How often an entry in the log of files is tried while others make theirs."""
 REFUSED_COLUMNS = {
     "content_hash": "VARCHAR",
     "file": "VARCHAR",
@@ -106,21 +115,29 @@ class Seen:
         return self.status == "refused" and self.contract != contract.sha256
 
 
-def seen_files(con: duckdb.DuckDBPyConnection, files: Table) -> dict[date, Seen]:
-    """The state of every day on record; empty before anything has landed."""
+def seen_files(con: duckdb.DuckDBPyConnection, files: Table, version: int | None = None) -> dict[date, Seen]:
+    """The state of every day on record, in a version of the log (default: the newest); empty before anything has landed."""
     if not files.exists:
         return {}
-    files.read(con, lacking=FILES_COLUMNS).create_view("seen_log", replace=True)
+    _in_order(con, files, version)
     rows = con.sql(
-        "SELECT landing_date, arg_max(content_hash, seen_at) FILTER (WHERE status = 'accepted'), "
-        "arg_max(content_hash, seen_at), arg_max(status, seen_at), arg_max(coalesce(reason, ''), seen_at), "
-        "arg_max(file, seen_at), count(*), arg_max(coalesce(contract, ''), seen_at) "
+        "SELECT landing_date, arg_max(content_hash, turn) FILTER (WHERE status = 'accepted'), "
+        "arg_max(content_hash, turn), arg_max(status, turn), arg_max(coalesce(reason, ''), turn), "
+        "arg_max(file, turn), count(*), arg_max(coalesce(contract, ''), turn) "
         "FROM seen_log GROUP BY landing_date ORDER BY landing_date"
     ).fetchall()
     return {
         day: Seen(accepted, last, status, reason or None, file, number, promise)
         for day, accepted, last, status, reason, file, number, promise in rows
     }
+
+
+def _in_order(con: duckdb.DuckDBPyConnection, files: Table, version: int | None = None) -> None:
+    """Create the view ``seen_log``: the log of files, each row with its ``turn`` in the order of acceptance."""
+    files.read(con, version=version, lacking=FILES_COLUMNS).create_view("all_seen", replace=True)
+    con.sql(
+        "SELECT *, row_number() OVER (ORDER BY sequence NULLS FIRST, seen_at) AS turn FROM all_seen"
+    ).create_view("seen_log", replace=True)
 
 
 def landed_through(con: duckdb.DuckDBPyConnection, files: Table) -> date | None:
@@ -172,10 +189,9 @@ def land(
         *(_line(r.file, r.content_hash, "refused", None, r.reason) for r in fresh),
         *(_line(LandingFile(d, Path(seen[d].file), 0), seen[d].last, "deleted", None, None) for d in deleted),
     ]
-    if log:
-        days = {*accepted, *back, *(r.file.date for r in fresh), *deleted}
-        log = [line | {"contract": contract.sha256} for line in log]
-        tables.files.append(records(con, log, FILES_COLUMNS), provenance=provenance, about=days)
+    log = [line | {"contract": contract.sha256} for line in log]
+    if log and not _enter(con, tables.files, log, seen, provenance):
+        return land(con, tables, landing, contract, between, provenance)
     absent = tuple(
         day
         for n in range((between[1] - between[0]).days + 1)
@@ -183,6 +199,36 @@ def land(
     )
     unchanged = tuple(day for day in found if day not in new)
     return Landed(accepted, unchanged, tuple(result.refused), deleted, absent)
+
+
+def _enter(
+    con: duckdb.DuckDBPyConnection,
+    files: Table,
+    log: Sequence[dict[str, Any]],
+    seen: Mapping[date, Seen],
+    provenance: Provenance,
+) -> bool:
+    """Enter lines in the log of files, behind all that is there; False if its days aren't as ``seen`` any more.
+
+    Of writers at the same time one comes first; the others look again at what is on record then.
+    """
+    about = {line["landing_date"] for line in log}
+    for attempt in range(1, ENTRIES + 1):
+        version = files.version
+        on_record = seen_files(con, files, version)
+        if any(on_record.get(day) != seen.get(day) for day in about):
+            return False
+        turn = 1
+        if version is not None:
+            [(turn,)] = con.sql("SELECT coalesce(max(sequence), 0) + 1 FROM seen_log").fetchall()
+        rows = records(con, [{**line, "sequence": turn} for line in log], FILES_COLUMNS)
+        try:
+            files.append(rows, provenance=provenance, about=about, after=version or 0)
+            return True
+        except Overtaken:
+            if attempt == ENTRIES:
+                raise
+    raise AssertionError("unreachable")
 
 
 @dataclass
@@ -249,7 +295,7 @@ def _on_record(refusal: RefusedFile, seen: Mapping[date, Seen], contract: Contra
 
 def _line(
     file: LandingFile, digest: str, status: str, rows: int | None, reason: str | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "landing_date": file.date,
         "content_hash": digest,
@@ -298,11 +344,11 @@ def rows_in_force(
     if not tables.raw.exists:
         return records(con, [], {**promised, **ROW_IDENTITY, **SEEN_AT})
     tables.raw.read(con, between=between, lacking=promised).create_view("all_raw", replace=True)
-    tables.files.read(con).create_view("seen_log", replace=True)
+    _in_order(con, tables.files)
     return con.sql(
-        "WITH first_seen AS (SELECT landing_date, content_hash, min(seen_at) AS seen_at FROM seen_log "
+        "WITH first_seen AS (SELECT landing_date, content_hash, arg_min(seen_at, turn) AS seen_at FROM seen_log "
         "WHERE status = 'accepted' GROUP BY ALL), "
-        "in_force AS (SELECT landing_date, arg_max(content_hash, seen_at) AS content_hash FROM seen_log "
+        "in_force AS (SELECT landing_date, arg_max(content_hash, turn) AS content_hash FROM seen_log "
         "WHERE status = 'accepted' GROUP BY landing_date) "
         "SELECT all_raw.*, first_seen.seen_at FROM all_raw "
         "JOIN in_force USING (landing_date, content_hash) JOIN first_seen USING (landing_date, content_hash)"

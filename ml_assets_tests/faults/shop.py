@@ -43,8 +43,8 @@ schema:
 HEADER = "tap_id,who,amount,note,occurred_at"
 STAGES = ("raw", "refused_files", "files", "quarantine", "withheld", "events", "tiles", "snapshot")
 """The tables in the order in which a run writes them."""
-MOMENTS = {"at", "seen_at"}
-"""Columns that say when something was done, which no two builds have in common."""
+MOMENTS = {"at", "seen_at", "sequence"}
+"""Columns that say when and after what something was done, which no two builds have in common."""
 
 
 def day(number: int) -> date:

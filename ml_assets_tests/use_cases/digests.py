@@ -13,7 +13,7 @@ from ml_assets.lake import connect
 from ml_assets.lake.sql import quote
 
 ITS_OWN = {
-    *("seen_at", "at", "run", "run_id", "seconds", "search_seconds", "fit_seconds"),
+    *("seen_at", "sequence", "at", "run", "run_id", "seconds", "search_seconds", "fit_seconds"),
     *("prediction_id", "decided_by", "who", "evidence", "file"),
 }
 """Columns that differ from build to build."""
