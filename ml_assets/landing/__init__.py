@@ -1,11 +1,12 @@
 """The landing: where the producer leaves files, and how they are read without trusting them."""
 
-from ml_assets.landing.landed import (
+from ml_assets.landing.pieces import (
     Landing,
     LandingFile,
     LandingUnavailable,
-    Listed,
     NoLandingFiles,
+    Piece,
+    by_day,
     content_hash,
 )
 from ml_assets.landing.places.folder import LandingFolder
@@ -16,10 +17,11 @@ __all__ = [
     "LandingFile",
     "LandingFolder",
     "LandingUnavailable",
-    "Listed",
     "NoLandingFiles",
+    "Piece",
     "ReadResult",
     "RefusedFile",
+    "by_day",
     "content_hash",
     "read",
 ]

@@ -27,7 +27,7 @@ from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, Provenance, Table, records
 from ml_assets.lake.sql import text
 from ml_assets.lake.table import Overtaken
-from ml_assets.landing.landed import Landing, LandingFile, content_hash
+from ml_assets.landing.pieces import Landing, LandingFile, by_day, content_hash
 from ml_assets.landing.reading import RefusedFile, read
 
 FILES_COLUMNS = {
@@ -158,7 +158,7 @@ def land(
     Doing it again does nothing; killed half way, the next call finishes it. Raises NoLandingFiles if the
     landing holds no file at all, and LandingUnavailable if it can't be reached.
     """
-    listed = {day: item for day, item in landing.listed().items() if between[0] <= day <= between[1]}
+    listed = {day: item for day, item in by_day(landing.listed()).items() if between[0] <= day <= between[1]}
     seen = seen_files(con, tables.files)
     deleted = tuple(
         day

@@ -14,7 +14,7 @@ from ml_assets.landing.formats.format import Format, Hashed
 from ml_assets.landing.formats.registry import FORMATS, format_of, suffixes
 from ml_assets.landing.formats.sandbox import Sandbox
 from ml_assets.landing.formats.unsound import Unsound, cannot_open
-from ml_assets.landing.landed import LandingFile, content_hash
+from ml_assets.landing.pieces import LandingFile, content_hash
 
 _numbers = itertools.count(1)
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from ml_assets.contracts.errors import nearest
 from ml_assets.instance.home import STAGED
-from ml_assets.landing.landed import Landing
+from ml_assets.landing.pieces import Landing
 from ml_assets.landing.places.database import DatabaseSpec
 from ml_assets.landing.places.folder import FolderSpec, LandingFolder
 from ml_assets.landing.places.object_store import ObjectStoreSpec

@@ -23,7 +23,7 @@ from ml_assets.instance import progress
 from ml_assets.instance.alerts import alerts_file
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
-from ml_assets.landing import Landing, Listed
+from ml_assets.landing import Landing, Piece, by_day
 from ml_assets.landing.withholding import breaches
 from ml_assets.monitoring.rehearse.drills.incidents import Day, Incident
 from ml_assets.monitoring.rehearse.drills.reaction import Fact, Kind, Verdict, judge
@@ -51,7 +51,7 @@ class Stage:
     project: Project
     source: Source
     model: DeclaredModel
-    landings: dict[str, tuple[Landing, dict[date, Listed]]]
+    landings: dict[str, tuple[Landing, dict[date, Piece]]]
     """Source -> its real landing, and what is there."""
     start: date
     """The incident's first day."""
@@ -83,7 +83,9 @@ def set_up(
         raise Refusal(f"there is no {wanted} to watch; there are {', '.join(project.models) or 'none'}")
     bound = models[model or next(iter(models))]
     drilled = bound.group.sources[source] if source else bound.source
-    landings = {name: (source.landing, source.landing.listed()) for name, source in project.sources.items()}
+    landings = {
+        name: (source.landing, by_day(source.landing.listed())) for name, source in project.sources.items()
+    }
     days = landings[drilled.name][1]
     first = start or max(days) - 2 * bound.spec.label.horizon
     if not min(days) < first <= max(days):

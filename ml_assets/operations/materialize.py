@@ -13,6 +13,7 @@ from ml_assets.components.shared.keys import key_of, keys_of
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake, as_ranges, connect
+from ml_assets.landing import by_day
 from ml_assets.landing.raw import landed_through
 from ml_assets.operations.in_process import execute
 from ml_assets.pipeline.book import book_of
@@ -137,7 +138,7 @@ def _referred_first(project: Project) -> list[str]:
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     source = project.sources[name]
     with connect() as con:
-        due = due_days(con, source, lake, source.landing.listed())
+        due = due_days(con, source, lake, by_day(source.landing.listed()))
     keys = tuple(keys_of(source, "raw", "events", "quarantine"))
     for between in as_ranges(set(due.days), BRIDGED):
         yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")

@@ -25,7 +25,7 @@ from ml_assets.instance.alerts import CHANNELS
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
 from ml_assets.lake.sql import quote
-from ml_assets.landing import Landing, Listed
+from ml_assets.landing import Landing, Piece, by_day
 from ml_assets.operations.materialize import materialize
 from ml_assets.project.project import Project
 from ml_assets.registry import Registry
@@ -109,14 +109,14 @@ def _environment(own: Mapping[str, str | None]) -> Iterator[None]:
         put(before)
 
 
-def fetch_into(landing: Landing, listed: Listed, folder: Path) -> Path:
+def fetch_into(landing: Landing, piece: Piece, folder: Path) -> Path:
     """Copy a landing file into the folder of a scratch; the producer's stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".staged-") as partial:
-        fetched = landing.fetch(listed, Path(partial)).path
+        fetched = landing.fetch(piece, Path(partial)).path
         if fetched.parent != Path(partial):
-            fetched = Path(shutil.copy2(fetched, Path(partial) / listed.name))
-        return fetched.replace(folder / listed.name)
+            fetched = Path(shutil.copy2(fetched, Path(partial) / piece.name))
+        return fetched.replace(folder / piece.name)
 
 
 def base_of(project: Project, until: date, drills: Path) -> Scratch:
@@ -126,7 +126,7 @@ def base_of(project: Project, until: date, drills: Path) -> Scratch:
     same date are removed. Raises Refusal if it can't be materialized.
     """
     files = {
-        name: {day: item for day, item in source.landing.listed().items() if day < until}
+        name: {day: item for day, item in by_day(source.landing.listed()).items() if day < until}
         for name, source in project.sources.items()
     }
     found = Scratch(drills / f"base-{until}-{_digest(project, files)}", project.module)
@@ -211,9 +211,9 @@ def _link_rows(source: str, target: str) -> str:
     return str(shutil.copy2(source, target))
 
 
-def _digest(project: Project, files: Mapping[str, Mapping[date, Listed]]) -> str:
+def _digest(project: Project, files: Mapping[str, Mapping[date, Piece]]) -> str:
     """What a base follows from: landing files, definitions, and the code that makes tables of them."""
-    prints = [(name, i.name, i.fingerprint) for name, by_day in files.items() for i in by_day.values()]
+    prints = [(name, i.name, i.fingerprint) for name, pieces in files.items() for i in pieces.values()]
     digest = hashlib.sha256(json.dumps([CUTOFFS, prints]).encode())
     for folder in (project.folder, CODE):
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".yaml")):

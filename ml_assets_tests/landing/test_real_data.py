@@ -12,7 +12,7 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.validate import validate
-from ml_assets.landing import LandingFolder, content_hash, read
+from ml_assets.landing import LandingFolder, by_day, content_hash, read
 from ml_assets.landing.completejourney import land
 from ml_assets_tests.places import CHECKOUT
 
@@ -30,7 +30,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judge(con: duckdb.DuckDBPyConnection, contract: Contract, folder: LandingFolder) -> dict[str, int]:
     """Rows landed, and refused rows by rule, having checked that nothing fails."""
-    files = {day: folder.fetch(item, folder.path) for day, item in folder.listed().items()}
+    files = {day: folder.fetch(item, folder.path) for day, item in by_day(folder.listed()).items()}
     result = read(con, [(file, content_hash(file.path)) for file in files.values()], contract)
     assert result.refused == []
     assert result.rows is not None

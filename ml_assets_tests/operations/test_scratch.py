@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.instance.refusal import Refusal
-from ml_assets.landing import LandingFolder
+from ml_assets.landing import LandingFolder, by_day
 from ml_assets.operations.scratch import WHOLE, Scratch, base_of, copy_of, fetch_into, relocate
 from ml_assets.project.project import Project
 from ml_assets_tests import visits
@@ -72,7 +72,7 @@ def test_relocating_touches_texts_with_the_path_only(tmp_path: Path) -> None:
 
 def test_the_producers_file_stays_as_it_is(producer: Path, tmp_path: Path) -> None:
     landing = LandingFolder(producer)
-    item = landing.listed()[visits.day(2)]
+    item = by_day(landing.listed())[visits.day(2)]
     before = (producer / item.name).read_bytes()
     path = fetch_into(landing, item, tmp_path / "staged")
     assert path == tmp_path / "staged" / item.name
@@ -95,7 +95,7 @@ def test_inside_nothing_real_is_within_reach(
         assert Path(instance.root_directory) == scratch.root / ".dagster"
         assert not {"ML_ASSETS_LAKE", "ML_ASSETS_WEBHOOK", "ML_ASSETS_ALERTS"} & os.environ.keys()
         (source,) = Project.of(MINI).sources.values()
-        assert sorted(source.landing.listed()) == [visits.day(0), visits.day(1)]
+        assert sorted(by_day(source.landing.listed())) == [visits.day(0), visits.day(1)]
         assert source.landing.place == str(scratch.staged("visits"))
         lake = defs.get_repository_def().get_top_level_resources()["lake"]
         assert lake is not None

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ml_assets.lake import Between, Lake, as_ranges, connect
+from ml_assets.landing import by_day
 from ml_assets.pipeline.due.features import buildable_days, edges
 from ml_assets.pipeline.due.landing import BRIDGED, due_days
 from ml_assets.pipeline.run import Run
@@ -87,7 +88,7 @@ class StepsOnly:
     def wanted(self) -> list[Between]:
         """The ranges of days of the source that are due."""
         with connect() as con:
-            due = due_days(con, self.source, self.lake, self.source.landing.listed())
+            due = due_days(con, self.source, self.lake, by_day(self.source.landing.listed()))
         return as_ranges(set(due.days), BRIDGED)
 
     def work(self) -> int:

@@ -14,7 +14,7 @@ from ml_assets.components.shared.keys import keys_of
 from ml_assets.components.shared.requests import answer, ask, in_flight, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.lake import as_ranges
-from ml_assets.landing import NoLandingFiles
+from ml_assets.landing import NoLandingFiles, by_day
 from ml_assets.pipeline.due.landing import BRIDGED, due_days
 from ml_assets.project.source import Source
 
@@ -36,7 +36,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            listed = source.landing.listed()
+            listed = by_day(source.landing.listed())
         except NoLandingFiles as error:
             return dg.SkipReason(str(error))
         known = json.loads(context.cursor) if context.cursor else {}

@@ -23,7 +23,7 @@ from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns
 from ml_assets.landing.formats.text_file import first_line, parts, shown
 from ml_assets.landing.formats.unsound import AGAIN, Unsound
-from ml_assets.landing.landed import LandingFile
+from ml_assets.landing.pieces import LandingFile
 
 CSV = "CSV"
 DELIMITERS = ("\t", ";", "|", ",")

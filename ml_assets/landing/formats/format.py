@@ -11,7 +11,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.landing.formats.sandbox import Sandbox, unreadable
 from ml_assets.landing.formats.unsound import Unsound, cannot_open
-from ml_assets.landing.landed import LandingFile
+from ml_assets.landing.pieces import LandingFile
 
 Hashed = tuple[LandingFile, str]
 """A file, and the content hash that it had when it was looked at."""

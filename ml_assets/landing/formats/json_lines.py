@@ -22,7 +22,7 @@ from ml_assets.landing.formats.sandbox import Sandbox
 from ml_assets.landing.formats.schema import column_unknown, columns_differ, land_columns
 from ml_assets.landing.formats.text_file import parts, shown
 from ml_assets.landing.formats.unsound import AGAIN, Unsound
-from ml_assets.landing.landed import LandingFile
+from ml_assets.landing.pieces import LandingFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ml_assets.instance import clock
-from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class LandingQuery:
         shown = re.sub("://([^:/@?]*):.*@", r"://\1@", self.database).partition("?")[0]
         return f"{shown}, by {self.watermark}"
 
-    def listed(self) -> dict[date, Listed]:
-        """The days with rows, by date, in order; the number of rows and the last watermark are the fingerprint.
+    def listed(self) -> list[Piece]:
+        """The days with rows, in order, each a piece; the number of rows and the last watermark are the fingerprint.
 
         A change that leaves both as they are isn't seen. Raises NoLandingFiles or LandingUnavailable.
         """
@@ -91,31 +91,31 @@ class LandingQuery:
             ).fetchall()
             rows = [(_day(day), number, last) for day, number, last in found]
         today = clock.today()
-        listed = {
-            day: Listed(day, f"{day}.jsonl", None, f"{number}:{_plain(last)}")
+        listed = [
+            Piece((day, day), f"{day}.jsonl", None, f"{number}:{_plain(last)}")
             for day, number, last in rows
             if day < today
-        }
+        ]
         if not listed:
             raise NoLandingFiles(
                 f"the query on {self.place} has no rows of a day that is over (UTC); check query and watermark"
             )
         return listed
 
-    def fetch(self, listed: Listed, into: Path) -> LandingFile:
+    def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """Write the rows of a day as JSON lines into a folder, a chunk of rows in memory at a time.
 
         They are in the order of the watermark, those of the same watermark in the order of their text. Numbers
         keep every digit, times their offset, bytes are hex; what JSON has no number for (NaN) is its name.
         """
-        path = into / listed.name
+        path = into / piece.name
         with self._connected() as con, path.open("w", encoding="utf-8", newline="\n") as file:
             mark = self._mark(con)
-            first = datetime.combine(listed.date, time.min, UTC)
+            first = datetime.combine(piece.between[0], time.min, UTC)
             bounds: dict[str, object] = {"first": first, "last": first + timedelta(days=1)}
             wanted = f"{mark} >= :first AND {mark} < :last"
             if con.dialect.name == "sqlite":
-                wanted, bounds = f"date({mark}) = :day", {"day": str(listed.date)}
+                wanted, bounds = f"date({mark}) = :day", {"day": str(piece.between[0])}
             result = con.execution_options(yield_per=CHUNK).execute(
                 self._select(f"{mark}, landing_query.*", f"{wanted} ORDER BY {mark}"), bounds
             )
@@ -124,7 +124,7 @@ class LandingQuery:
             lines = ((row[0], _line(names, row[1:])) for row in result)
             for _, tied in itertools.groupby(lines, itemgetter(0)):
                 file.writelines(_in_order(line for _, line in tied))
-        return LandingFile(listed.date, path, path.stat().st_size)
+        return LandingFile(piece.between[0], path, path.stat().st_size)
 
     def _select(self, what: str, condition: str) -> "TextClause":
         from sqlalchemy import text

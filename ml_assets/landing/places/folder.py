@@ -2,14 +2,13 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from ml_assets.instance.home import root
-from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
 
 
@@ -44,8 +43,8 @@ class LandingFolder:
         """The folder."""
         return str(self.path)
 
-    def listed(self) -> dict[date, Listed]:
-        """The files by date, in order; names that don't match are left alone, hidden and temporary ones too.
+    def listed(self) -> list[Piece]:
+        """The files in the order of their dates; names that don't match are left alone, hidden and temporary ones too.
 
         Raises NoLandingFiles if there is none, and LandingUnavailable if the folder can't be read.
         """
@@ -64,17 +63,18 @@ class LandingFolder:
                 f"the landing folder {self.path} has {len(names)} files, none named {self.pattern} "
                 f"(with {{date}} as YYYY-MM-DD); {REMEDY}"
             )
-        listed = {}
+        listed = []
         for day, name in found.items():
             with suppress(FileNotFoundError):
                 status = names[name].stat()
-                listed[day] = Listed(day, name, status.st_size, f"{status.st_size}:{status.st_mtime_ns}")
+                mark = f"{status.st_size}:{status.st_mtime_ns}"
+                listed.append(Piece((day, day), name, status.st_size, mark))
         return listed
 
-    def fetch(self, listed: Listed, into: Path) -> LandingFile:
+    def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """The file where it is. One that has gone since it was listed has size 0, and can't be read."""
-        path = self.path / listed.name
-        return LandingFile(listed.date, path, path.stat().st_size if path.exists() else 0)
+        path = self.path / piece.name
+        return LandingFile(piece.between[0], path, path.stat().st_size if path.exists() else 0)
 
 
 REMEDY = "land files there (`ml-assets data land completejourney` for the sample), or correct `landing:` in defs.yaml"

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC
 from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from ml_assets.landing.landed import LandingFile, LandingUnavailable, Listed, NoLandingFiles
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class LandingBucket:
     def _folder(self) -> str:
         return self.url.removeprefix("s3://").rstrip("/")
 
-    def listed(self) -> dict[date, Listed]:
-        """The files by date, in order; an object's size and time of change (to the second) are its fingerprint.
+    def listed(self) -> list[Piece]:
+        """The files in the order of their dates; an object's size and time of change (to the second) are its fingerprint.
 
         Raises NoLandingFiles if there is none, and LandingUnavailable if the store can't be asked.
         """
@@ -94,26 +94,25 @@ class LandingBucket:
                 f"{self.url} has {len(files)} files, none named {self.pattern} (with {{date}} as YYYY-MM-DD); land "
                 "files there, or correct `landing:` in defs.yaml"
             )
-        listed = {}
+        listed = []
         for day, name in matches.items():
             info = files[name]
-            listed[day] = Listed(
-                day, name, info.size, f"{info.size}:{info.mtime.astimezone(UTC).isoformat()}"
-            )
+            mark = f"{info.size}:{info.mtime.astimezone(UTC).isoformat()}"
+            listed.append(Piece((day, day), name, info.size, mark))
         return listed
 
-    def fetch(self, listed: Listed, into: Path) -> LandingFile:
+    def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """Download a file into a folder, byte by byte as it is. Raises LandingUnavailable."""
-        path = into / listed.name
+        path = into / piece.name
         try:
             with (
-                self._store().open_input_stream(f"{self._folder}/{listed.name}", compression=None) as source,
+                self._store().open_input_stream(f"{self._folder}/{piece.name}", compression=None) as source,
                 path.open("wb") as copy,
             ):
                 copyfileobj(source, copy, 1 << 20)
         except OSError as error:
             raise self._unavailable(error) from error
-        return LandingFile(listed.date, path, path.stat().st_size)
+        return LandingFile(piece.between[0], path, path.stat().st_size)
 
     def _store(self) -> "S3FileSystem":
         from pyarrow.fs import S3FileSystem

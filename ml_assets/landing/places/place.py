@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ml_assets.landing.formats.csv import check_delimiter
 from ml_assets.landing.formats.registry import suffixes
-from ml_assets.landing.landed import Landing
+from ml_assets.landing.pieces import Landing
 
 
 class PlaceSpec(BaseModel):

@@ -1,6 +1,6 @@
 """Which days of a source are due: for files that are new, changed or gone, and for what earlier runs left."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Table, days, stale_days
-from ml_assets.landing import Landing, LandingUnavailable, Listed, content_hash
+from ml_assets.landing import Landing, LandingUnavailable, Piece, content_hash
 from ml_assets.landing.raw import Seen, SourceTables, seen_files
 from ml_assets.landing.withholding import breaches, waiting
 from ml_assets.project.calendar import Calendar
@@ -37,7 +37,7 @@ def due_days(
     con: duckdb.DuckDBPyConnection,
     source: Source,
     lake: Lake,
-    listed: Mapping[date, Listed],
+    listed: Mapping[date, Piece],
     *,
     unchanged: Collection[date] = (),
     in_flight: bool = False,
@@ -70,7 +70,7 @@ def due_days(
 
 def new_files(
     landing: Landing,
-    listed: Mapping[date, Listed],
+    listed: Mapping[date, Piece],
     seen: Mapping[date, Seen],
     looked_at: Collection[date],
     contract: Contract,
@@ -80,7 +80,7 @@ def new_files(
     Of what is listed, only the files of the days ``looked_at`` are read.
     """
     facts: dict[date, list[object]] = {}
-    for day, digest in _hashes(landing, [listed[day] for day in sorted(looked_at)]).items():
+    for day, digest in _hashes(landing, {day: listed[day] for day in sorted(looked_at)}).items():
         record = seen.get(day)
         if record is None or record.status == "deleted" or record.last != digest:
             facts[day] = [day, digest, record.versions if record else 0]
@@ -92,17 +92,17 @@ def new_files(
     return facts
 
 
-def _hashes(landing: Landing, listed: Sequence[Listed]) -> dict[date, str]:
+def _hashes(landing: Landing, listed: Mapping[date, Piece]) -> dict[date, str]:
     """The content hash of each file; of one that can't be read, an empty one, as on record."""
     hashes = {}
     with TemporaryDirectory(prefix="landing-") as scratch:
-        for item in listed:
+        for day, piece in listed.items():
             try:
-                hashes[item.date] = content_hash(landing.fetch(item, Path(scratch)).path)
+                hashes[day] = content_hash(landing.fetch(piece, Path(scratch)).path)
             except LandingUnavailable:
                 raise
             except OSError:
-                hashes[item.date] = ""
+                hashes[day] = ""
     return hashes
 
 

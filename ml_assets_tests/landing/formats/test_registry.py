@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
-from ml_assets.landing import LandingFolder
+from ml_assets.landing import LandingFolder, by_day
 from ml_assets.landing.drafting.infer import infer
 from ml_assets.landing.formats import registry
 from ml_assets.landing.formats.csv import Csv
@@ -32,7 +32,9 @@ def test_a_new_format_is_named_in_one_place(
     with pytest.raises(ValueError, match="isn't a file name with one"):
         LandingFolder(folder, "{date}.bars")
     monkeypatch.setattr(registry, "FORMATS", (*registry.FORMATS, Bars))
-    assert [found.name for found in LandingFolder(folder, "{date}.bars").listed().values()] == [path.name]
+    assert [found.name for found in by_day(LandingFolder(folder, "{date}.bars").listed()).values()] == [
+        path.name
+    ]
     assert days(read_all(con, folder, contract)) == {1: 1}
     assert "physicalName: Label" in infer(con, [path], name="calls")
     write(folder, 2, HEADER + ROW, ".bars")

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.lake import connect
-from ml_assets.landing import LandingUnavailable, Listed, NoLandingFiles, content_hash, read
+from ml_assets.landing import LandingUnavailable, NoLandingFiles, Piece, by_day, content_hash, read
 from ml_assets.landing.places.database import LandingQuery
 
 CONTRACT = """
@@ -161,7 +161,7 @@ def landing(url: str) -> LandingQuery:
 
 def test_a_day_of_rows_is_a_file_of_json_lines(lite: str, tmp_path: Path) -> None:
     source = landing(lite)
-    listed = source.listed()
+    listed = by_day(source.listed())
     assert [(day, item.name) for day, item in listed.items()] == [
         (FIRST + timedelta(days=n), f"{FIRST + timedelta(days=n)}.jsonl") for n in (0, 1, 3)
     ]
@@ -186,14 +186,14 @@ def test_the_same_rows_give_the_same_bytes_in_whatever_order_they_were_written(t
         fill(url, rows(0, 0, 9)[::order], create=True)
         (tmp_path / name).mkdir()
         source = landing(url)
-        hashes.add(content_hash(source.fetch(source.listed()[FIRST], tmp_path / name).path))
+        hashes.add(content_hash(source.fetch(by_day(source.listed())[FIRST], tmp_path / name).path))
     assert len(hashes) == 1
 
 
 def test_rows_that_come_later_change_the_fingerprint_of_their_day_alone(lite: str) -> None:
-    before = landing(lite).listed()
+    before = by_day(landing(lite).listed())
     fill(lite, rows(1, 500, 1))
-    after = landing(lite).listed()
+    after = by_day(landing(lite).listed())
     changed = [day for day in before if before[day].fingerprint != after[day].fingerprint]
     assert changed == [FIRST + timedelta(days=1)]
 
@@ -204,7 +204,7 @@ def test_a_day_that_is_not_over_is_not_listed(tmp_path: Path) -> None:
     today = {"id": 1, "amount": 1, "note": "x", "placed": now, "written": now}
     fill(url, [today], create=True)
     with pytest.raises(NoLandingFiles, match=r"has no rows of a day that is over \(UTC\)"):
-        landing(url).listed()
+        by_day(landing(url).listed())
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_what_goes_wrong_is_said_without_the_password(
 ) -> None:
     place = source.database.replace("{db}", f"{tmp_path}/shop.db")
     with pytest.raises(LandingUnavailable) as raised:
-        LandingQuery(place, source.query, source.watermark).listed()
+        by_day(LandingQuery(place, source.query, source.watermark).listed())
     assert said in str(raised.value)
     assert "then run it again" in str(raised.value)
     assert "pw" not in "".join(traceback.format_exception(raised.value))
@@ -249,7 +249,7 @@ def test_a_query_is_taken_as_it_stands(tmp_path: Path) -> None:
     fill(url, rows(0, 0, 4), create=True)
     query = 'SELECT \'10:30\' AS clock, "order_id" AS "Order Id", written_at AS "Written At" -- all of them'
     source = LandingQuery(url, f"{query}\nFROM orders WHERE note LIKE 'G%' -- but these", "Written At")
-    file = source.fetch(source.listed()[FIRST], tmp_path)
+    file = source.fetch(by_day(source.listed())[FIRST], tmp_path)
     assert [json.loads(line) for line in file.path.read_text().splitlines()] == [
         {"clock": "10:30", "Order Id": 1, "Written At": "2024-02-28 03:00:00+00:00"},
         {"clock": "10:30", "Order Id": 2, "Written At": "2024-02-28 03:00:01+00:00"},
@@ -271,7 +271,7 @@ def test_the_zone_of_a_watermark_decides_its_day(tmp_path: Path) -> None:
         con.execute(text("INSERT INTO logs VALUES (:mark)"), [{"mark": mark} for mark in marks])
     engine.dispose()
     source = LandingQuery(url, "SELECT * FROM logs", "mark")
-    listed = source.listed()
+    listed = by_day(source.listed())
     assert {day: item.fingerprint.split(":")[0] for day, item in listed.items()} == {
         FIRST: "3",
         FIRST + timedelta(days=1): "1",
@@ -288,7 +288,7 @@ def test_many_rows_of_one_watermark_are_sorted_in_runs(
     url = f"sqlite:///{tmp_path}/shop.db"
     fill(url, orders, create=True)
     source = landing(url)
-    listed = source.listed()[FIRST]
+    listed = by_day(source.listed())[FIRST]
     whole = source.fetch(listed, tmp_path).path.read_bytes()
     monkeypatch.setattr("ml_assets.landing.places.database.HELD", 10)
     assert source.fetch(listed, tmp_path).path.read_bytes() == whole
@@ -300,7 +300,7 @@ def test_postgres_end_to_end(postgres: str, shop: str, tmp_path: Path) -> None:
     orders = [*rows(0, 0, 25_000), *rows(1, 50_000, 3)]
     fill(postgres, orders)
     source = landing(shop)
-    listed = source.listed()
+    listed = by_day(source.listed())
     assert list(listed) == [FIRST, FIRST + timedelta(days=1)]
     files = [source.fetch(item, tmp_path) for item in listed.values()]
     (tmp_path / "contract.yaml").write_text(CONTRACT)
@@ -332,7 +332,7 @@ def test_what_postgres_has_types_for(postgres: str, shop: str, tmp_path: Path) -
     engine.dispose()
     query = "SELECT kinds.*, '50%'::text AS k FROM kinds WHERE 'a%' LIKE '%\\%' -- once"
     source = LandingQuery(shop, query, "Day")
-    listed = source.listed()
+    listed = by_day(source.listed())
     assert list(listed) == [FIRST]
     full, poor = (
         json.loads(line) for line in source.fetch(listed[FIRST], tmp_path).path.read_text().splitlines()
@@ -357,6 +357,6 @@ def test_what_postgres_has_types_for(postgres: str, shop: str, tmp_path: Path) -
 def test_postgres_says_what_is_wrong(shop: str, tmp_path: Path) -> None:
     twice = LandingQuery(shop, "SELECT order_id, order_id, written_at FROM orders", "written_at")
     with pytest.raises(LandingUnavailable, match='relation "order_lines" does not exist'):
-        LandingQuery(shop, "SELECT * FROM order_lines", "written_at").listed()
+        by_day(LandingQuery(shop, "SELECT * FROM order_lines", "written_at").listed())
     with pytest.raises(LandingUnavailable, match="several columns of the query are named order_id"):
-        twice.fetch(Listed(FIRST, "x.jsonl", None, ""), tmp_path)
+        twice.fetch(Piece((FIRST, FIRST), "x.jsonl", None, ""), tmp_path)

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.landing import LandingFile, LandingFolder, LandingUnavailable, NoLandingFiles, content_hash
+from ml_assets.landing import (
+    LandingFile,
+    LandingFolder,
+    LandingUnavailable,
+    NoLandingFiles,
+    by_day,
+    content_hash,
+)
 from ml_assets.landing.places import folder as files
 
 DAY = date(2017, 1, 1)
@@ -29,16 +36,16 @@ def test_files_are_found_by_date_and_others_left_alone(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).write_text(name)
     (tmp_path / "2017-01-07.csv.gz").mkdir()
-    listed = LandingFolder(tmp_path, "{date}.csv.gz").listed()
+    listed = by_day(LandingFolder(tmp_path, "{date}.csv.gz").listed())
     assert list(listed) == [date(2017, 1, 1), date(2017, 1, 2)]
     first = listed[date(2017, 1, 1)]
-    assert (first.date, first.name, first.size) == (date(2017, 1, 1), "2017-01-01.csv.gz", 17)
+    assert (first.between[0], first.name, first.size) == (date(2017, 1, 1), "2017-01-01.csv.gz", 17)
 
 
 def test_a_file_is_fetched_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "2017-01-01.parquet").write_text("twelve bytes")
     landing = LandingFolder(tmp_path)
-    file = landing.fetch(landing.listed()[DAY], tmp_path / "unused")
+    file = landing.fetch(by_day(landing.listed())[DAY], tmp_path / "unused")
     assert file == LandingFile(DAY, tmp_path / "2017-01-01.parquet", 12)
     assert landing.place == str(tmp_path)
 
@@ -46,7 +53,7 @@ def test_a_file_is_fetched_where_it_is(tmp_path: Path) -> None:
 def test_a_file_that_goes_once_it_is_listed_cant_be_read(tmp_path: Path) -> None:
     (tmp_path / "2017-01-01.parquet").write_text("twelve bytes")
     landing = LandingFolder(tmp_path)
-    [listed] = landing.listed().values()
+    [listed] = by_day(landing.listed()).values()
     (tmp_path / listed.name).unlink()
     file = landing.fetch(listed, tmp_path)
     assert file.size == 0
@@ -67,25 +74,25 @@ def test_a_file_that_goes_while_the_folder_is_listed_is_left_out(
         return found
 
     monkeypatch.setattr(files, "by_date", then_one_goes)
-    assert list(LandingFolder(tmp_path).listed()) == [DAY]
+    assert list(by_day(LandingFolder(tmp_path).listed())) == [DAY]
 
 
 @pytest.mark.parametrize("change", ["other bytes", "as long as", "touched"])
 def test_the_fingerprint_changes_with_the_file(tmp_path: Path, change: str) -> None:
     path = tmp_path / "2017-01-01.parquet"
     path.write_text("at first..")
-    before = LandingFolder(tmp_path).listed()[DAY]
-    assert LandingFolder(tmp_path).listed()[DAY] == before
+    before = by_day(LandingFolder(tmp_path).listed())[DAY]
+    assert by_day(LandingFolder(tmp_path).listed())[DAY] == before
     if change != "touched":
         path.write_text(change)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    assert LandingFolder(tmp_path).listed()[DAY].fingerprint != before.fingerprint
+    assert by_day(LandingFolder(tmp_path).listed())[DAY].fingerprint != before.fingerprint
 
 
 def test_the_pattern_may_have_a_prefix(tmp_path: Path) -> None:
     (tmp_path / "sales.2017-01-01.parquet").touch()
     (tmp_path / "salesX2017-01-02.parquet").touch()
-    assert list(LandingFolder(tmp_path, "sales.{date}.parquet").listed()) == [DAY]
+    assert list(by_day(LandingFolder(tmp_path, "sales.{date}.parquet").listed())) == [DAY]
 
 
 @pytest.mark.parametrize("pattern", ["*.parquet", "{date}.json", "{date}/{date}.csv", "a/{date}.csv", ""])
@@ -98,13 +105,13 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         NoLandingFiles, match=r"nowhere does not exist; .*`ml-assets data land completejourney`"
     ):
-        LandingFolder(tmp_path / "nowhere").listed()
+        by_day(LandingFolder(tmp_path / "nowhere").listed())
 
 
 def test_a_folder_without_a_match_says_what_it_saw(tmp_path: Path) -> None:
     (tmp_path / "2017-01-01.csv").touch()
     with pytest.raises(NoLandingFiles, match=r"has 1 files, none named \{date\}\.parquet .*defs\.yaml"):
-        LandingFolder(tmp_path).listed()
+        by_day(LandingFolder(tmp_path).listed())
 
 
 def test_a_folder_that_cant_be_read_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +120,7 @@ def test_a_folder_that_cant_be_read_is_unavailable(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "iterdir", stale)
     with pytest.raises(LandingUnavailable, match=r"can't be read \(Stale file handle\); .* run it again"):
-        LandingFolder(tmp_path).listed()
+        by_day(LandingFolder(tmp_path).listed())
 
 
 def test_what_lists_landings_loads_no_client() -> None:

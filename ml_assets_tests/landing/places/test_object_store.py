@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.landing import LandingUnavailable, NoLandingFiles, content_hash
+from ml_assets.landing import LandingUnavailable, NoLandingFiles, by_day, content_hash
 from ml_assets.landing.places.object_store import LandingBucket
 from ml_assets_tests.landing.places.s3 import served
 
@@ -30,7 +30,7 @@ def test_files_are_listed_by_date_and_fetched_whole(tmp_path: Path) -> None:
     put("orders/notes.txt", b"no data")
     put("orders/deeper/2024-03-02.csv.gz", b"not looked at")
     bucket = LandingBucket("s3://shop/orders/", "{date}.csv.gz")
-    listed = bucket.listed()
+    listed = by_day(bucket.listed())
     assert [(day, item.name, item.size) for day, item in listed.items()] == [
         (DAY, "2024-02-29.csv.gz", 2_500_000),
         (date(2024, 3, 1), "2024-03-01.csv.gz", 6),
@@ -45,16 +45,16 @@ def test_files_are_listed_by_date_and_fetched_whole(tmp_path: Path) -> None:
 def test_a_corrected_object_has_another_fingerprint() -> None:
     put("corrected/2024-02-29.parquet", b"one")
     bucket = LandingBucket("s3://shop/corrected")
-    before = bucket.listed()[DAY]
-    assert bucket.listed()[DAY] == before
+    before = by_day(bucket.listed())[DAY]
+    assert by_day(bucket.listed())[DAY] == before
     put("corrected/2024-02-29.parquet", b"other")
-    assert bucket.listed()[DAY].fingerprint != before.fingerprint
+    assert by_day(bucket.listed())[DAY].fingerprint != before.fingerprint
 
 
 def test_an_object_that_goes_once_it_is_listed_is_unavailable(tmp_path: Path) -> None:
     put("gone/2024-02-29.parquet", b"one")
     bucket = LandingBucket("s3://shop/gone")
-    [listed] = bucket.listed().values()
+    [listed] = by_day(bucket.listed()).values()
     bucket._store().delete_file("shop/gone/2024-02-29.parquet")
     with pytest.raises(LandingUnavailable, match=r"s3://shop/gone can't be read .*2024-02-29\.parquet"):
         bucket.fetch(listed, tmp_path)
@@ -65,26 +65,26 @@ def test_a_folder_of_more_objects_than_one_answer_lists() -> None:
     for day in days:
         url = f"{os.environ['AWS_ENDPOINT_URL']}/shop/many/{day}.jsonl"
         urllib.request.urlopen(urllib.request.Request(url, b"{}", method="PUT")).close()
-    assert list(LandingBucket("s3://shop/many", "{date}.jsonl").listed()) == days
+    assert list(by_day(LandingBucket("s3://shop/many", "{date}.jsonl").listed())) == days
 
 
 def test_an_empty_folder_says_what_to_do() -> None:
     with pytest.raises(NoLandingFiles, match="s3://shop/nothing has 0 files, none named"):
-        LandingBucket("s3://shop/nothing").listed()
+        by_day(LandingBucket("s3://shop/nothing").listed())
 
 
 def test_a_bucket_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(
         LandingUnavailable, match=r"s3://no-such-bucket/x can't be read .* check the AWS_\* variables"
     ):
-        LandingBucket("s3://no-such-bucket/x").listed()
+        by_day(LandingBucket("s3://no-such-bucket/x").listed())
 
 
 def test_a_server_that_is_down_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LandingUnavailable):
-        LandingBucket("s3://shop/orders").listed()
+        by_day(LandingBucket("s3://shop/orders").listed())
 
 
 @pytest.mark.parametrize("url", ["http://shop/orders", "s3://", "s3://key:secret@shop/orders", "shop/orders"])
