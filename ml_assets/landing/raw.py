@@ -25,8 +25,8 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
 from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, Provenance, Table, records
+from ml_assets.lake.errors import Overtaken
 from ml_assets.lake.sql import text
-from ml_assets.lake.table import Overtaken
 from ml_assets.landing.pieces import Landing, LandingFile, by_day, content_hash
 from ml_assets.landing.reading import RefusedFile, read
 
