@@ -5,15 +5,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-DONE, NO, USAGE, FAULT, INTERRUPTED, CLOSED = 0, 1, 2, 70, 130, 141
-EXIT_CODES = {
-    DONE: "done",
-    NO: "the answer is no: a check failed, things differ, a phase failed, or what was asked for was refused",
-    USAGE: "wrong usage: no such command, option or value",
-    FAULT: "a fault of ml-assets itself; with ML_ASSETS_TRACEBACK=1 it prints the stack trace",
-    INTERRUPTED: "interrupted by Ctrl-C; what is written is whole",
-    CLOSED: "whoever read the output has closed it",
-}
+from ml_assets.cli.exit_codes import CLOSED, DONE, FAULT, INTERRUPTED, NO
+
+COMPLETING = "_ML_ASSETS_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 
 def run() -> NoReturn:
@@ -34,13 +29,11 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code, one of ``EXIT_CODES``."""
+    """Run one command; return its exit code, one of ``exit_codes``."""
     try:
         return _command(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
         return _stopped()
-    except BrokenPipeError:
-        return CLOSED
     except Exception as error:
         return _failed(error)
 
@@ -52,7 +45,8 @@ def _command(arguments: list[str]) -> int:
     from ml_assets.cli.commands import app
 
     _environment()
-    with show.waiting(" ".join(["ml-assets", *_words(arguments)])):
+    words = "" if COMPLETING in os.environ else " ".join(["ml-assets", *_words(arguments)])
+    with show.waiting(words):
         try:
             code = app(arguments, prog_name="ml-assets", standalone_mode=False)
         except TyperException as error:
@@ -80,6 +74,10 @@ def _environment() -> None:
 
 def _failed(error: Exception) -> int:
     """Say what went wrong, without a stack trace unless that is asked for."""
+    from ml_assets.cli.show import Closed
+
+    if isinstance(error, Closed):
+        return CLOSED
     if os.environ.get("ML_ASSETS_TRACEBACK"):
         raise error
     meant = _meant(error)

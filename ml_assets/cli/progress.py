@@ -119,42 +119,37 @@ class Lines(Shown):
 
 
 class Terminal(Shown):
-    """One bar below the lines of what is done."""
+    """A bar for the phase that goes on, below the lines of what is done."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bar: Bar | None = None
 
-    def _drawn(self) -> "Bar":
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        if self.bar is None:
-            show.silence()
-            self.bar = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[says]}", style="dim", markup=False),
-                console=Console(stderr=True, soft_wrap=False),
-                transient=True,
-            )
-            self.bar.start()
-        return self.bar
-
     def close(self) -> None:
         """Take the bar away."""
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
 
     def begin(self, phase: str) -> None:
         """A new bar, without an end until something is counted."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         super().begin(phase)
-        bar = self._drawn()
-        for task in bar.task_ids:
-            bar.remove_task(task)
-        bar.add_task(phase, total=None, says="")
+        show.silence()
+        self.close()
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[says]}", style="dim", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.bar.add_task(phase, total=None, says="")
+        self.bar.start()
 
     def advance(self, unit: str, done: int, of: int) -> None:
         """Move the bar."""
@@ -173,16 +168,16 @@ class Terminal(Shown):
 
     def end(self, outcome: str) -> None:
         """A line for the phase in place of its bar."""
-        bar, phase = self._drawn(), self.phase
-        for task in bar.task_ids:
-            bar.remove_task(task)
-        self._line(f"  {phase}  {self.ended(outcome)}")
+        phase = self.phase
+        self.close()
+        show.note(f"  {phase}  {self.ended(outcome)}")
 
     def say(self, line: str) -> None:
-        """Print it above the bar."""
-        self._line(f"{'      ' if self.phase else '  '}{line}")
+        """Print it above the bar, or on its own."""
+        indented = f"{'      ' if self.phase else '  '}{line}"
+        if self.bar is None:
+            show.note(indented)
+        else:
+            from rich.text import Text
 
-    def _line(self, line: str) -> None:
-        from rich.text import Text
-
-        self._drawn().console.print(Text(line))
+            self.bar.console.print(Text(indented))

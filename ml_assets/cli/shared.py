@@ -56,7 +56,9 @@ MaybeModel = Annotated[
 ]
 GroupOption = Annotated[
     str | None,
-    typer.Option("--group", autocompletion=_groups, help="The feature group (default: the only one)."),
+    typer.Option(
+        "--group", metavar="GROUP", autocompletion=_groups, help="The feature group (default: the only one)."
+    ),
 ]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

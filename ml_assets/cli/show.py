@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from datetime import date
+from typing import TextIO
 
 PATIENCE = 0.8
 """Seconds without a word after which a command says that it is at work."""
@@ -50,13 +52,13 @@ _wait: _Wait | None = None
 
 @contextmanager
 def waiting(words: str) -> Iterator[None]:
-    """Say ``words`` while the body keeps silent for long."""
+    """Say ``words``, if any, while the body keeps silent for long."""
     global _wait
-    _wait = _Wait(words)
+    _wait = _Wait(words) if words else None
     try:
         yield
     finally:
-        _wait.end()
+        silence()
 
 
 def silence() -> None:
@@ -65,16 +67,26 @@ def silence() -> None:
         _wait.end()
 
 
+class Closed(Exception):
+    """Whoever read the output has gone."""
+
+
 def text(line: str = "", *, end: str = "\n") -> None:
-    """Print part of the result."""
-    silence()
-    print(line, end=end, flush=True)
+    """Print part of the result. Raises Closed."""
+    _print(f"{line}{end}", sys.stdout)
 
 
 def note(line: str) -> None:
-    """Print something beside the result."""
+    """Print something beside the result. Raises Closed."""
+    _print(f"{line}\n", sys.stderr)
+
+
+def _print(written: str, to: TextIO) -> None:
     silence()
-    print(line, file=sys.stderr, flush=True)
+    try:
+        print(written, end="", file=to, flush=True)
+    except BrokenPipeError as error:
+        raise Closed from error
 
 
 def as_json(value: object) -> None:
@@ -96,6 +108,8 @@ def _plain(value: object) -> object:
         return [_plain(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, date):
+        return value.isoformat()
     return value if value is None or isinstance(value, str | int) else str(value)
 
 

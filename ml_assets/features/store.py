@@ -9,6 +9,7 @@ from ml_assets.features.errors import FeatureError
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
+from ml_assets.instance.progress import advance
 from ml_assets.lake import Between, Provenance, Table, count
 
 DAY = timedelta(days=1)
@@ -73,8 +74,9 @@ def write_snapshots(
         f"SELECT approx_count_distinct(hash({features.entity})) FROM all_tiles"
     ).fetchall()
     days, parts = timedelta(days=max(1, ROWS // max(1, entities))), -(-entities // ROWS) or 1
-    rows = 0
+    rows, asked = 0, (last - first).days + 1
     while first <= last:
+        advance("days", asked - (last - first).days - 1, asked)
         until = min(last, first + days - DAY)
         _compute(con, features, (first, until), until + ahead, parts)
         new = con.table("new_snapshot")

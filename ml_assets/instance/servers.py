@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from ml_assets.instance import progress
 from ml_assets.instance.home import config_file, prepare_dagster_home
 from ml_assets.instance.processes import Leader, end, group_of, listener
 
@@ -108,7 +109,8 @@ def down(home: Path) -> int:
     try:
         with _only_one(home):
             running = _read(home)
-            ended = _end(home, running)
+            with progress.phase("end the servers"):
+                ended = _end(home, running)
     except ServeError as error:
         print(f"ml-assets: {error}", file=sys.stderr, flush=True)
         return 1
@@ -166,9 +168,10 @@ def _start(home: Path, servers: tuple[Server, ...], stop: threading.Event) -> di
                 raise ServeError(f"{server.name}: {error}. {_tail(home, server.name)}") from error
             running[server.name] = Running(leader.pid, leader.started, server.url)
             _write(home, running)
-        for server in servers:
-            _wait(home, server, children[server.name], stop)
-        _check_locations(home, servers[0].url, stop)
+        with progress.phase(f"start {' and '.join(server.name for server in servers)}"):
+            for server in progress.counted(servers, "servers"):
+                _wait(home, server, children[server.name], stop)
+            _check_locations(home, servers[0].url, stop)
         served = True
     finally:
         if not served:

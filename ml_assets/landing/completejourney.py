@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from ml_assets.instance.progress import counted
 from ml_assets.lake import connect
 from ml_assets.lake.sql import text
 
@@ -153,7 +154,7 @@ def _write(
     new: dict[date, str] = {}
     others: set[date] = set()
     with tempfile.TemporaryDirectory(prefix=".completejourney-", dir=folder) as partial:
-        for day in sorted(days):
+        for day in counted(sorted(days), "days"):
             made = Path(partial) / f"{day}.parquet"
             con.execute(
                 f"COPY (SELECT * EXCLUDE (day) FROM purchases WHERE day = DATE '{day}' "

@@ -25,17 +25,38 @@ def execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Execute a job on the instance, or the part of it that makes ``assets``; the result says whether it failed."""
+    """Execute a job on the instance, or the part of it that makes ``assets``; the result says whether it failed.
+
+    Raises KeyboardInterrupt after Ctrl-C, which Dagster takes for the failure of a step.
+    """
     run_id = make_new_run_id()
     instance.add_event_listener(run_id, _Steps(instance, run_id).hear)
-    return job.execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        asset_selection=assets,
-        run_config=run_config or QUIET,
-        tags=tags,
-        raise_on_error=False,
-    )
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            asset_selection=assets,
+            run_config=run_config or QUIET,
+            tags=tags,
+            raise_on_error=False,
+        )
+    except KeyboardInterrupt:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_canceled(run, "interrupted")
+        raise
+    if any(event.is_step_failure and _is_interrupt(event) for event in result.all_events):
+        raise KeyboardInterrupt
+    return result
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    while error is not None:
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
 
 
 class _Steps:

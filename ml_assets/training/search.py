@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.instance.progress import advance
 from ml_assets.training.estimators import estimator_class
 from ml_assets.training.fit import fit
 from ml_assets.training.spec import Train
@@ -89,6 +90,7 @@ def search(
             minutes = (time.monotonic() - started) / 60
             if done > resumed_from and spec.search.minutes is not None and minutes >= spec.search.minutes:
                 break
+            advance("trials", done, spec.search.trials)
             _run_trial(study, frame, schema, spec, target, progress)
     states = Counter(trial.state.name.lower() for trial in study.trials)
     seconds = time.monotonic() - started

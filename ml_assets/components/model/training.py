@@ -15,6 +15,7 @@ from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitio
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource, connection
 from ml_assets.components.shared.results import finish
 from ml_assets.components.shared.runs import failing, run_of
+from ml_assets.instance.progress import counted
 from ml_assets.lake import Table
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.steps.labels import gather_training_sets, label_cutoffs
@@ -237,7 +238,7 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
                 run_of(context), con, model, lake.lake, mlflow.registry, training.of(model.name)
             )
             judged = [
-                evaluate_cutoff(place, trials, cutoff) for cutoff in model.cutoffs.between(*between(context))
+                evaluate_cutoff(place, trials, cutoff) for cutoff in counted(model.cutoffs.between(*between(context)), "cutoffs")
             ]
             shown = stored(con, model.tables(lake.lake).evaluation)
         newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import duckdb
 
 from ml_assets.contracts import Contract
+from ml_assets.instance.progress import counted
 from ml_assets.landing.formats.sandbox import Sandbox, unreadable
 from ml_assets.landing.formats.unsound import Unsound, cannot_open
 from ml_assets.landing.pieces import LandingFile
@@ -80,7 +81,7 @@ class TextFormat(Format):
     ) -> dict[Path, Unsound]:
         """See ``Format.insert``."""
         problems: dict[Path, Unsound] = {}
-        for file, digest in files:
+        for file, digest in counted(files, "files"):
             try:
                 self.insert_file(sandbox, file, digest, contract, table)
             except Unsound as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_assets.instance.progress import counted
 from ml_assets.monitoring.measure.profile import FeatureProfile
 from ml_assets.monitoring.rehearse.simulate import Crowd, crowd_of, draw_days, firings
 from ml_assets.monitoring.spec import MonitoringPolicy
@@ -70,7 +71,10 @@ def calibrate(
     Days are drawn as by ``draw_days``. Raises ProfileError where a column that weighs is missing.
     """
     crowd = crowd_of(frame, profiles, entity=entity, block=block)
-    drawn = [draw_days(crowd, policy, days=days, seed=seed, rows=rows) for seed in range(seeds)]
+    drawn = [
+        draw_days(crowd, policy, days=days, seed=seed, rows=rows)
+        for seed in counted(range(seeds), "simulations")
+    ]
     ranked = sorted((p for p in crowd.features if p.weight), key=lambda p: (-p.weight, p.feature))
     numbers = [profile for profile in ranked if profile.kind == "numeric"]
     return Calibration(
@@ -80,7 +84,9 @@ def calibrate(
         fired=tuple(len(firings(verdicts, policy)) for verdicts in drawn),
         broken=tuple(sum(verdict.broken for verdict in verdicts) for verdicts in drawn),
         features=tuple(ranked[:SHOWN]),
-        alone=tuple(caught(crowd, [profile], policy, rows) for profile in ranked[:SHOWN]),
+        alone=tuple(
+            caught(crowd, [profile], policy, rows) for profile in counted(ranked[:SHOWN], "features shifted")
+        ),
         together=caught(crowd, numbers[:3], policy, rows),
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ml_assets.instance.progress import counted
 from ml_assets.lake import Lake, content_hash, records
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel, ModelTables
@@ -86,7 +87,7 @@ def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: str) -> 
     trained: list[Trained] = []
     refused: list[str] = []
     with trial_process(sys.path) as trials:
-        for cutoff in cutoffs:
+        for cutoff in counted(cutoffs, "cutoffs"):
             try:
                 trained.append(train_candidate(place, trials, cutoff, parent))
             except (NotTrainable, FrameError) as error:

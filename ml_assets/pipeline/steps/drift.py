@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ml_assets.instance.progress import counted
 from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.act.evidence import (
     EVIDENCE_COLUMNS,
@@ -211,16 +212,16 @@ def _measured(
     """Every day of the range on which somebody was scored, in order."""
     policy = model.spec.monitoring
     scored_population(con, model, lake, between, version).create("watched")
-    counted = count(con, con.table("watched"), profiles, "as_of")
-    scores = _scores(con, model) if counted else {}
+    counts = count(con, con.table("watched"), profiles, "as_of")
+    scores = _scores(con, model) if counts else {}
     cohorts = _cohorts(con, model.tables(lake), version)
     days = []
-    for as_of in sorted(counted):
-        drifts = compare(profiles, counted[as_of], policy)
+    for as_of in counted(sorted(counts), "days"):
+        drifts = compare(profiles, counts[as_of], policy)
         last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
         estimated = _estimate(model, reference, scores[as_of], last)
         loss = estimated_loss(estimated, reference) or (realised_loss(last) if last else None)
-        days.append(Day(as_of, judge_day(drifts, policy), drifts, counted[as_of], estimated, loss))
+        days.append(Day(as_of, judge_day(drifts, policy), drifts, counts[as_of], estimated, loss))
     return days
 
 

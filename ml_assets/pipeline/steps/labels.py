@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from ml_assets.instance.progress import counted
 from ml_assets.lake import Between, Lake, as_ranges
 from ml_assets.landing.raw import landed_through
 from ml_assets.pipeline.run import Run
@@ -82,7 +83,7 @@ def gather_training_sets(
         read += [model.group.tiles(lake), *model.group.events(lake).values()]
     made = run.made(*read)
     gathered = []
-    for cutoff in model.cutoffs.between(*between):
+    for cutoff in counted(model.cutoffs.between(*between), "cutoffs"):
         started = time.perf_counter()
         built = build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of(lake))
         gathered.append(Gathered(cutoff, built, round(time.perf_counter() - started, 2)))
