@@ -18,9 +18,6 @@ REVIEWED_WARNINGS = {
     "Parameter `execution_type` of function `AssetsDefinition.__init__` is currently in beta": (
         "Dagster passes it itself when it makes a job of checks alone; nothing here does."
     ),
-    "Function `(definitions_validate_command|dev_command)` is superseded": (
-        "`dg check defs` and `dg dev` do the same with dg's own rules for a workspace; ours is workspace.yaml."
-    ),
 }
 """Warnings that are never printed, each the beginning of its message as a regular expression, with the reason.
 

@@ -112,8 +112,10 @@ def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
     ids=["code location", "validate", "check"],
 )
 def test_no_warning_of_dagsters_reaches_a_terminal(tmp_path: Path, words: Sequence[str]) -> None:
+    """As `make` starts them."""
+    (set_by_make,) = re.findall(r"^export PYTHONWARNINGS := (.*)$", (CHECKOUT / "Makefile").read_text(), re.M)
     (tmp_path / ".dagster").mkdir()
     (tmp_path / ".dagster" / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())
-    done = run(tmp_path, words, PYTHONPATH=str(CHECKOUT))
+    done = run(tmp_path, words, PYTHONPATH=str(CHECKOUT), PYTHONWARNINGS=set_by_make)
     assert "Traceback" not in done.stderr
     assert not DAGSTERS.search(done.stdout + done.stderr), done.stderr

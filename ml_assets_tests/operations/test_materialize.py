@@ -19,7 +19,10 @@ def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) 
     assert "churn: there is no champion, because no cutoff has mature labels yet" in told.lines[-1]
     assert "matures once" in told.lines[-1]
     assert told.phases == [phase.phase.in_words for phase in done]
-    assert told.counts["steps"][-1] == (1, 1)
+    assert told.outcomes == ["done"] * len(done)
+    ended, of = told.counts["steps"][-1]
+    assert ended == of > 1
+    assert told.counts["days"][0] == (0, 10), "of the snapshot"
     assert house.champion is None
 
 
