@@ -5,11 +5,13 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id
+from dagster_shared.error import SerializableErrorInfo
 
 from ml_assets.instance import progress
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
+INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "InterruptException")
 ENDED = (
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
@@ -45,18 +47,16 @@ def execute(
         if run is not None and not run.is_finished:
             instance.report_run_canceled(run, "interrupted")
         raise
-    if any(event.is_step_failure and _is_interrupt(event) for event in result.all_events):
+    if any(e.is_step_failure and _is_interrupt(e.step_failure_data.error) for e in result.all_events):
         raise KeyboardInterrupt
     return result
 
 
-def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    error = event.step_failure_data.error
-    while error is not None:
-        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
-            return True
-        error = error.cause
-    return False
+def _is_interrupt(error: SerializableErrorInfo | None) -> bool:
+    """Whether an error goes back to Ctrl-C, wherever that came: in a query DuckDB gives it another name."""
+    return error is not None and (
+        error.cls_name in INTERRUPTS or _is_interrupt(error.cause) or _is_interrupt(error.context)
+    )
 
 
 class _Steps:

@@ -2,7 +2,8 @@
 
 On the project in ``ML_ASSETS_HOME``, which has to be materialized, and with what ends by itself: nothing is written
 but what reading writes. The first word is the first byte on stdout or stderr, which are pipes here; on a terminal the
-spinner begins earlier. Another ``ml-assets`` may be given, to compare with, and how it spells the commands.
+spinner begins earlier. CPU is what the other work of a machine leaves alone. Another ``ml-assets`` may be given, to
+compare with, and how it spells the commands.
 """
 
 import argparse
@@ -12,6 +13,9 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
+
+import psutil
 
 COMMANDS = (
     "--help",
@@ -48,15 +52,18 @@ BEFORE = {
 }
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds to the first byte, and to the end."""
-    started = time.perf_counter()
+def measure(command: list[str]) -> tuple[float, float, float]:
+    """Seconds to the first byte, of the process's CPU until then, and to the end."""
+    started, cpu = time.perf_counter(), 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         os.read(process.stdout.fileno(), 1)
         first = time.perf_counter() - started
+        with suppress(psutil.Error):
+            times = psutil.Process(process.pid).cpu_times()
+            cpu = times.user + times.system
         process.stdout.read()
-    return first, time.perf_counter() - started
+    return first, cpu, time.perf_counter() - started
 
 
 def main() -> None:
@@ -66,14 +73,14 @@ def main() -> None:
     parser.add_argument("--before", action="store_true", help="it has the old spellings")
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args()
-    print("| Command | first word, s | done, s |\n|---|---|---|")
+    print("| Command | first word, s | of CPU until then, s | done, s |\n|---|---|---|---|")
     for words in COMMANDS:
         spelt = words.format(contract=CONTRACT)
         if given.before:
             spelt = next((spelt.replace(new, old) for new, old in BEFORE.items() if new in spelt), spelt)
         taken = [measure([*shlex.split(given.program), *spelt.split()]) for _ in range(given.times)]
-        first, done = (statistics.median(each) for each in zip(*taken, strict=True))
-        print(f"| `{words.split(' {')[0]}` | {first:.1f} | {done:.1f} |", flush=True)
+        first, cpu, done = (statistics.median(each) for each in zip(*taken, strict=True))
+        print(f"| `{words.split(' {')[0]}` | {first:.1f} | {cpu:.1f} | {done:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

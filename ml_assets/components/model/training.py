@@ -238,7 +238,8 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
                 run_of(context), con, model, lake.lake, mlflow.registry, training.of(model.name)
             )
             judged = [
-                evaluate_cutoff(place, trials, cutoff) for cutoff in counted(model.cutoffs.between(*between(context)), "cutoffs")
+                evaluate_cutoff(place, trials, cutoff)
+                for cutoff in counted(model.cutoffs.between(*between(context)), "cutoffs")
             ]
             shown = stored(con, model.tables(lake.lake).evaluation)
         newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
