@@ -75,14 +75,14 @@ def test_ctrl_c_is_one_line_and_130_and_the_same_command_goes_on(tmp_path: Path)
             if "visits: raw" in line:
                 break
         started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=120)
+        out, err = started.communicate(timeout=240)
     assert started.returncode == 130, err
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "stopped; what is written is whole, and the same command goes on from here"
     again = run(tmp_path, [*words, "--json"])
     assert again.returncode == 0, again.stderr
-    assert [phase["outcome"] for phase in json.loads(again.stdout)] == ["done"] * 3
+    assert {phase["outcome"] for phase in json.loads(again.stdout)} == {"done"}
     assert "visitor_features: snapshot  2024-01-02 to 2024-01-05" in again.stderr
     assert not DAGSTERS.search(again.stderr)
 
@@ -98,7 +98,8 @@ def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
         assert started.stderr is not None
         started.stdout.close()
         err = started.stderr.read()
-    assert (started.returncode, err) == (141, b"")
+    assert started.returncode == 141
+    assert re.fullmatch(rb"(ml-assets monitor drills \.\.\.\n)?", err), err
 
 
 @pytest.mark.slow
