@@ -16,7 +16,7 @@ from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between, Provenance
 from ml_assets.lake.sql import quote
-from ml_assets.landing.raw import Seen, SourceTables, rows_in_force, seen_files
+from ml_assets.landing.raw import FileRecord, SourceTables, rows_in_force, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
 
 
@@ -111,7 +111,7 @@ def _said(rule: Rule, found: int | float | str) -> str:
     return f"{amount} {unit} found".replace("  ", " ")
 
 
-def _refused_files(seen: Mapping[date, Seen]) -> list[Breach]:
+def _refused_files(seen: Mapping[date, FileRecord]) -> list[Breach]:
     return [
         Breach(day, LANDED_WHOLE, f"{LANDED_WHOLE}: {file.reason}")
         for day, file in seen.items()

@@ -94,7 +94,7 @@ class Landed:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileRecord:
     """What is on record of a day's file."""
 
     accepted: str | None
@@ -115,7 +115,9 @@ class Seen:
         return self.status == "refused" and self.contract != contract.sha256
 
 
-def seen_files(con: duckdb.DuckDBPyConnection, files: Table, version: int | None = None) -> dict[date, Seen]:
+def seen_files(
+    con: duckdb.DuckDBPyConnection, files: Table, version: int | None = None
+) -> dict[date, FileRecord]:
     """The state of every day on record, in a version of the log (default: the newest); empty before anything has landed."""
     if not files.exists:
         return {}
@@ -127,7 +129,7 @@ def seen_files(con: duckdb.DuckDBPyConnection, files: Table, version: int | None
         "FROM seen_log GROUP BY landing_date ORDER BY landing_date"
     ).fetchall()
     return {
-        day: Seen(accepted, last, status, reason or None, file, number, promise)
+        day: FileRecord(accepted, last, status, reason or None, file, number, promise)
         for day, accepted, last, status, reason, file, number, promise in rows
     }
 
@@ -205,7 +207,7 @@ def _enter(
     con: duckdb.DuckDBPyConnection,
     files: Table,
     log: Sequence[dict[str, Any]],
-    seen: Mapping[date, Seen],
+    seen: Mapping[date, FileRecord],
     provenance: Provenance,
 ) -> bool:
     """Enter lines in the log of files, behind all that is there; False if its days aren't as ``seen`` any more.
@@ -287,7 +289,7 @@ def _hashes(found: Mapping[date, LandingFile]) -> dict[date, str]:
     return hashes
 
 
-def _on_record(refusal: RefusedFile, seen: Mapping[date, Seen], contract: Contract) -> bool:
+def _on_record(refusal: RefusedFile, seen: Mapping[date, FileRecord], contract: Contract) -> bool:
     last = seen.get(refusal.file.date)
     known = last and (last.last, last.status, last.reason, last.contract)
     return known == (refusal.content_hash, "refused", refusal.reason, contract.sha256)

@@ -20,7 +20,7 @@ Judge = Callable[[date, list[date]], Finding | None]
 
 
 @dataclass(frozen=True)
-class History:
+class EventCounts:
     """The events per day, and on which days nothing was expected."""
 
     totals: Counts
@@ -44,7 +44,7 @@ def judge_trends(
     ``events`` has the stored columns and ``event_date``, of ``days`` and of ``look_back`` before them.
     """
     totals, empty = _count(contract, con, events)
-    history = History(totals, contract.closed)
+    history = EventCounts(totals, contract.closed)
     asked = [day for day in sorted(set(days)) if day not in contract.closed]
     results = []
     for rule in contract.trend_rules:
@@ -73,7 +73,7 @@ def _count(
 
 
 def _judged(
-    rule: TrendRule, history: History, days: Sequence[date], judge: Judge
+    rule: TrendRule, history: EventCounts, days: Sequence[date], judge: Judge
 ) -> Iterator[tuple[date, Finding | None]]:
     """Every day with enough weeks before it, and what is wrong with it; a day without events has a volume only."""
     for day in days:
@@ -86,7 +86,7 @@ def _judged(
             yield day, judge(day, before)
 
 
-def _volume(rule: TrendRule, history: History) -> Judge:
+def _volume(rule: TrendRule, history: EventCounts) -> Judge:
     def judge(day: date, before: list[date]) -> Finding | None:
         usual = median(history.totals[other] for other in before)
         found = history.totals.get(day, 0)
@@ -98,7 +98,7 @@ def _volume(rule: TrendRule, history: History) -> Judge:
     return judge
 
 
-def _nulls(rule: TrendRule, history: History, empty: Counts) -> Judge:
+def _nulls(rule: TrendRule, history: EventCounts, empty: Counts) -> Judge:
     def judge(day: date, before: list[date]) -> Finding | None:
         share = empty[day] / history.totals[day]
         usual = sum(empty[other] for other in before) / sum(history.totals[other] for other in before)
@@ -135,7 +135,7 @@ def _shares(
     return found
 
 
-def _categories(rule: TrendRule, history: History, values: Mapping[str, Counts]) -> Judge:
+def _categories(rule: TrendRule, history: EventCounts, values: Mapping[str, Counts]) -> Judge:
     """A value is gone only if it was there on most days: what one odd day had isn't missed for weeks."""
 
     def judge(day: date, before: list[date]) -> Finding | None:
@@ -170,7 +170,7 @@ def _list(found: Mapping[str, float]) -> str:
 
 
 def _repeated(
-    con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, rule: TrendRule, history: History
+    con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, rule: TrendRule, history: EventCounts
 ) -> dict[date, Counts]:
     """Per day, how many of its events agree in their keys with one of an earlier day, by the nearest such day."""
     _contract_events = events

@@ -11,7 +11,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Table, days, stale_days
 from ml_assets.landing import Landing, LandingUnavailable, Piece, content_hash
-from ml_assets.landing.raw import Seen, SourceTables, seen_files
+from ml_assets.landing.raw import FileRecord, SourceTables, seen_files
 from ml_assets.landing.withholding import breaches, waiting
 from ml_assets.project.calendar import Calendar
 from ml_assets.project.source import Source
@@ -71,7 +71,7 @@ def due_days(
 def new_files(
     landing: Landing,
     listed: Mapping[date, Piece],
-    seen: Mapping[date, Seen],
+    seen: Mapping[date, FileRecord],
     looked_at: Collection[date],
     contract: Contract,
 ) -> dict[date, list[object]]:
