@@ -8,7 +8,7 @@ from ml_assets.instance import home
 
 def test_the_root_is_the_checkout_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ML_ASSETS_HOME", raising=False)
-    assert (home.root() / "ml_assets" / "home.py").is_file()
+    assert (home.root() / "ml_assets" / "instance" / "home.py").is_file()
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
     assert home.root() == tmp_path
     assert home.landing("transactions") == tmp_path / "data" / "landing" / "transactions"
