@@ -41,7 +41,7 @@ def home(once: Once) -> Path:
         land(root / "data" / "landing" / "transactions")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ML_ASSETS_HOME", str(root))
-            project = Project("ml_assets.defs")
+            project = Project.of("ml_assets.defs")
             base_of(project, set_up(project, INCIDENTS["late_day"]).start, root / "data" / "drills")
 
     return once("drills", make)
