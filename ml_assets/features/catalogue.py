@@ -8,6 +8,7 @@ import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Feature
+from ml_assets.lake.sql import quote
 
 COLUMNS = {
     "as_of": "DATE",
@@ -130,10 +131,10 @@ def _distributions(
     rows.create_view("catalogued_rows", replace=True)
     found = con.execute(
         'SELECT column_name, "min", "max", TRY_CAST(q50 AS DOUBLE), "count", null_percentage FROM '
-        f"(SUMMARIZE SELECT {', '.join(features.columns)} FROM catalogued_rows)"
+        f"(SUMMARIZE SELECT {', '.join(map(quote, features.columns))} FROM catalogued_rows)"
     ).fetchall()
     texts = [column for column in features.columns if types[column] == "VARCHAR"]
-    top = ", ".join(f"approx_top_k({column}, 3)" for column in texts)
+    top = ", ".join(f"approx_top_k({quote(column)}, 3)" for column in texts)
     [frequent] = con.execute(f"SELECT {top} FROM catalogued_rows").fetchall() if texts else [()]
     named = {column: ", ".join(values or []) for column, values in zip(texts, frequent, strict=True)}
     return {

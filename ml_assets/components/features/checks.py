@@ -38,7 +38,7 @@ def _rows_checks(group: Group) -> dg.AssetChecksDefinition:
             dg.AssetCheckSpec(
                 "one_row_per_entity",
                 asset=key,
-                description=f"Every {group.features.entity} has one row per as_of.",
+                description=f"Every {group.features.entity.words} has one row per as_of.",
                 blocking=True,
             ),
             dg.AssetCheckSpec(

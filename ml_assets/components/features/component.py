@@ -41,7 +41,7 @@ def _tiles(group: Group) -> dg.AssetsDefinition:
             for source in group.sources.values()
         ],
         description=(
-            f"Partial aggregates of one {group.features.entity} over one day of events, from which every window "
+            f"Partial aggregates of one {group.features.entity.words} over one day of events, from which every window "
             "is summed. Partitioned by the day the events became available, so that late data appends."
         ),
         partitions_def=partitions_of(group.days),
@@ -77,7 +77,7 @@ def _snapshot(group: Group) -> dg.AssetsDefinition:
         key=key_of(group, "snapshot"),
         deps=[dg.AssetDep(key_of(group, "tiles"), partition_mapping=window(*group.reach))],
         description=(
-            f"All features of every {group.features.entity} at 00:00 UTC of the partition's day, from events that "
+            f"All features of every {group.features.entity.words} at 00:00 UTC of the partition's day, from events that "
             "happened before it and were known by then."
         ),
         partitions_def=partitions_of(group.as_ofs),

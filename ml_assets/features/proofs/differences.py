@@ -9,6 +9,7 @@ import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.lake import Table
+from ml_assets.lake.sql import quote
 
 CLOSE = 1e-9
 """The relative difference that the order of operations may make to a float."""
@@ -63,7 +64,7 @@ def hold_sample(
 
 def values_of(con: duckdb.DuckDBPyConnection, features: FeatureSet, query: str) -> Rows:
     """The entities of a query's rows, each with its features."""
-    columns, keys = ", ".join([*features.entity, *features.columns]), len(features.entity)
+    columns, keys = ", ".join([str(features.entity), *map(quote, features.columns)]), len(features.entity)
     rows = con.sql(f"SELECT {columns} FROM ({query})").fetchall()
     return {tuple(row[:keys]): tuple(row[keys:]) for row in rows}
 

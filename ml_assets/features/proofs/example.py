@@ -41,7 +41,7 @@ def try_example(con: duckdb.DuckDBPyConnection, features: FeatureSet, feature: F
         ("the snapshot", snapshot_query(features, AS_OF, AS_OF)),
         ("the spine", spine_query(features)),
     ):
-        [(*values,)] = con.sql(query).select(", ".join(names)).fetchall()
+        [(*values,)] = con.sql(query).select(", ".join(map(quote, names))).fetchall()
         found += [
             f"{column}: its example gives {wanted}, {way} {value}"
             for column, value, wanted in zip(names, values, expected, strict=True)

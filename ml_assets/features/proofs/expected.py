@@ -7,7 +7,7 @@ import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Expectation
-from ml_assets.lake.sql import text
+from ml_assets.lake.sql import quote, text
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ def find_unexpected(
 
 def _questions(column: str, expect: Expectation) -> Iterator[tuple[str, str, str, str]]:
     """Of each thing to expect of a column: column, words, SQL of what is found, SQL of how many rows are beyond."""
-    low, high, share = expect.min, expect.max, expect.empty
+    low, high, share, named = expect.min, expect.max, expect.empty, quote(column)
     if low is not None:
-        yield column, f"at least {low:g}", f"min({column})", f"count(*) FILTER (WHERE {column} < {low!r})"
+        yield column, f"at least {low:g}", f"min({named})", f"count(*) FILTER (WHERE {named} < {low!r})"
     if high is not None:
-        yield column, f"at most {high:g}", f"max({column})", f"count(*) FILTER (WHERE {column} > {high!r})"
+        yield column, f"at most {high:g}", f"max({named})", f"count(*) FILTER (WHERE {named} > {high!r})"
     if share is not None:
-        empty = f"count(*) - count({column})"
+        empty = f"count(*) - count({named})"
         beyond = f"CASE WHEN {empty} > {share!r} * count(*) THEN {empty} ELSE 0 END"
         yield column, f"at most {share:.1%} empty", f"round(({empty}) / count(*), 4)", beyond
     if expect.median is not None:
         low, high = expect.median
-        median = f"median({column})"
-        beyond = f"CASE WHEN {median} NOT BETWEEN {low!r} AND {high!r} THEN count({column}) ELSE 0 END"
+        median = f"median({named})"
+        beyond = f"CASE WHEN {median} NOT BETWEEN {low!r} AND {high!r} THEN count({named}) ELSE 0 END"
         yield column, f"a median from {low:g} to {high:g}", median, beyond
     if expect.values is not None:
         listed = ", ".join(map(text, expect.values))
-        strange = f"FILTER (WHERE CAST({column} AS VARCHAR) NOT IN ({listed}))"
-        yield column, f"one of {', '.join(expect.values)}", f"min({column}) {strange}", f"count(*) {strange}"
+        strange = f"FILTER (WHERE CAST({named} AS VARCHAR) NOT IN ({listed}))"
+        yield column, f"one of {', '.join(expect.values)}", f"min({named}) {strange}", f"count(*) {strange}"

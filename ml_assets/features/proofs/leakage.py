@@ -78,7 +78,7 @@ def _another_future(features: FeatureSet, source: str, as_of: date) -> str:
     late = changed | {"available_at": f"greatest(available_at, {now}) + INTERVAL 1 MICROSECOND"}
 
     def select(columns: dict[str, str], where: str) -> str:
-        listed = [f"{columns.get(name, name)} AS {quote(name)}" for name in types]
+        listed = [f"{columns.get(name, quote(name))} AS {quote(name)}" for name in types]
         return f"SELECT {', '.join(listed)} FROM true_{source} WHERE {where}"
 
     return " UNION ALL ".join(
@@ -94,7 +94,7 @@ def _another_future(features: FeatureSet, source: str, as_of: date) -> str:
 def _changed(name: str, kind: str) -> str:
     """Another value of a column, where its type has an obvious one."""
     if kind == "VARCHAR":
-        return f"{name} || '?'"
+        return f"{quote(name)} || '?'"
     if kind.startswith("DECIMAL") or kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"):
-        return f"coalesce(TRY(CAST({name} * 2 + 1 AS {kind})), CAST(0 AS {kind}))"
-    return name
+        return f"coalesce(TRY(CAST({quote(name)} * 2 + 1 AS {kind})), CAST(0 AS {kind}))"
+    return quote(name)

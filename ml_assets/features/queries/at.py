@@ -52,7 +52,7 @@ def features_at(
     looks_back = any(not each.windowed for each in features.aggregations)
     covered: dict[str, set[date]] = {table.name: days_of(table, given) for table in (*events.values(), tiles)}
     keys = ", ".join(
-        f"CAST({quote(name)} AS {kind}) AS {name}" for name, kind in features.entity_types.items()
+        f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in features.entity_types.items()
     )
     for start in range(0, _count(con), CHUNK):
         con.execute(

@@ -6,6 +6,7 @@ What the compiled queries are held against: slow, and easy to read beside the de
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.layers import sql_layers
 from ml_assets.features.spec import Feature
+from ml_assets.lake.sql import quote
 
 
 def definition_query(features: FeatureSet, now: str) -> str:
@@ -32,13 +33,15 @@ def definition_query(features: FeatureSet, now: str) -> str:
                     steps.append(_mode(features, feature, column, days, now))
                     tables.append(f"{column}__mode")
                 else:
-                    columns.append(f"{_aggregate(feature, days, now)} AS {column}")
+                    columns.append(f"{_aggregate(feature, days, now)} AS {quote(column)}")
         steps.append(
-            f"from_{source} AS (SELECT {', '.join([*entity, *columns])} FROM past_{source} GROUP BY {entity})"
+            f"from_{source} AS (SELECT {', '.join([str(entity), *columns])} FROM past_{source} GROUP BY {entity})"
         )
         tables.append(f"from_{source}")
     given = [
-        f"COALESCE({column}, 0) AS {column}" if feature.kind in ("count", "count_distinct", "sum") else column
+        f"COALESCE({quote(column)}, 0) AS {quote(column)}"
+        if feature.kind in ("count", "count_distinct", "sum")
+        else quote(column)
         for feature in features.features
         if feature.kind != "sql"
         for column in feature.columns
@@ -95,7 +98,7 @@ def _mode(features: FeatureSet, feature: Feature, column: str, days: int | None,
     past = f"past_{features.source_of(feature)}"
     inside = _inside(feature, days, now).removeprefix(" FILTER (").removesuffix(")")
     return (
-        f"{column}__mode AS (SELECT {entity}, first(value ORDER BY n DESC, value) AS {column} FROM ("
+        f"{column}__mode AS (SELECT {entity}, first(value ORDER BY n DESC, value) AS {quote(column)} FROM ("
         f"SELECT {entity}, {value} AS value, count(*) AS n FROM {past} {inside} GROUP BY {entity}, value) AS counted "
         f"GROUP BY {entity})"
     )

@@ -2,6 +2,7 @@
 
 from ml_assets.features.aggregations.aggregation import Folded
 from ml_assets.features.feature_set import Aggregated, FeatureSet
+from ml_assets.lake.sql import quote
 
 
 def merged_parts(column: Aggregated[Folded], condition: str) -> dict[str, str]:
@@ -21,17 +22,17 @@ def layers(features: FeatureSet, keys: str, rows: str, as_of: str) -> list[str]:
     """
     values = [keys]
     for column in features.aggregated:
-        value = column.name
+        value = quote(column.name)
         if isinstance(column.by, Folded):
             value = column.by.finish({part: f"{column.name}__{part}" for part in column.by.parts}, as_of)
-        values.append(f"{column.by.or_empty(value)} AS {column.name}")
+        values.append(f"{column.by.or_empty(value)} AS {quote(column.name)}")
     return [f"layer_0 AS (SELECT {', '.join(values)} FROM {rows})", *sql_layers(features)]
 
 
 def sql_layers(features: FeatureSet) -> list[str]:
     """Common table expressions that add the ``sql`` features to ``layer_0``; the last is ``layer_<how many>``."""
     return [
-        f"layer_{depth} AS (SELECT *, {', '.join(f'({f.expression}) AS {f.name}' for f in layer)} "
+        f"layer_{depth} AS (SELECT *, {', '.join(f'({f.expression}) AS {quote(f.name)}' for f in layer)} "
         f"FROM layer_{depth - 1})"
         for depth, layer in enumerate(features.ordered_sql, start=1)
     ]

@@ -18,7 +18,7 @@ from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import carried_parts, events_of
 from ml_assets.features.spec import unknown
 from ml_assets.lake import Table
-from ml_assets.lake.sql import text
+from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,7 +134,7 @@ def _recent_and_before(features: FeatureSet, since: date, back: date) -> str:
 def _request_query(features: FeatureSet, relations: list[str]) -> str:
     """The query of a spine of one row, given as parameters, over the rows that are held of its entity."""
     types = enumerate(features.entity_types.items(), start=1)
-    given = {column: f"CAST(${n} AS {kind})" for n, (column, kind) in types}
+    given = {quote(column): f"CAST(${n} AS {kind})" for n, (column, kind) in types}
     asked = ", ".join(f"{value} AS {column}" for column, value in given.items())
     own = " AND ".join(f"{column} = {value}" for column, value in given.items())
     moment = f"CAST(${len(features.entity) + 1} AS TIMESTAMPTZ) AS as_of"

@@ -85,7 +85,7 @@ def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
     for layer in features.ordered_sql:
         for feature in layer:
             sql_type = _type_of(con, feature, f"SELECT ({feature.expression}) AS x FROM layers")
-            con.execute(f"ALTER TABLE layers ADD COLUMN {feature.name} {sql_type}")
+            con.execute(f"ALTER TABLE layers ADD COLUMN {quote(feature.name)} {sql_type}")
 
 
 def _type_of(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:

@@ -11,6 +11,7 @@ from ml_assets.features.aggregations.distinct import Distinct
 from ml_assets.features.feature_set import Aggregated, FeatureSet
 from ml_assets.features.queries.layers import layers, merged_parts
 from ml_assets.features.queries.tiles import carried_parts
+from ml_assets.lake.sql import quote
 
 
 def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
@@ -38,7 +39,7 @@ def snapshot_query(features: FeatureSet, first: date, last: date) -> str:
         "CAST(running.as_of AS TIMESTAMPTZ)",
     )
     return (
-        f"WITH {', '.join(steps)} SELECT {', '.join([*entity, 'as_of', *features.columns])} "
+        f"WITH {', '.join(steps)} SELECT {', '.join([str(entity), 'as_of', *map(quote, features.columns)])} "
         f"FROM layer_{len(features.ordered_sql)}"
     )
 
@@ -57,7 +58,7 @@ def _running(features: FeatureSet, first: date) -> list[str]:
             for column, part in carried.items()
         ),
         *(
-            f"CAST(SUM({column.name}__changes.__change) OVER up_to_now AS BIGINT) AS {column.name}"
+            f"CAST(SUM({column.name}__changes.__change) OVER up_to_now AS BIGINT) AS {quote(column.name)}"
             for column in features.distinct
         ),
     ]
@@ -66,7 +67,7 @@ def _running(features: FeatureSet, first: date) -> list[str]:
         for relation in ("daily", *(f"{column.name}__changes" for column in features.distinct))
     )
     return [
-        f"daily AS (SELECT {', '.join([*entity, *daily])} FROM tiles GROUP BY {entity}, {begins})",
+        f"daily AS (SELECT {', '.join([str(entity), *daily])} FROM tiles GROUP BY {entity}, {begins})",
         f"known AS (SELECT {entity}, MIN(as_of) AS __since FROM daily GROUP BY {entity})",
         f"everyone AS (SELECT {entity.of('known')}, as_ofs.as_of FROM known JOIN as_ofs ON as_ofs.as_of >= __since)",
         *(step for column in features.distinct for step in _distinct_changes(features, column, first)),
@@ -87,7 +88,7 @@ def _windowed(features: FeatureSet, first: date) -> list[str]:
     return [
         "recent AS (SELECT tiles.*, as_of FROM tiles JOIN as_ofs ON available_date < as_of AND event_date < as_of "
         f"AND event_date >= as_of - {longest} WHERE available_date >= DATE '{first}' - {longest})",
-        f"windowed AS (SELECT {', '.join([*features.entity, 'as_of', *merged])} FROM recent "
+        f"windowed AS (SELECT {', '.join([str(features.entity), 'as_of', *merged])} FROM recent "
         f"GROUP BY {features.entity}, as_of)",
     ]
 
@@ -147,5 +148,5 @@ def _tallied(features: FeatureSet, column: Aggregated[Tally], first: date, last:
         f"{name}__levels AS (SELECT {entity}, __value, __day AS __since, "
         f"LEAD(__day, 1, DATE '{last}' + 1) OVER in_order AS __until, SUM(__change) OVER in_order AS __n "
         f"FROM {name}__steps WINDOW in_order AS (PARTITION BY {entity}, __value ORDER BY __day))",
-        f"{name}__tallied AS ({column.by.finish_counts(counts, f'{entity}, as_of', name)})",
+        f"{name}__tallied AS ({column.by.finish_counts(counts, f'{entity}, as_of', quote(name))})",
     ]

@@ -19,6 +19,7 @@ from ml_assets.features.queries.tiles import (
     part_columns,
     parts_of_events,
 )
+from ml_assets.lake.sql import quote
 
 ROW = "__row"
 """The column that numbers the rows of a spine. Names that begin so are never a source's."""
@@ -47,7 +48,7 @@ def spine_query(features: FeatureSet) -> str:
         *layers(features, ROW, f"asked LEFT JOIN folded USING ({ROW}){joins}", "as_of"),
     ]
     return (
-        f"WITH {', '.join(steps)} SELECT {', '.join([ROW, *features.columns])} "
+        f"WITH {', '.join(steps)} SELECT {', '.join([ROW, *map(quote, features.columns)])} "
         f"FROM layer_{len(features.ordered_sql)}"
     )
 
@@ -88,7 +89,7 @@ def _carried(features: FeatureSet) -> list[str]:
     daily = [f"{part.merged(column)} AS {column}" for column, part in parts]
     running = [f"{part.merged(column, 'OVER up_to_now')} AS {column}" for column, part in parts]
     return [
-        f"daily AS (SELECT {', '.join([*entity, 'available_date', *daily])} FROM tiles "
+        f"daily AS (SELECT {', '.join([str(entity), 'available_date', *daily])} FROM tiles "
         f"JOIN (SELECT DISTINCT {entity} FROM asked) AS whom USING ({entity}) GROUP BY {entity}, available_date)",
         f"carried AS (SELECT {entity}, available_date AS __after, "
         f"LEAD(available_date) OVER (PARTITION BY {entity} ORDER BY available_date) AS __until, {', '.join(running)} "
@@ -134,7 +135,7 @@ def _distinct(column: Aggregated[Distinct]) -> str:
     """A distinct count, which needs the values themselves."""
     assert column.days is not None
     return (
-        f"{column.name}__listed AS (SELECT {ROW}, COUNT(DISTINCT __value) AS {column.name} FROM ("
+        f"{column.name}__listed AS (SELECT {ROW}, COUNT(DISTINCT __value) AS {quote(column.name)} FROM ("
         f"SELECT {ROW}, UNNEST({column.by.list}) AS __value FROM pieces WHERE {_within(column.days)}) AS listed "
         f"GROUP BY {ROW})"
     )
@@ -148,4 +149,4 @@ def _tallied(column: Aggregated[Tally]) -> str:
         f"SELECT {ROW}, UNNEST({column.by.list}) AS __entry FROM pieces WHERE {_within(column.days)}) AS listed "
         f"GROUP BY {ROW}, __entry.value) AS counts"
     )
-    return f"{column.name}__listed AS ({column.by.finish_counts(counts, ROW, column.name)})"
+    return f"{column.name}__listed AS ({column.by.finish_counts(counts, ROW, quote(column.name))})"

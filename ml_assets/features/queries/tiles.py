@@ -19,7 +19,7 @@ def tiles_query(features: FeatureSet) -> str:
     named ``<feature>__<part>``. A tile holds the events of one source; the parts of other sources are NULL in it.
     Events without an entity don't make tiles.
     """
-    keys = [*features.entity, "event_date", "available_date"]
+    keys = [str(features.entity), "event_date", "available_date"]
     steps, tiles = [], []
     for source in features.sources:
         steps += [
