@@ -28,14 +28,18 @@ def shown() -> Iterator[None]:
 
 
 class Counts:
-    """How far a phase is: counts by unit, each inside those before it."""
+    """How far a phase is: counts by unit, each inside those before it, or after them if those are complete."""
 
     def __init__(self) -> None:
-        self.started = time.monotonic()
+        self.started = self.counting = time.monotonic()
         self.by_unit: dict[str, tuple[int, int]] = {}
 
     def advance(self, unit: str, done: int, of: int) -> None:
         """Take a count; those inside it begin anew when it moves."""
+        if unit not in self.by_unit:
+            self.by_unit = {name: (n, all_) for name, (n, all_) in self.by_unit.items() if n < all_}
+            if not self.by_unit:
+                self.counting = time.monotonic()
         units = list(self.by_unit)
         if unit in units and self.by_unit[unit] != (done, of):
             for inside in units[units.index(unit) + 1 :]:
@@ -60,7 +64,8 @@ class Counts:
     @property
     def left(self) -> float | None:
         """Seconds that are left if it goes on like this; None before anything is done."""
-        return self.elapsed * (1 - self.share) / self.share if self.share else None
+        spent = time.monotonic() - self.counting
+        return spent * (1 - self.share) / self.share if self.share else None
 
     def in_words(self) -> str:
         """Every count."""

@@ -81,9 +81,9 @@ def test_a_name_that_is_nearly_right_is_offered() -> None:
 def test_a_fault_says_how_to_see_more_and_no_stack_trace(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    from ml_assets.monitoring.rehearse import drills
+    from ml_assets.monitoring.rehearse.drills import incidents
 
-    monkeypatch.setattr(drills, "INCIDENTS", None)
+    monkeypatch.setattr(incidents, "INCIDENTS", None)
     assert main(["monitor", "drills"]) == 70
     err = capsys.readouterr().err
     assert err.startswith("ml-assets: AttributeError: ")

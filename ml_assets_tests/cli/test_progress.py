@@ -89,11 +89,18 @@ def test_counts_are_inside_each_other() -> None:
     assert counts.share == 0.25 + 0.25 / 2 + 0.25 / 2 / 2
     counts.advance("cutoffs", 2, 2)
     assert counts.share == 0.5, "and the trials begin anew"
-    counts.started -= 30
+    counts.counting -= 30
     assert counts.left == pytest.approx(30, abs=1)
     counts.advance("steps", 4, 4)
     assert counts.share == 1.0
     assert counts.in_words() == "4 of 4 steps"
+
+
+def test_what_is_counted_after_something_complete_begins_anew() -> None:
+    counts = Counts()
+    counts.advance("simulations", 2, 2)
+    counts.advance("features", 1, 4)
+    assert (counts.share, counts.in_words()) == (0.25, "1 of 4 features")
 
 
 def test_a_command_that_says_nothing_for_long_says_that_it_works(
