@@ -12,7 +12,7 @@ from ml_assets.features.queries.schema import snapshot_schema
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of
 from ml_assets.features.spec import unknown
-from ml_assets.lake import Table
+from ml_assets.lake import Between, Table
 from ml_assets.lake.sql import quote
 
 CHUNK = 250_000
@@ -44,42 +44,67 @@ def features_at(
     _check_columns(spine, features)
     con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
     _check_rows(con, features)
-    given = dict(versions or {})
-    types = {column: kind for column, kind in snapshot_schema(features).items() if column in features.columns}
-    declared = ", ".join([f"{ROW} BIGINT", *(f"{quote(column)} {kind}" for column, kind in types.items())])
-    con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({declared})")
+    read = _Reading(con, features, events, tiles, reach, dict(versions or {}))
+    types = snapshot_schema(features)
+    columns = [f"{ROW} BIGINT", *(f"{quote(column)} {types[column]}" for column in features.columns)]
+    con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({', '.join(columns)})")
     query = spine_query(features)
-    looks_back = any(not each.windowed for each in features.aggregations)
-    covered: dict[str, set[date]] = {table.name: days_of(table, given) for table in (*events.values(), tiles)}
-    keys = ", ".join(
-        f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in features.entity_types.items()
-    )
     for start in range(0, _count(con), CHUNK):
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, {keys}, "
-            f"CAST(as_of AS TIMESTAMPTZ) AS as_of FROM asked_spine "
-            f"WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
-        )
-        [(first, newest, at_midnight)] = con.execute(
-            "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
-            "FROM spine"
-        ).fetchall()
-        check_covered(tiles, covered[tiles.name], newest - DAY)
-        for source, table in events.items():
-            check_covered(table, covered[table.name], newest - DAY if at_midnight else newest)
-            back = max(reach[source], features.longest_window) * DAY
-            read = table.read(con, between=(first - back, newest), version=given.get(table.name))
-            read.create_view(events_of(source), replace=True)
-        earliest = date.min if looks_back else first - features.longest_window * DAY
-        tiles.read(con, between=(earliest, newest - DAY), version=given.get(tiles.name)).create_view(
-            "tiles", replace=True
-        )
+        _take_turn(con, features, start)
+        read.what_the_spine_needs()
         con.execute(f"INSERT INTO found_features BY NAME {query}")
     kept = ", ".join(f"asked_spine.{quote(column)}" for column in spine.columns)
     named = ", ".join(f"found_features.{quote(column)}" for column in features.columns)
     return con.sql(
         f"SELECT {kept}, {named} FROM asked_spine JOIN found_features USING ({ROW}) ORDER BY {ROW}"
     )
+
+
+def _take_turn(con: duckdb.DuckDBPyConnection, features: FeatureSet, start: int) -> None:
+    """Put the rows whose turn it is into the table ``spine``."""
+    keys = ", ".join(
+        f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in features.entity_types.items()
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, {keys}, CAST(as_of AS TIMESTAMPTZ) AS as_of "
+        f"FROM asked_spine WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
+    )
+
+
+class _Reading:
+    """The tables of a group, as far as the rows of a spine need them."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        features: FeatureSet,
+        events: Mapping[str, Table],
+        tiles: Table,
+        reach: Mapping[str, int],
+        versions: Mapping[str, int],
+    ) -> None:
+        self.con, self.features, self.events, self.tiles = con, features, events, tiles
+        self.reach, self.versions = reach, versions
+        self.covered = {table.name: days_of(table, versions) for table in (*events.values(), tiles)}
+        self.looks_back = any(not each.windowed for each in features.aggregations)
+
+    def what_the_spine_needs(self) -> None:
+        """The views ``tiles`` and ``<source>_events``. Raises FeatureError where days are not in the tables."""
+        [(first, newest, at_midnight)] = self.con.execute(
+            "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
+            "FROM spine"
+        ).fetchall()
+        window, before = self.features.longest_window * DAY, newest - DAY
+        check_covered(self.tiles, self.covered[self.tiles.name], before)
+        for source, table in self.events.items():
+            check_covered(table, self.covered[table.name], before if at_midnight else newest)
+            back = max(self.reach[source] * DAY, window)
+            self._view(events_of(source), table, (first - back, newest))
+        self._view("tiles", self.tiles, (date.min if self.looks_back else first - window, before))
+
+    def _view(self, name: str, table: Table, between: Between) -> None:
+        read = table.read(self.con, between=between, version=self.versions.get(table.name))
+        read.create_view(name, replace=True)
 
 
 def _numbered(spine: duckdb.DuckDBPyRelation) -> str:
