@@ -9,6 +9,7 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from shutil import ignore_patterns, rmtree
+from zlib import crc32
 
 import duckdb
 from deltalake import DeltaTable
@@ -68,9 +69,10 @@ class Shop:
     @cached_property
     def built(self) -> StepsOnly:
         """The project, declared anew unless another process has done so; what is read is always whole."""
-        defs, own = self.folder / "defs", self.folder / f"defs.{os.getpid()}"
         pattern = f"{{date}}.{self.suffix}"
         landing = f'{{path: "{self.folder / self.landing_name}", pattern: "{pattern}", late_days: {LATE}}}'
+        defs = self.folder / f"defs-{crc32(landing.encode()):08x}"
+        own = self.folder / f"{defs.name}.{os.getpid()}"
         declare(own, CONTRACT, landing, START, day(self.number - 1))
         try:
             own.rename(defs)

@@ -149,16 +149,16 @@ class Halted:
 def halts(monkeypatch: pytest.MonkeyPatch) -> list[Halted]:
     """Threads that are to halt: between having compared a table's rows with what is there and writing them."""
     listed: list[Halted] = []
-    replace = Table.replace
+    overwrite = Table._overwrite
 
     def halting(self: Table, *args: Any, **how: Any) -> int:
         for halted in listed:
             if threading.current_thread() is halted.thread and self.name.endswith(halted.before):
                 halted.halted.set()
                 assert halted.go.wait(10)
-        return replace(self, *args, **how)
+        return overwrite(self, *args, **how)
 
-    monkeypatch.setattr(Table, "replace", halting)
+    monkeypatch.setattr(Table, "_overwrite", halting)
     return listed
 
 
