@@ -21,7 +21,7 @@ from ml_assets.components.shared.partitions import range_tags
 from ml_assets.definitions import build, resources
 from ml_assets.instance.alerts import CHANNELS
 from ml_assets.lake import Between, Lake, connect, content_hash
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick
 from ml_assets.operations.in_process import QUIET
 from ml_assets.operations.materialize import Done, materialize

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ml_assets.evaluation.arrays import Floats, Integers, labels_of, predicted, probabilities_problem, ratio
 from ml_assets.evaluation.ranking import Ranking
+from ml_assets.evaluation.tables import METRIC_COLUMNS
 from ml_assets.training.target import Kind, Target
 
 if TYPE_CHECKING:
@@ -21,31 +22,9 @@ Metrics = dict[str, int | float]
 """Metric -> number, in the order of ``METRICS``."""
 
 METRICS: dict[Kind, tuple[str, ...]] = {
-    "binary": (
-        "n",
-        "positives",
-        "auc",
-        "average_precision",
-        "log_loss",
-        "brier",
-        "calibration_error",
-        "calibration_ratio",
-        "base_rate",
-    ),
-    "regression": ("n", "r2", "mae", "rmse", "calibration_ratio", "mean_label", "spearman"),
-    "multiclass": (
-        "n",
-        "rarest",
-        "skill",
-        "log_loss",
-        "accuracy",
-        "calibration_ratio",
-        "calibration_error",
-    ),
+    kind: tuple(column.name for column in columns) for kind, columns in METRIC_COLUMNS.items()
 }
 """The metrics of each kind of target."""
-COUNTS = frozenset({"n", "positives", "rarest"})
-"""Those that count rows."""
 
 CALIBRATION_BINS = 10
 

@@ -10,25 +10,6 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Feature
 from ml_assets.lake.sql import quote
 
-COLUMNS = {
-    "as_of": "DATE",
-    "name": "VARCHAR",
-    "type": "VARCHAR",
-    "means": "VARCHAR",
-    "description": "VARCHAR",
-    "owner": "VARCHAR",
-    "computed": "VARCHAR",
-    "reads": "VARCHAR[]",
-    "models": "VARCHAR[]",
-    "rows": "BIGINT",
-    "empty": "DOUBLE",
-    "smallest": "VARCHAR",
-    "median": "DOUBLE",
-    "largest": "VARCHAR",
-    "most_frequent": "VARCHAR",
-}
-"""The columns of the table, with their DuckDB types; a row is a feature column at the newest as_of."""
-
 
 def computed(feature: Feature) -> str:
     """The aggregation and its expression, as one line."""
@@ -40,26 +21,6 @@ def meaning(feature: Feature) -> str:
     """What a feature says, in the words of its declaration, else in those of its aggregation."""
     by = feature.aggregation
     return feature.means or (f"{by.means} {computed(feature)}" if by else computed(feature))
-
-
-def snapshot_meanings(features: FeatureSet) -> dict[str, str]:
-    """What each column of a snapshot means."""
-    means = dict.fromkeys(features.entity, "The entity.") | {"as_of": "The moment, 00:00 UTC of this day."}
-    for feature in features.features:
-        for column, days in feature.columns.items():
-            means[column] = meaning(feature) + (f", over the last {days} days" if days else "")
-    return means
-
-
-def tile_meanings(features: FeatureSet) -> dict[str, str]:
-    """What each column of tiles means."""
-    means = dict.fromkeys(features.entity, "The entity.")
-    means["event_date"] = "The UTC day on which the events happened."
-    means["available_date"] = "The last UTC day at whose beginning they were not known."
-    for each in features.aggregations:
-        for name in each.parts:
-            means[f"{each.name}__{name}"] = f"The part {name} of {each.name}, {each.key} of one day."
-    return means
 
 
 def catalogue(

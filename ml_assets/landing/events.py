@@ -16,7 +16,8 @@ from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between, Provenance
 from ml_assets.lake.sql import quote
-from ml_assets.landing.raw import FileRecord, SourceTables, rows_in_force, seen_files
+from ml_assets.landing.raw import FileRecord, rows_in_force, seen_files
+from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, record, unwaived, waivers
 
 

@@ -22,61 +22,17 @@ from typing import Any
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
+from ml_assets.contracts.contract import SEEN_AT
 from ml_assets.instance import clock
-from ml_assets.lake import Between, Lake, Provenance, Table, records
+from ml_assets.lake import Between, Provenance, Table, records
 from ml_assets.lake.errors import Overtaken
 from ml_assets.lake.sql import text
 from ml_assets.landing.pieces import Landing, LandingFile, by_day, content_hash
 from ml_assets.landing.reading import RefusedFile, read
+from ml_assets.landing.tables import FILES, REFUSED_FILES, SourceTables, raw_schema
 
-FILES_COLUMNS = {
-    "landing_date": "DATE",
-    "content_hash": "VARCHAR",
-    "file": "VARCHAR",
-    "size": "BIGINT",
-    "rows": "BIGINT",
-    "status": "VARCHAR",
-    "reason": "VARCHAR",
-    "seen_at": "TIMESTAMPTZ",
-    "contract": "VARCHAR",
-    "month": "DATE",
-    "sequence": "BIGINT",
-}
 ENTRIES = 64
 """How often an entry in the log of files is tried while others make theirs."""
-REFUSED_COLUMNS = {
-    "content_hash": "VARCHAR",
-    "file": "VARCHAR",
-    "content": "BLOB",
-    "month": "DATE",
-}
-
-
-@dataclass(frozen=True)
-class SourceTables:
-    """The tables of one source."""
-
-    raw: Table
-    files: Table
-    refused: Table
-    events: Table
-    quarantine: Table
-    withheld: Table
-    waivers: Table
-
-    @classmethod
-    def of(cls, lake: Lake, source: str) -> "SourceTables":
-        """The tables of the source of that name."""
-        return cls(
-            raw=lake.table(f"{source}/raw", "landing_date", "content_hash"),
-            files=lake.table(f"{source}/files", "month"),
-            refused=lake.table(f"{source}/refused_files", "month"),
-            events=lake.table(f"{source}/events", "event_date"),
-            quarantine=lake.table(f"{source}/quarantine", "event_date"),
-            withheld=lake.table(f"{source}/withheld", "event_date"),
-            waivers=lake.table(f"{source}/waivers", "month"),
-        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +92,7 @@ def seen_files(
 
 def _in_order(con: duckdb.DuckDBPyConnection, files: Table, version: int | None = None) -> None:
     """Create the view ``seen_log``: the log of files, each row with its ``turn`` in the order of acceptance."""
-    files.read(con, version=version, lacking=FILES_COLUMNS).create_view("all_seen", replace=True)
+    files.read(con, version=version, lacking=FILES.types).create_view("all_seen", replace=True)
     con.sql(
         "SELECT *, row_number() OVER (ORDER BY sequence NULLS FIRST, seen_at) AS turn FROM all_seen"
     ).create_view("seen_log", replace=True)
@@ -223,7 +179,7 @@ def _enter(
         turn = 1
         if version is not None:
             [(turn,)] = con.sql("SELECT coalesce(max(sequence), 0) + 1 FROM seen_log").fetchall()
-        rows = records(con, [{**line, "sequence": turn} for line in log], FILES_COLUMNS)
+        rows = records(con, [{**line, "sequence": turn} for line in log], FILES.types)
         try:
             files.append(rows, provenance=provenance, about=about, after=version or 0)
             return True
@@ -331,7 +287,7 @@ def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequen
         if refusal.content_hash
     ]
     if rows:
-        refused.append(records(con, rows, REFUSED_COLUMNS), provenance=Provenance())
+        refused.append(records(con, rows, REFUSED_FILES.types), provenance=Provenance())
 
 
 def rows_in_force(
@@ -344,7 +300,7 @@ def rows_in_force(
     """
     promised = contract.raw_schema(typed=False)
     if not tables.raw.exists:
-        return records(con, [], {**promised, **ROW_IDENTITY, **SEEN_AT})
+        return records(con, [], raw_schema(contract, typed=False).types | SEEN_AT)
     tables.raw.read(con, between=between, lacking=promised).create_view("all_raw", replace=True)
     _in_order(con, tables.files)
     return con.sql(

@@ -15,6 +15,7 @@ from ml_assets.landing.formats.registry import FORMATS, format_of, suffixes
 from ml_assets.landing.formats.sandbox import Sandbox
 from ml_assets.landing.formats.unsound import Unsound, cannot_open
 from ml_assets.landing.pieces import LandingFile, content_hash
+from ml_assets.landing.tables import raw_schema
 
 _numbers = itertools.count(1)
 
@@ -64,12 +65,9 @@ def read(
         return ReadResult(None, refused)
     format = _format([file for file, _ in hashed]).of(delimiter)
     table = f"landing_rows_{next(_numbers)}"
-    schema = contract.raw_schema(typed=format.typed)
-    columns = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in schema.items())
-    con.execute(
-        f"CREATE TEMP TABLE {table} ({columns}, landing_date DATE, file VARCHAR, content_hash VARCHAR, "
-        "row_number BIGINT)"
-    )
+    types = raw_schema(contract, typed=format.typed).types
+    columns = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in types.items())
+    con.execute(f"CREATE TEMP TABLE {table} ({columns})")
     with Sandbox(con) as sandbox:
         problems = format.insert(sandbox, hashed, contract, table)
     unsound = []

@@ -12,25 +12,8 @@ import duckdb
 
 from ml_assets.instance import clock
 from ml_assets.lake import Between, Provenance, records
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import WAIVERS, WITHHELD, SourceTables
 
-WITHHELD_COLUMNS = {
-    "event_date": "DATE",
-    "rule": "VARCHAR",
-    "message": "VARCHAR",
-    "published": "BOOLEAN",
-    "at": "TIMESTAMPTZ",
-}
-WAIVER_COLUMNS = {
-    "first": "DATE",
-    "last": "DATE",
-    "rule": "VARCHAR",
-    "who": "VARCHAR",
-    "why": "VARCHAR",
-    "until": "TIMESTAMPTZ",
-    "at": "TIMESTAMPTZ",
-    "month": "DATE",
-}
 LANDED_WHOLE = "files_accepted"
 """The rule that a day breaks whose newest landing file was refused."""
 
@@ -64,10 +47,10 @@ class Breach:
 
 def waive(con: duckdb.DuckDBPyConnection, tables: SourceTables, waiver: Waiver) -> None:
     """Put a waiver on record."""
-    row = {name: getattr(waiver, name) for name in WAIVER_COLUMNS if name != "month"}
+    row = {name: getattr(waiver, name) for name in WAIVERS.types if name != "month"}
     row |= {"rule": waiver.rule or "", "month": waiver.at.date().replace(day=1)}
     tables.waivers.append(
-        records(con, [row], WAIVER_COLUMNS), provenance=Provenance(facts={"who": waiver.who})
+        records(con, [row], WAIVERS.types), provenance=Provenance(facts={"who": waiver.who})
     )
 
 
@@ -75,7 +58,7 @@ def waivers(con: duckdb.DuckDBPyConnection, tables: SourceTables) -> list[Waiver
     """All waivers ever given, oldest first."""
     if not tables.waivers.exists:
         return []
-    columns = [name for name in WAIVER_COLUMNS if name != "month"]
+    columns = [name for name in WAIVERS.types if name != "month"]
     rows = tables.waivers.read(con, columns=columns).order('"at"').fetchall()
     given = [dict(zip(columns, row, strict=True)) for row in rows]
     return [Waiver(**{**row, "rule": row["rule"] or None}) for row in given]
@@ -141,4 +124,4 @@ def record(
         for breach in broken
     ]
     if rows or breaches(con, tables, between):
-        tables.withheld.replace(records(con, rows, WITHHELD_COLUMNS), between=between, provenance=provenance)
+        tables.withheld.replace(records(con, rows, WITHHELD.types), between=between, provenance=provenance)

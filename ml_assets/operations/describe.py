@@ -58,7 +58,12 @@ def described(group: "Group", feature: "Feature", lake: Lake) -> Described:
         computed=computed(feature),
         from_features=feature.kind == "sql",
         columns=[
-            Column(name, group.schema[name], days, feature.aggregation.unit if feature.aggregation else None)
+            Column(
+                name,
+                group.feature_types[name],
+                days,
+                feature.aggregation.unit if feature.aggregation else None,
+            )
             for name, days in feature.columns.items()
         ],
         owner=feature.owner,

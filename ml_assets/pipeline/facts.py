@@ -11,24 +11,6 @@ if TYPE_CHECKING:
     from ml_assets.registry import Version
     from ml_assets.registry.book import Book
 
-SLICES_COLUMNS = {
-    "cutoff": "DATE",
-    "model_version": "BIGINT",
-    "kind": "VARCHAR",
-    "column": "VARCHAR",
-    "value": "VARCHAR",
-    "n": "BIGINT",
-    "positives": "BIGINT",
-    "mean_label": "DOUBLE",
-    "metric": "VARCHAR",
-    "candidate": "DOUBLE",
-    "champion": "DOUBLE",
-    "baseline": "DOUBLE",
-    "selection_rate": "DOUBLE",
-    "true_positive_rate": "DOUBLE",
-    "calibration_ratio": "DOUBLE",
-}
-"""The table ``slices``: of ``kind`` slice or group, a row per value of a column."""
 SHOWN = {
     "slice": ("column", "value", "n", "mean_label", "metric", "candidate", "champion", "baseline"),
     "group": ("column", "value", "n", "selection_rate", "true_positive_rate", "calibration_ratio"),

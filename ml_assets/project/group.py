@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
 from pydantic import Field
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
+from ml_assets.features.tables import CATALOGUE, SNAPSHOT, TILES
 from ml_assets.lake import Between, Lake, Table
+from ml_assets.lake.schema import StoredColumn
 from ml_assets.project.calendar import DAY, Calendar
 from ml_assets.project.declared import Declared
 from ml_assets.project.source import Source
+from ml_assets.project.tables import Schemas, group_schemas
 
 EVERYTHING_BEFORE = -36_500
 """Days back that reach the beginning of any source."""
@@ -45,8 +49,8 @@ class GroupSpec(Declared):
             )
         columns = {name: sources[name].columns for name in self.source_names}
         features = FeatureSet(entity, tuple(self.features), columns)
-        schema = snapshot_schema(features)
-        return Group(folder.name, dict(sources), features, schema, models, tuple(self.owners))
+        snapshot_types(features)
+        return Group(folder.name, dict(sources), features, models, tuple(self.owners))
 
 
 @dataclass(frozen=True)
@@ -57,23 +61,32 @@ class Group:
     sources: Mapping[str, Source]
     """The sources it reads, by name; a feature that names none reads the first."""
     features: FeatureSet
-    schema: dict[str, str]
-    """Column -> DuckDB type of the snapshot, entity and as_of included."""
     models: tuple[str, ...] = ()
     """The models that use its features."""
     owners: tuple[str, ...] = ()
 
+    @cached_property
+    def entity_columns(self) -> tuple[StoredColumn, ...]:
+        """The columns that name what the features are of."""
+        source = next(iter(self.sources.values()))
+        return tuple(source.schemas["events"].column(name) for name in self.features.entity)
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """The tables of the group, with their columns."""
+        return group_schemas(self.features, self.entity_columns)
+
     def tiles(self, lake: Lake) -> Table:
         """The table of tiles."""
-        return lake.table(f"{self.name}/tiles", "available_date")
+        return TILES.table(lake, self.name)
 
     def snapshot(self, lake: Lake) -> Table:
         """The table of snapshots."""
-        return lake.table(f"{self.name}/snapshot", "as_of")
+        return SNAPSHOT.table(lake, self.name)
 
     def catalogue(self, lake: Lake) -> Table:
         """The table of what each feature means and how its values lay at the newest as_of."""
-        return lake.table(f"{self.name}/catalogue", "as_of")
+        return CATALOGUE.table(lake, self.name)
 
     def events(self, lake: Lake) -> dict[str, Table]:
         """The table of events of each source."""
@@ -120,6 +133,5 @@ class Group:
     @property
     def feature_types(self) -> dict[str, str]:
         """Column -> DuckDB type of the features alone."""
-        return {
-            name: kind for name, kind in self.schema.items() if name not in (*self.features.entity, "as_of")
-        }
+        types = snapshot_types(self.features)
+        return {name: types[name] for name in self.features.columns}

@@ -17,57 +17,15 @@ from ml_assets.features import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
 from ml_assets.features.sql import columns_of
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Lake
 from ml_assets.monitoring.spec import MonitoringPolicy
 from ml_assets.project.calendar import WEEK, Calendar
 from ml_assets.project.declared import Declared
 from ml_assets.project.group import Group
 from ml_assets.project.source import Source
+from ml_assets.project.tables import ModelTables, Schemas, model_schemas
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments, row_key
-
-
-@dataclass(frozen=True)
-class ModelTables:
-    """The tables of one model."""
-
-    labels: Table
-    training_set: Table
-    candidate: Table
-    profiles: Table
-    evaluation: Table
-    decisions: Table
-    slices: Table
-    references: Table
-    promotions: Table
-    predictions: Table
-    performance: Table
-    drift: Table
-    drift_days: Table
-    evidence: Table
-    actions: Table
-
-    @classmethod
-    def of(cls, lake: Lake, model: str) -> "ModelTables":
-        """The tables of the model of that name."""
-        partitions = {
-            "labels": ("as_of",),
-            "training_set": ("cutoff",),
-            "candidate": ("cutoff",),
-            "profiles": ("cutoff",),
-            "evaluation": ("cutoff",),
-            "decisions": ("cutoff",),
-            "slices": ("cutoff", "model_version"),
-            "references": ("cutoff", "model_version"),
-            "promotions": ("month",),
-            "predictions": ("as_of", "model_version"),
-            "performance": ("as_of",),
-            "drift": ("as_of",),
-            "drift_days": ("as_of",),
-            "evidence": ("as_of", "found_by"),
-            "actions": ("month",),
-        }
-        return cls(**{name: lake.table(f"{model}/{name}", *by) for name, by in partitions.items()})
 
 
 class ModelSpec(Declared):
@@ -169,6 +127,12 @@ class DeclaredModel:
     def horizon_weeks(self) -> int:
         """The label horizon in whole weeks, rounded up."""
         return -(-self.spec.label.days // 7)
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """The tables of the model, with their columns."""
+        spec = self.spec
+        return model_schemas(self.group.features, self.group.entity_columns, spec.label, spec.train)
 
     def tables(self, lake: Lake) -> ModelTables:
         """The model's tables."""

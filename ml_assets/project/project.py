@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from ml_assets.lake.schema import Schema
 from ml_assets.project.declared import (
     FILE,
     Declaration,
@@ -81,6 +82,16 @@ class Project:
     def models(self) -> dict[str, DeclaredModel]:
         """Every model."""
         return {name: self.model(name, spec) for name, spec in self._specs(ModelSpec).items()}
+
+    @property
+    def schemas(self) -> dict[str, Schema]:
+        """Every table of the project by its name in the lake: of sources, feature groups and models, in this order."""
+        declared: list[Source | Group | DeclaredModel] = [
+            *self.sources.values(),
+            *self.groups.values(),
+            *self.models.values(),
+        ]
+        return {f"{each.name}/{name}": schema for each in declared for name, schema in each.schemas.items()}
 
     def group(self, name: str, spec: GroupSpec) -> Group:
         """The feature group that ``spec`` declares in the folder ``name``. Raises DeclarationError."""

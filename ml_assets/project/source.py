@@ -11,14 +11,17 @@ from pydantic import Field
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.contract import ROW_IDENTITY
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.landing import Landing
-from ml_assets.landing.raw import SourceTables, landed_through
+from ml_assets.landing.raw import landed_through
 from ml_assets.landing.spec import LandingSpec, landing_of
+from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import withheld
 from ml_assets.monitoring.rehearse.drills.roles import Roles
 from ml_assets.project.calendar import Calendar
 from ml_assets.project.declared import Day, Declared
+from ml_assets.project.tables import Schemas, source_schemas
 
 
 class SourceSpec(Declared):
@@ -78,10 +81,15 @@ class Source:
         return {name: table.read(con) for name, table in self.referred(lake).items() if table.exists}
 
     @cached_property
+    def schemas(self) -> Schemas:
+        """The tables of the source, with their columns."""
+        return source_schemas(self.contract)
+
+    @cached_property
     def columns(self) -> dict[str, str]:
-        """Column -> DuckDB type of ``events``."""
-        declared = {column.name: column.stored_type for column in self.contract.columns}
-        return declared | {"available_at": "TIMESTAMPTZ", "event_date": "DATE"}
+        """Column -> DuckDB type of ``events``, without where in the landing a row came from."""
+        types = self.schemas["events"].types
+        return {name: kind for name, kind in types.items() if name not in ROW_IDENTITY}
 
     def refused(
         self, con: duckdb.DuckDBPyConnection, lake: Lake, between: Between, reach: tuple[int, int]

@@ -9,6 +9,7 @@ from ml_assets.lake import Lake, connect
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import PromotionLog, read_log
+from ml_assets.registry.tables import PROMOTIONS
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -61,7 +62,7 @@ def repair(lake: Lake, registry: Registry) -> tuple[str, ...]:
     notes: list[str] = []
     with connect() as con:
         for model, pointing in registry.aliases_by_model().items():
-            promotions = lake.table(f"{model}/promotions", "month")
+            promotions = PROMOTIONS.table(lake, model)
             try:
                 log = read_log(con, promotions, model)
                 while log.version and (wanted := _from_log(log, pointing)) != pointing:

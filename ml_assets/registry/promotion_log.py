@@ -16,22 +16,11 @@ from ml_assets.instance import clock
 from ml_assets.lake import Provenance, Table, records
 from ml_assets.lake.errors import Overtaken
 from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.tables import PROMOTIONS
 
 Action = Literal["promote", "approve", "override", "rollback"]
 """Promoted by its evidence; by its evidence and a person; by a person against it; moved back."""
 
-PROMOTION_COLUMNS = {
-    "model": "VARCHAR",
-    "at": "TIMESTAMPTZ",
-    "action": "VARCHAR",
-    "from_version": "BIGINT",
-    "to_version": "BIGINT",
-    "cutoff": "DATE",
-    "who": "VARCHAR",
-    "reason": "VARCHAR",
-    "evidence": "VARCHAR",
-    "month": "DATE",
-}
 NEVER = datetime.min.replace(tzinfo=UTC)
 DID: dict[str, str] = {
     "promote": "promoted",
@@ -146,7 +135,7 @@ def write_moves(
         newest = log.moves[-1].at if log.moves else NEVER
         start = max(clock.now(), newest + timedelta(microseconds=1))
         timed = [replace(move, at=start + timedelta(microseconds=n)) for n, move in enumerate(moves)]
-        rows = records(con, [_row(log.model, move) for move in timed], PROMOTION_COLUMNS)
+        rows = records(con, [_row(log.model, move) for move in timed], PROMOTIONS.types)
         try:
             promotions.append(
                 rows, provenance=Provenance(facts={"action": moves[-1].action}), after=log.version

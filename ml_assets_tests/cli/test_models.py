@@ -15,6 +15,7 @@ import pytest
 from ml_assets.cli import show
 from ml_assets.cli.app import main
 from ml_assets.cli.shared import Opened, opened
+from ml_assets.evaluation.tables import evaluation_schema
 from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.operations import versions
 from ml_assets.operations.opened import instance
@@ -24,17 +25,10 @@ from ml_assets.project.project import Project
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
 from ml_assets.registry.promotion import override, promote
+from ml_assets.training.target import BINARY
 from ml_assets_tests.house import MINI
 from ml_assets_tests.registry.shelf import HOLDOUT, decide, moves, verdict, week
 
-METRICS = {
-    "cutoff": "DATE",
-    "role": "VARCHAR",
-    "model_version": "BIGINT",
-    "n": "BIGINT",
-    "auc": "DOUBLE",
-    "brier": "DOUBLE",
-}
 Cli = Callable[..., "tuple[int, str, str]"]
 
 
@@ -45,9 +39,8 @@ def evaluate(book: Book, version: int, auc: float) -> None:
         {"cutoff": at, "role": role, "model_version": number, "n": 1200, "auc": value, "brier": 0.1}
         for role, number, value in (("candidate", version, auc), ("baseline", None, 0.6))
     ]
-    book.tables.evaluation.replace(
-        records(book.con, rows, METRICS), between=(at, at), provenance=Provenance()
-    )
+    types = {name: kind for name, kind in evaluation_schema(BINARY).types.items() if name in rows[0]}
+    book.tables.evaluation.replace(records(book.con, rows, types), between=(at, at), provenance=Provenance())
 
 
 def same_holdout(patch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def plant(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake) -> N
         between=between,
         provenance=Provenance(),
     )
-    stored = con.from_arrow(profile_rows(profiles, 3)).select(f"*, DATE '{CUTOFF}' AS cutoff")
+    stored = profile_rows(con, profiles, version=3, cutoff=CUTOFF)
     tables.profiles.replace(stored, between=between, provenance=Provenance())
     log = read_log(con, tables.promotions, model.name)
     write_moves(con, tables.promotions, log, [Move("promote", None, 3, CUTOFF, "test", "passed")])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ml_assets.lake import Lake, connect
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import SourceTables
 from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
 

@@ -15,7 +15,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from ml_assets.lake import Lake, Table, connect
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import SourceTables
 from ml_assets.project.group import Group
 from ml_assets.project.source import Source
 from ml_assets_tests.pipeline.steps_only import StepsOnly, declare

@@ -2,9 +2,9 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity, Feature, FeatureSet
-from ml_assets.features.catalogue import COLUMNS, catalogue, snapshot_meanings, tile_meanings
-from ml_assets.features.queries.schema import snapshot_schema
-from ml_assets.lake import records
+from ml_assets.features.catalogue import catalogue
+from ml_assets.features.queries.schema import snapshot_types
+from ml_assets.features.tables import CATALOGUE
 from ml_assets_tests.features.oracle import SOURCE, midnight
 from ml_assets_tests.features.queries.test_snapshots import START, event, snapshots
 
@@ -31,7 +31,7 @@ def test_a_row_for_every_column(con: duckdb.DuckDBPyConnection) -> None:
     rows = catalogue(
         con,
         features,
-        snapshot_schema(features),
+        snapshot_types(features),
         snapshots(con, events, as_of, as_of, features),
         as_of,
         owners=["team:ml"],
@@ -59,18 +59,4 @@ def test_a_row_for_every_column(con: duckdb.DuckDBPyConnection) -> None:
     assert (favourite["owner"], favourite["most_frequent"], favourite["empty"]) == ("team:shop", "b, a", 0.25)
     assert (share["computed"], share["reads"]) == ("sql: items_2d / nullif(items_5d, 0)", first["reads"])
     assert (share["smallest"], share["largest"]) == ("1.0", "1.0")
-    assert records(con, rows, COLUMNS).columns == list(COLUMNS)
-
-
-def test_every_column_of_tiles_and_snapshots_has_a_meaning(con: duckdb.DuckDBPyConnection) -> None:
-    features = FeatureSet(Entity("household_id"), FEATURES, {"shop": SOURCE})
-    snapshots(con, [event(midnight(START))], START, START, features)
-    means = snapshot_meanings(features)
-    assert list(means) == ["household_id", "as_of", *features.columns]
-    assert means["items_5d"] == "Lines, over the last 5 days"
-    assert means["favourite"].startswith(
-        "Most frequent value; the first in the alphabet among equals. mode: depart"
-    )
-    assert means["share"] == "sql: items_2d / nullif(items_5d, 0)"
-    assert list(tile_meanings(features)) == con.table("tiles").columns
-    assert tile_meanings(features)["items__n"] == "The part n of items, count of one day."
+    assert all(list(row) == list(CATALOGUE.types) for row in rows)

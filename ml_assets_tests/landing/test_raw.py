@@ -12,7 +12,8 @@ from ml_assets.contracts import Contract
 from ml_assets.instance import clock
 from ml_assets.lake import Lake, Provenance, Table, records
 from ml_assets.landing import LandingFolder, content_hash
-from ml_assets.landing.raw import FILES_COLUMNS, Landed, SourceTables, land, rows_in_force, seen_files
+from ml_assets.landing.raw import Landed, land, rows_in_force, seen_files
+from ml_assets.landing.tables import FILES, SourceTables
 from ml_assets_tests.landing.conftest import HEADER, write
 
 DAY, OTHER = date(2017, 7, 1), date(2017, 7, 2)
@@ -47,7 +48,7 @@ def in_force(con: duckdb.DuckDBPyConnection, tables: SourceTables, contract: Con
 
 
 def sequence(con: duckdb.DuckDBPyConnection, tables: SourceTables) -> list[Any]:
-    rows = tables.files.read(con, lacking=FILES_COLUMNS)
+    rows = tables.files.read(con, lacking=FILES.types)
     return rows.project("sequence, landing_date, status").order("ALL").fetchall()
 
 
@@ -84,7 +85,7 @@ def test_a_log_of_before_there_was_a_sequence_opens(
     take_in: Callable[..., Landed],
 ) -> None:
     """Written by a machine whose clock was fast; its own rows are in the order of that clock."""
-    columns = {name: kind for name, kind in FILES_COLUMNS.items() if name != "sequence"}
+    columns = {name: kind for name, kind in FILES.types.items() if name != "sequence"}
     for label, ahead in (("a", 2), ("b", 1)):
         drop(folder, label)
         path = folder / f"{DAY}.csv"

@@ -11,7 +11,7 @@ import pytest
 from ml_assets.instance.progress import heard_by
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import SourceTables
 from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, Incident
 from ml_assets.monitoring.rehearse.drills.reaction import Verdict
 from ml_assets.monitoring.rehearse.drills.roles import RolesError

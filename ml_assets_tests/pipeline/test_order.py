@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.lake import Lake, as_ranges, connect, content_hash
-from ml_assets.landing.raw import SourceTables, rows_in_force
+from ml_assets.landing.raw import rows_in_force
+from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import withheld
 from ml_assets.pipeline.due.landing import touched_by
 from ml_assets_tests.pipeline.steps_only import StepsOnly, declare

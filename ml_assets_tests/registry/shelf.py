@@ -7,7 +7,8 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.lake import Lake, Provenance, Table
+from ml_assets.lake import Lake, Provenance
+from ml_assets.project.tables import ModelTables
 from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
@@ -30,37 +31,6 @@ def verdict(
     at = week(version if cutoff is None else cutoff)
     reason = "" if passed else "is_calibrated: measured."
     return GateVerdict(at, version, against, passed, reason, HOLDOUT, POLICY)
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The tables that promotion knows."""
-
-    lake: Lake
-    model: str = MODEL
-
-    def _table(self, name: str, by: str = "cutoff") -> Table:
-        return self.lake.table(f"{self.model}/{name}", by)
-
-    @property
-    def candidate(self) -> Table:
-        return self._table("candidate")
-
-    @property
-    def evaluation(self) -> Table:
-        return self._table("evaluation")
-
-    @property
-    def decisions(self) -> Table:
-        return self._table("decisions")
-
-    @property
-    def promotions(self) -> Table:
-        return self._table("promotions", "month")
-
-    @property
-    def training_set(self) -> Table:
-        return self._table("training_set")
 
 
 @dataclass(frozen=True)
@@ -92,7 +62,7 @@ class Shelf(Registry):
 
 
 def book_of(con: duckdb.DuckDBPyConnection, lake: Lake, registry: Registry, model: str = MODEL) -> Book:
-    return Book(con, registry, Tables(lake, model), model, PromotionRules(POLICY))
+    return Book(con, registry, ModelTables.of(lake, model), model, PromotionRules(POLICY))
 
 
 def under(book: Book, **rules: Any) -> Book:

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake, Provenance, records
+from ml_assets.project.tables import ModelTables
 from ml_assets.registry import Registry
 from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
@@ -20,7 +21,7 @@ from ml_assets.registry.facts import ModelFacts, facts_of
 from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.promotion_log import Move
 from ml_assets.training.spec import Label
-from ml_assets_tests.registry.shelf import MODEL, Tables, book_of, decide, verdict, week
+from ml_assets_tests.registry.shelf import MODEL, book_of, decide, verdict, week
 
 DECLARED = Declaration(
     name=MODEL,
@@ -312,7 +313,7 @@ def test_two_versions_differ_in_what_differs() -> None:
 
 def facts(book: Book, number: int) -> ModelFacts:
     tables = book.tables
-    assert isinstance(tables, Tables)
+    assert isinstance(tables, ModelTables)
     return facts_of(
         book, DECLARED, book.registry.version(book.model, number), training_set=tables.training_set
     )
@@ -326,7 +327,7 @@ def trained(con: duckdb.DuckDBPyConnection, lake: Lake, prepared: Registry, tmp_
     model = tmp_path.name
     book = book_of(con, lake, prepared, model)
     tables = book.tables
-    assert isinstance(tables, Tables)
+    assert isinstance(tables, ModelTables)
     rows = con.sql(
         f"SELECT DATE '{week(1)}' AS cutoff, DATE '{week(0)}' - i::INTEGER * 7 AS as_of, "
         "if(i = 0, 'tune', 'train') AS split FROM range(3) AS weeks(i), range(10)"

@@ -5,7 +5,8 @@ import pytest
 from ml_assets.lake import Provenance, records
 from ml_assets.registry.book import Book
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.promotion_log import PROMOTION_COLUMNS, Action, Move, PromotionLog, write_moves
+from ml_assets.registry.promotion_log import Action, Move, PromotionLog, write_moves
+from ml_assets.registry.tables import PROMOTIONS
 from ml_assets_tests.registry.shelf import MODEL, moves, week
 
 Line = tuple[Action, int | None, int]
@@ -68,7 +69,7 @@ def test_lines_keep_their_order_whatever_the_clock_says(book: Book) -> None:
     fast = records(
         book.con,
         [vars(line("promote", None, 1)) | {"at": tomorrow, "model": MODEL, "month": tomorrow.date()}],
-        {name: kind for name, kind in PROMOTION_COLUMNS.items() if name != "evidence"},
+        {name: kind for name, kind in PROMOTIONS.types.items() if name != "evidence"},
     )
     book.tables.promotions.append(fast, provenance=Provenance())
     write(book, ("promote", 1, 2), ("promote", 2, 3))

@@ -7,12 +7,12 @@ from ml_assets.components.features.checks import checks
 from ml_assets.components.features.sensors import refresh_sensor
 from ml_assets.components.shared.declared import DeclaredComponent
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import column_lineage, column_schema, markdown_table, stored
+from ml_assets.components.shared.metadata import column_lineage, declared, markdown_table, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.shared.results import finish
 from ml_assets.components.shared.runs import failing, run_of
-from ml_assets.features.catalogue import COLUMNS, shown, snapshot_meanings, tile_meanings
+from ml_assets.features.catalogue import shown
 from ml_assets.pipeline.steps.features import build_catalogue, build_snapshots, build_tiles
 from ml_assets.project.group import Group, GroupSpec
 from ml_assets.project.project import Project
@@ -49,6 +49,7 @@ def _tiles(group: Group) -> dg.AssetsDefinition:
         group_name=group.name,
         owners=list(group.owners),
         kinds={"deltalake", "duckdb"},
+        metadata=declared(group.schemas["tiles"]),
     )
     def tiles(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -56,14 +57,13 @@ def _tiles(group: Group) -> dg.AssetsDefinition:
         table = group.tiles(lake.lake)
         with connection(duckdb) as con:
             built = build_tiles(con, run_of(context), group, lake.lake, between(context))
-            shown = stored(con, table, tile_meanings(group.features)) if table.exists else {}
+        shown = stored(table, group.schemas["tiles"])
         return finish(context, built.refused, built.days, shown | {"dagster/row_count": built.rows})
 
     return tiles
 
 
 def _snapshot(group: Group) -> dg.AssetsDefinition:
-    means = snapshot_meanings(group.features)
     lineage = {
         column: [
             (key_of(group.sources[source], "events"), source_column)
@@ -85,12 +85,7 @@ def _snapshot(group: Group) -> dg.AssetsDefinition:
         group_name=group.name,
         owners=list(group.owners),
         kinds={"deltalake", "duckdb"},
-        metadata={
-            "dagster/column_schema": column_schema(
-                {name: (sql_type, means[name]) for name, sql_type in group.schema.items()}
-            ),
-            "dagster/column_lineage": column_lineage(lineage),
-        },
+        metadata=declared(group.schemas["snapshot"]) | {"dagster/column_lineage": column_lineage(lineage)},
     )
     def snapshot(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -98,10 +93,8 @@ def _snapshot(group: Group) -> dg.AssetsDefinition:
         table = group.snapshot(lake.lake)
         with connection(duckdb) as con:
             built = build_snapshots(con, run_of(context), group, lake.lake, between(context))
-        shown = {
+        shown = stored(table, group.schemas["snapshot"]) | {
             "dagster/row_count": built.rows,
-            "dagster/uri": table.uri,
-            "table version": table.version,
             "features": len(group.feature_types),
         }
         return finish(context, built.refused, built.days, shown)
@@ -120,9 +113,7 @@ def _catalogue(group: Group) -> dg.AssetsDefinition:
         group_name=group.name,
         owners=list(group.owners),
         kinds={"deltalake", "duckdb"},
-        metadata={
-            "dagster/column_schema": column_schema({name: (kind, "") for name, kind in COLUMNS.items()})
-        },
+        metadata=declared(group.schemas["catalogue"]),
     )
     def catalogue(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -131,10 +122,9 @@ def _catalogue(group: Group) -> dg.AssetsDefinition:
         with connection(duckdb) as con, failing():
             written = build_catalogue(con, run_of(context), group, lake.lake)
         return dg.MaterializeResult(
-            metadata={
+            metadata=stored(table, group.schemas["catalogue"])
+            | {
                 "dagster/row_count": len(written.rows),
-                "dagster/uri": table.uri,
-                "table version": table.version,
                 "as_of": str(written.as_of),
                 "features": markdown_table([shown(row) for row in written.rows]),
             }

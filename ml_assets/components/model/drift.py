@@ -11,12 +11,12 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model.performance import loss_picture
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import markdown_table, picture, stored
+from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.lake import Between, Lake
-from ml_assets.pipeline.steps.drift import DRIFT_MEANS, Day, Watched, watch_days
+from ml_assets.pipeline.steps.drift import Day, Watched, watch_days
 from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ def _drift(model: DeclaredModel) -> dg.AssetsDefinition:
         owners=model.spec.owners,
         kinds={"deltalake", "duckdb"},
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["drift"]),
     )
     def drift(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con, failing():
             watched = watch_days(con, run_of(context), model, lake.lake, between(context))
-            shown = stored(con, model.tables(lake.lake).drift, DRIFT_MEANS)
+            shown = stored(model.tables(lake.lake).drift, model.schemas["drift"])
             drawn = _pictures(con, model, lake.lake, watched) if watched.newest else {}
         return dg.MaterializeResult(
             metadata=shown

@@ -7,7 +7,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import markdown_table, picture, stored
+from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.shared.runs import run_of
@@ -45,13 +45,14 @@ def asset(model: DeclaredModel) -> dg.AssetsDefinition:
         owners=model.spec.owners,
         kinds={"deltalake", "scikitlearn"},
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["performance"]),
     )
     def performance(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con:
             rows = judge_cohorts(con, run_of(context), model, lake.lake, between(context))
-            shown = stored(con, model.tables(lake.lake).performance)
+            shown = stored(model.tables(lake.lake).performance, model.schemas["performance"])
             drawn = loss_picture(con, model, lake.lake)
         newest = rows[-1]["reason"] if rows else "no predictions of these cutoffs have mature labels yet"
         return dg.MaterializeResult(

@@ -4,7 +4,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import stored
+from ml_assets.components.shared.metadata import declared, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.components.shared.runs import failing, run_of
@@ -27,13 +27,14 @@ def asset(model: DeclaredModel) -> dg.AssetsDefinition:
         owners=model.spec.owners,
         kinds={"deltalake", "xgboost"},
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["predictions"]),
     )
     def predictions(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con, failing():
             done = predict(con, run_of(context), model, lake.lake, mlflow.registry, between(context))
-            shown = stored(con, model.tables(lake.lake).predictions)
+        shown = stored(model.tables(lake.lake).predictions, model.schemas["predictions"])
         return dg.MaterializeResult(
             metadata=shown
             | {"dagster/row_count": done.rows, "mean score": done.mean, "model version": done.version}

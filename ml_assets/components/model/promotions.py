@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import markdown_table
+from ml_assets.components.shared.metadata import declared, markdown_table, stored
 from ml_assets.lake import Lake
 from ml_assets.project.model import DeclaredModel
 
@@ -30,6 +30,7 @@ def spec(model: DeclaredModel) -> dg.AssetSpec:
         group_name=model.name,
         owners=model.spec.owners,
         kinds={"deltalake"},
+        metadata=declared(model.schemas["promotions"]),
     )
 
 
@@ -39,8 +40,8 @@ def materialization(model: DeclaredModel, lake: Lake, moves: Sequence["Move"]) -
     overridden = [move for move in moves if move.action == "override"]
     return dg.AssetMaterialization(
         key_of(model, "promotions"),
-        metadata={
-            "dagster/uri": table.uri,
+        metadata=stored(table, model.schemas["promotions"])
+        | {
             "dagster/row_count": len(moves),
             "newest": moves[-1].in_words() if moves else "none",
             "overrides": "; ".join(move.in_words() for move in overridden) or "none",

@@ -11,7 +11,7 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.model.sensors import RUNNING, TAG
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import markdown_table
+from ml_assets.components.shared.metadata import declared, markdown_table, stored
 from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
@@ -118,6 +118,7 @@ def spec(model: DeclaredModel) -> dg.AssetSpec:
         group_name=model.name,
         owners=model.spec.owners,
         kinds={"deltalake"},
+        metadata=declared(model.schemas["actions"]),
     )
 
 
@@ -128,8 +129,8 @@ def materialization(
     table = model.tables(lake).actions
     return dg.AssetMaterialization(
         key_of(model, "actions"),
-        metadata={
-            "dagster/uri": table.uri,
+        metadata=stored(table, model.schemas["actions"])
+        | {
             "newest": f"{log[0]['as_of']}: {log[0]['action']}. {log[0]['why']}" if log else "none",
             "log": markdown_table([{name: row[name] for name in ("as_of", "action", "why")} for row in log]),
         },

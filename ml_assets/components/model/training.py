@@ -10,7 +10,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import markdown_table, picture, stored
+from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource, connection
 from ml_assets.components.shared.results import finish
@@ -49,6 +49,7 @@ def _labels(model: DeclaredModel) -> dg.AssetsDefinition:
         ),
         partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["labels"]),
         **_common(model, "deltalake", "duckdb"),
     )
     def labels(
@@ -57,17 +58,19 @@ def _labels(model: DeclaredModel) -> dg.AssetsDefinition:
         table = model.tables(lake.lake).labels
         with connection(duckdb) as con:
             done = label_cutoffs(con, run_of(context), model, lake.lake, between(context))
-            shown = _summary(con, table, done.cutoffs) if table.exists else {}
+            shown = _summary(con, model, table, done.cutoffs) if table.exists else {}
         waiting = {"mature cutoffs": len(done.maturity.mature), "waiting": done.maturity.message or "none"}
         return finish(context, done.refused, done.cutoffs, shown | waiting)
 
     return labels
 
 
-def _summary(con: duckdb.DuckDBPyConnection, labels: Table, cutoffs: Sequence[date]) -> dict[str, Any]:
+def _summary(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, labels: Table, cutoffs: Sequence[date]
+) -> dict[str, Any]:
     rows = labels.read(con, between=(min(cutoffs), max(cutoffs))) if cutoffs else labels.read(con).limit(0)
     ((count, mean),) = rows.aggregate("count(*), avg(label)").fetchall()
-    return stored(con, labels) | {"dagster/row_count": count, "mean label": mean}
+    return stored(labels, model.schemas["labels"]) | {"dagster/row_count": count, "mean label": mean}
 
 
 def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
@@ -101,6 +104,7 @@ def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
         ),
         partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["training_set"]),
         **_common(model, "deltalake", "duckdb"),
     )
     def training_set(
@@ -108,7 +112,7 @@ def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con:
             gathered = gather_training_sets(con, run_of(context), model, lake.lake, between(context))
-            shown = stored(con, model.tables(lake.lake).training_set)
+            shown = stored(model.tables(lake.lake).training_set, model.schemas["training_set"])
             summary = [one.row() for one in gathered]
         return dg.MaterializeResult(
             metadata=shown
@@ -129,6 +133,7 @@ def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
         partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
         code_version=model.config[:12],
+        metadata=declared(model.schemas["candidate"]),
         **_common(model, _kind(model), "mlflow"),
     )
     def candidate(
@@ -145,7 +150,7 @@ def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
         with connection(duckdb) as con, mlflow.parent_run(context, model.name) as parent, failing():
             place = Workplace(run, con, model, lake.lake, mlflow.registry, training.of(model.name))
             trained = train_candidates(place, model.cutoffs.between(*between(context)), parent)
-            shown = stored(con, model.tables(lake.lake).candidate)
+            shown = stored(model.tables(lake.lake).candidate, model.schemas["candidate"])
         newest = trained[-1]
         rows = [{name: t.row[name] for name in SHOWN_OF_CANDIDATES} for t in trained]
         shares = sorted(newest.importance.shares.items(), key=lambda item: -item[1])
@@ -217,6 +222,7 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
         ),
         partitions_def=partitions_of(model.cutoffs),
         backfill_policy=AS_ONE_RUN,
+        metadata=declared(model.schemas["evaluation"]),
         **_common(model, "scikitlearn", "mlflow"),
     )
     def evaluation(
@@ -241,7 +247,7 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
                 evaluate_cutoff(place, trials, cutoff)
                 for cutoff in counted(model.cutoffs.between(*between(context)), "cutoffs")
             ]
-            shown = stored(con, model.tables(lake.lake).evaluation)
+            shown = stored(model.tables(lake.lake).evaluation, model.schemas["evaluation"])
         newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
         metadata: dict[str, Any] = shown | {
             "decision": "passed" if newest.decision.passed else "refused",

@@ -4,21 +4,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import duckdb
 
-from ml_assets.lake import Table
+from ml_assets.lake import Table, connect
+from ml_assets.lake.schema import Schema
+
+Promised = Mapping[str, dg.TableColumnConstraints]
+"""Column -> what is promised of it."""
 
 
-def column_schema(
-    columns: Mapping[str, tuple[str, str]],
-    constraints: Mapping[str, dg.TableColumnConstraints] | None = None,
-) -> dg.TableSchema:
-    """A column schema from name -> (DuckDB type, description), and what is promised of some columns."""
-    promised = constraints or {}
+def declared(schema: Schema, promised: Promised | None = None) -> dict[str, Any]:
+    """What is known of a table before any run: its columns."""
+    return {"dagster/column_schema": _column_schema(schema, schema.types, promised or {})}
+
+
+def stored(table: Table, schema: Schema, promised: Promised | None = None) -> dict[str, Any]:
+    """Where a table is, its version, and the columns it has; where alone, before anything has been written."""
+    if not table.exists:
+        return {"dagster/uri": table.uri}
+    with connect() as con:
+        rows = table.read(con)
+        types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    return {
+        "dagster/uri": table.uri,
+        "dagster/column_schema": _column_schema(schema, types, promised or {}),
+        "table version": table.version,
+    }
+
+
+def _column_schema(schema: Schema, types: Mapping[str, str], promised: Promised) -> dg.TableSchema:
+    said = {column.name: column.described for column in schema.columns}
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, sql_type, description or None, constraints=promised.get(name))
-            for name, (sql_type, description) in columns.items()
+            dg.TableColumn(name, kind, said.get(name), constraints=promised.get(name))
+            for name, kind in types.items()
         ]
     )
 
@@ -56,18 +74,3 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     from ml_assets.pages.figures import as_markdown
 
     return dg.MetadataValue.md(as_markdown(png, alt))
-
-
-def stored(
-    con: duckdb.DuckDBPyConnection, table: Table, means: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Where a table is, its version and the columns it has, with what they mean where that is said."""
-    rows, said = table.read(con), means or {}
-    columns = {
-        name: (str(kind), said.get(name, "")) for name, kind in zip(rows.columns, rows.types, strict=True)
-    }
-    return {
-        "dagster/uri": table.uri,
-        "dagster/column_schema": column_schema(columns),
-        "table version": table.version,
-    }

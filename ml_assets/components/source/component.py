@@ -8,13 +8,13 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.declared import DeclaredComponent
 from ml_assets.components.shared.keys import key_of
-from ml_assets.components.shared.metadata import column_schema, stored
+from ml_assets.components.shared.metadata import declared, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.components.source.checks import contract_checks, landing_checks
 from ml_assets.components.source.sensors import landing_sensor
-from ml_assets.contracts import Column, Contract
+from ml_assets.contracts import Contract
 from ml_assets.lake import Between, days
 from ml_assets.landing.events import Written
 from ml_assets.pipeline.steps.source import build_events, copy_landing
@@ -49,6 +49,7 @@ def _raw(source: Source) -> dg.AssetsDefinition:
         owners=list(source.owners),
         kinds={"deltalake", "duckdb"},
         code_version=source.contract.sha256[:12],
+        metadata=declared(source.schemas["raw"]),
     )
     def raw(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
@@ -56,7 +57,7 @@ def _raw(source: Source) -> dg.AssetsDefinition:
         tables = source.tables(lake.lake)
         with connection(duckdb) as con, failing():
             landed = copy_landing(con, run_of(context), source, lake.lake, between(context))
-            shown = stored(con, tables.raw) if tables.raw.exists else {}
+        shown = stored(tables.raw, source.schemas["raw"])
         return dg.MaterializeResult(
             metadata=shown
             | {
@@ -76,10 +77,7 @@ def _raw(source: Source) -> dg.AssetsDefinition:
 
 def _events(source: Source) -> dg.AssetsDefinition:
     contract = source.contract
-    schema = {c.name: (c.stored_type, _described(c)) for c in contract.columns} | {
-        "available_at": ("TIMESTAMPTZ", "When the event could first have been known, UTC."),
-        "event_date": ("DATE", "UTC day of occurred_at; the partition."),
-    }
+    promised = _constraints(contract)
     referred = [
         dg.AssetDep(dg.AssetKey([name, "events"]), partition_mapping=dg.AllPartitionMapping())
         for name in contract.references
@@ -103,12 +101,13 @@ def _events(source: Source) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 key_of(source, "events"),
                 description=f"{contract.description} Typed, deduplicated and valid by the contract.",
-                metadata={"dagster/column_schema": column_schema(schema, _constraints(contract))},
+                metadata=declared(source.schemas["events"], promised),
                 **common,
             ),
             dg.AssetSpec(
                 key_of(source, "quarantine"),
                 description="The rows the contract refuses, as they came, each with its file, line and reasons.",
+                metadata=declared(source.schemas["quarantine"]),
                 **common,
             ),
         ],
@@ -119,10 +118,11 @@ def _events(source: Source) -> dg.AssetsDefinition:
         asked, tables = between(context), source.tables(lake.lake)
         with connection(duckdb) as con, failing():
             written = build_events(con, run_of(context), source, lake.lake, asked)
-            shown = {
-                "events": {"dagster/uri": tables.events.uri, "days changed": len(written.changed)},
-                "quarantine": stored(con, tables.quarantine),
-            }
+        shown = {
+            "events": stored(tables.events, source.schemas["events"], promised)
+            | {"days changed": len(written.changed)},
+            "quarantine": stored(tables.quarantine, source.schemas["quarantine"]),
+        }
         rows = {"events": written.accepted, "quarantine": written.refused}
         if written.withheld:
             publish_rest(context, source, asked, written, shown)
@@ -197,9 +197,5 @@ def _constraints(contract: Contract) -> dict[str, dg.TableColumnConstraints]:
         for column in contract.columns
     }
     present = dg.TableColumnConstraints(nullable=False)
-    return {"available_at": present, "event_date": present} | found
-
-
-def _described(column: Column) -> str:
-    hashed = "Personal: a keyed hash of the value." if column.personal else ""
-    return " ".join(part for part in (column.description, hashed) if part)
+    own = ("available_at", "landing_date", "row_number", "event_date")
+    return dict.fromkeys(own, present) | found

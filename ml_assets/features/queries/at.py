@@ -8,7 +8,7 @@ import duckdb
 from ml_assets.features.coverage import check_covered, days_of
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.feature_set import FeatureSet
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of
 from ml_assets.features.spec import unknown
@@ -45,7 +45,7 @@ def features_at(
     con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
     _check_rows(con, features)
     read = _Reading(con, features, events, tiles, reach, dict(versions or {}))
-    types = snapshot_schema(features)
+    types = snapshot_types(features)
     columns = [f"{ROW} BIGINT", *(f"{quote(column)} {types[column]}" for column in features.columns)]
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({', '.join(columns)})")
     query = spine_query(features)

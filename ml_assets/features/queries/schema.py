@@ -1,4 +1,4 @@
-"""The columns and types of a snapshot, by asking DuckDB on empty tables."""
+"""The columns and types of tiles and snapshots, by asking DuckDB on empty tables."""
 
 from datetime import date
 from functools import lru_cache
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=32)
-def _schema(
+def _types(
     entity: Entity,
     features: tuple[Feature, ...],
     sources: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The types of tiles and of snapshots."""
     import duckdb
 
     declared = FeatureSet(entity, features, {source: dict(columns) for source, columns in sources})
@@ -33,19 +34,30 @@ def _schema(
         _check_expressions(con, declared)
         con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
         _check_sql(con, declared)
-        rows = con.execute(f"DESCRIBE {snapshot_query(declared, day, day)}").fetchall()
-    types = {row[0]: row[1] for row in rows}
-    _check_expected(declared, types)
-    return types
+        tiles, snapshot = (
+            {row[0]: row[1] for row in con.execute(f"DESCRIBE {described}").fetchall()}
+            for described in ("tiles", snapshot_query(declared, day, day))
+        )
+    _check_expected(declared, snapshot)
+    return tiles, snapshot
 
 
-def snapshot_schema(features: FeatureSet) -> dict[str, str]:
+def snapshot_types(features: FeatureSet) -> dict[str, str]:
     """Column -> DuckDB type of the snapshot; checks every expression by asking DuckDB on empty tables.
 
     Raises FeatureError naming the feature whose expression DuckDB refuses, or whose sum isn't exact.
     """
+    return _asked(features)[1]
+
+
+def tile_types(features: FeatureSet) -> dict[str, str]:
+    """Column -> DuckDB type of the tiles; raises as ``snapshot_types`` does."""
+    return _asked(features)[0]
+
+
+def _asked(features: FeatureSet) -> tuple[dict[str, str], dict[str, str]]:
     sources = tuple((source, tuple(columns.items())) for source, columns in features.sources.items())
-    return _schema(features.entity, features.features, sources)
+    return _types(features.entity, features.features, sources)
 
 
 def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:

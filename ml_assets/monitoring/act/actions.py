@@ -9,20 +9,8 @@ import duckdb
 from ml_assets.instance import clock
 from ml_assets.lake import Provenance, Table, records
 from ml_assets.monitoring.act.decide import Action, Situation
+from ml_assets.monitoring.tables import ACTIONS
 
-ACTION_COLUMNS = {
-    "at": "TIMESTAMPTZ",
-    "as_of": "DATE",
-    "model": "VARCHAR",
-    "action": "VARCHAR",
-    "trigger": "VARCHAR",
-    "why": "VARCHAR",
-    "champion_version": "BIGINT",
-    "cutoff": "DATE",
-    "evidence_id": "VARCHAR",
-    "decided_by": "VARCHAR",
-    "month": "DATE",
-}
 COMPARED = ("as_of", "action", "trigger", "why", "champion_version", "cutoff", "evidence_id", "decided_by")
 
 
@@ -62,6 +50,6 @@ class ActionLog:
         if last and all(last[0][name] == row[name] for name in COMPARED):
             return False
         self.table.append(
-            records(con, [row], ACTION_COLUMNS), provenance=Provenance(facts={"action": action.kind})
+            records(con, [row], ACTIONS.types), provenance=Provenance(facts={"action": action.kind})
         )
         return True

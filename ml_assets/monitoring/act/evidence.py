@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 FoundBy = Literal["drift", "performance"]
 CallsFor = Literal["retrain", "nothing"]
 
-EVIDENCE_COLUMNS = {
-    "as_of": "DATE",
-    "evidence_id": "VARCHAR",
-    "model": "VARCHAR",
-    "champion_version": "BIGINT",
-    "found_by": "VARCHAR",
-    "calls_for": "VARCHAR",
-    "diagnosis": "VARCHAR",
-    "share": "DOUBLE",
-    "growth": "DOUBLE",
-    "reason": "VARCHAR",
-}
 NAMED_FEATURES = 3
 
 

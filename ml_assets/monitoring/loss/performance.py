@@ -1,7 +1,7 @@
 """Performance: how the predictions of each cohort turned out, once their labels have matured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,12 @@ import numpy as np
 
 from ml_assets.evaluation.arrays import Floats, as_floats
 from ml_assets.monitoring.loss.reference import Reference
-from ml_assets.monitoring.loss.verdict import Cohort, DayWatched, Verdict, judge_cohort
+from ml_assets.monitoring.loss.verdict import Cohort, DayWatched, judge_cohort
 from ml_assets.monitoring.spec import MonitoringPolicy
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 COLUMNS = ("as_of", "model_version", "known_until", "label", "score")
 
@@ -62,19 +61,6 @@ def performance(
             {"as_of": as_of, "model_version": version} | _metrics(target, labels, said) | asdict(verdict)
         )
     return cohorts
-
-
-def performance_rows(cohorts: Sequence[Mapping[str, Any]], target: Target) -> "pa.Table":
-    """The cohorts as rows of a table: as_of DATE, model_version and counts BIGINT, metrics and losses DOUBLE."""
-    import pyarrow as pa
-
-    from ml_assets.evaluation.metrics import COUNTS, METRICS
-
-    kinds = {name: pa.int64() if name in COUNTS else pa.float64() for name in METRICS[target.kind]}
-    types = {"worse": pa.bool_(), "unexpected": pa.bool_(), "diagnosis": pa.string(), "reason": pa.string()}
-    kinds |= {name: types.get(name, pa.float64()) for name in Verdict.__dataclass_fields__}
-    schema = pa.schema({"as_of": pa.date32(), "model_version": pa.int64(), **kinds})
-    return pa.Table.from_pylist(list(cohorts), schema=schema)
 
 
 def said_of(target: Target, predictions: "pd.DataFrame") -> Floats:

@@ -11,25 +11,8 @@ import numpy as np
 from ml_assets.evaluation.arrays import Floats
 from ml_assets.monitoring.loss.curve import Curve, expect, fit_curves, histogram
 from ml_assets.monitoring.loss.normalised import loss_of, normalised
+from ml_assets.monitoring.tables import REFERENCES
 from ml_assets.training.target import Target
-
-REFERENCE_COLUMNS = {
-    "cutoff": "DATE",
-    "model_version": "BIGINT",
-    "rows": "BIGINT",
-    "rarest": "BIGINT",
-    "loss": "DOUBLE",
-    "loss_deviation": "DOUBLE",
-    "undefined": "VARCHAR",
-    "expected": "DOUBLE",
-    "expected_deviation": "DOUBLE",
-    "edges": "DOUBLE[]",
-    "shares": "DOUBLE[]",
-    "lowest": "DOUBLE",
-    "highest": "DOUBLE",
-    "curves": "VARCHAR",
-}
-"""The columns of the table ``references``: name -> DuckDB type."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,7 @@ class Reference:
     def row(self) -> dict[str, Any]:
         """As a row of the table ``references``."""
         return {
-            **{name: getattr(self, name) for name in REFERENCE_COLUMNS},
+            **{name: getattr(self, name) for name in REFERENCES.types},
             "edges": list(self.edges),
             "shares": list(self.shares),
             "curves": json.dumps([asdict(curve) for curve in self.curves]),
@@ -69,7 +52,7 @@ class Reference:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Reference":
         """From a row of the table ``references``."""
-        plain = {name: row[name] for name in REFERENCE_COLUMNS}
+        plain = {name: row[name] for name in REFERENCES.types}
         curves = tuple(Curve.from_json(curve) for curve in json.loads(row["curves"]))
         return cls(
             **{**plain, "edges": tuple(row["edges"]), "shares": tuple(row["shares"]), "curves": curves}

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ml_assets.lake import records
 from ml_assets.monitoring.measure.counting import (
     Bins,
     Counted,
@@ -20,6 +22,7 @@ from ml_assets.monitoring.measure.counting import (
     value_of,
 )
 from ml_assets.monitoring.measure.statistics import Histogram, psi, wasserstein
+from ml_assets.monitoring.tables import PROFILES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,18 +154,12 @@ def build_profile(
     return [*built, _volume([counted[0].rows for counted in blocks], psi_floor)] if volume else built
 
 
-def profile_rows(profiles: Sequence[FeatureProfile], version: int) -> "pa.Table":
-    """The profiles as rows of a table, ``model_version`` BIGINT first, then the fields of FeatureProfile."""
-    import pyarrow as pa
-
-    numbers, texts = pa.list_(pa.float64()), pa.list_(pa.string())
-    types = {"edges": numbers, "shares": numbers, "categories": texts}
-    types |= {"feature": pa.string(), "kind": pa.string(), "rows": pa.int64()}
-    names = [field.name for field in fields(FeatureProfile)]
-    schema = pa.schema(
-        [("model_version", pa.int64())] + [(name, types.get(name, pa.float64())) for name in names]
-    )
-    return pa.Table.from_pylist([{"model_version": version} | asdict(p) for p in profiles], schema=schema)
+def profile_rows(
+    con: duckdb.DuckDBPyConnection, profiles: Sequence[FeatureProfile], *, version: int, cutoff: date
+) -> duckdb.DuckDBPyRelation:
+    """The profiles of a version as rows of the table ``profiles``."""
+    about = {"model_version": version, "cutoff": cutoff}
+    return records(con, [about | asdict(profile) for profile in profiles], PROFILES.types)
 
 
 def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:

@@ -11,7 +11,8 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Table, days, stale_days
 from ml_assets.landing import Landing, LandingUnavailable, Piece, content_hash
-from ml_assets.landing.raw import FileRecord, SourceTables, seen_files
+from ml_assets.landing.raw import FileRecord, seen_files
+from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import breaches, waiting
 from ml_assets.project.calendar import Calendar
 from ml_assets.project.source import Source

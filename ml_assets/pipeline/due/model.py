@@ -5,7 +5,8 @@ from datetime import date
 import duckdb
 
 from ml_assets.lake import Lake, stale_days
-from ml_assets.project.model import DeclaredModel, ModelTables
+from ml_assets.project.model import DeclaredModel
+from ml_assets.project.tables import ModelTables
 
 
 def stale_labels(model: DeclaredModel, lake: Lake, landed: date | None) -> set[date]:

@@ -8,7 +8,8 @@ import duckdb
 from ml_assets.lake import Lake, Table
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.decide import STANDS, Attempt, Champion, Situation
-from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS, Evidence
+from ml_assets.monitoring.act.evidence import Evidence
+from ml_assets.monitoring.tables import EVIDENCE
 from ml_assets.pipeline.due.model import stale_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
@@ -45,7 +46,7 @@ def newest_evidence(con: duckdb.DuckDBPyConnection, table: Table, version: int) 
     """The newest evidence against a version that calls for a retrain and still stands, or else the newest."""
     if not table.exists:
         return None
-    rows = table.read(con, columns=list(EVIDENCE_COLUMNS)).filter(f"champion_version = {version}")
+    rows = table.read(con, columns=list(EVIDENCE.types)).filter(f"champion_version = {version}")
     rows.create_view("found_evidence", replace=True)
     newest = con.sql(
         f"SELECT * FROM found_evidence ORDER BY calls_for = 'retrain' AND as_of + {STANDS.days} >= "

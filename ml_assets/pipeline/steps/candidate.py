@@ -13,9 +13,12 @@ import duckdb
 
 from ml_assets.instance.progress import counted
 from ml_assets.lake import Lake, content_hash, records
+from ml_assets.monitoring.measure.profile import FeatureProfile, build_profile, profile_rows
 from ml_assets.pipeline.run import CannotRun, Run
-from ml_assets.project.model import DeclaredModel, ModelTables
+from ml_assets.project.model import DeclaredModel
+from ml_assets.project.tables import ModelTables
 from ml_assets.training.provenance import code_facts, machine_facts
+from ml_assets.training.tables import CANDIDATE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,24 +31,6 @@ if TYPE_CHECKING:
 
 CHECKED_ROWS = 50
 """How many tune rows have their scores kept, to compare with those of the model read back."""
-
-CANDIDATE_COLUMNS = {
-    "cutoff": "DATE",
-    "model_version": "BIGINT",
-    "run_id": "VARCHAR",
-    "training_set": "VARCHAR",
-    "rows": "BIGINT",
-    "rounds": "BIGINT",
-    "train_loss": "DOUBLE",
-    "tune_loss": "DOUBLE",
-    "baseline": "VARCHAR",
-    "checked_scores": "DOUBLE[]",
-    "parameters": "VARCHAR",
-    "importance": "VARCHAR",
-    "trials": "BIGINT",
-    "search_seconds": "DOUBLE",
-    "fit_seconds": "DOUBLE",
-}
 
 
 @dataclass(frozen=True)
@@ -153,12 +138,12 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
         "fit_seconds": round(fitted.seconds, 3),
     }
     made = place.run.made(tables.training_set)
-    profile = _profile(place, frame, fitted, importance, version.number).select(
-        f"*, DATE '{cutoff}' AS cutoff"
+    profile = profile_rows(
+        place.con, _profile(place, frame, fitted, importance), version=version.number, cutoff=cutoff
     )
     tables.profiles.replace(profile, between=(cutoff, cutoff), provenance=made)
     tables.candidate.replace(
-        records(place.con, [row], CANDIDATE_COLUMNS), between=(cutoff, cutoff), provenance=made
+        records(place.con, [row], CANDIDATE.types), between=(cutoff, cutoff), provenance=made
     )
     return Trained(row, importance, found)
 
@@ -254,15 +239,13 @@ def _log(
 
 
 def _profile(
-    place: Workplace, frame: "pd.DataFrame", fitted: "Fitted", importance: "Importance", version: int
-) -> duckdb.DuckDBPyRelation:
-    """The training profile of features and scores, as rows to store."""
-    from ml_assets.monitoring.measure.profile import build_profile, profile_rows
-
+    place: Workplace, frame: "pd.DataFrame", fitted: "Fitted", importance: "Importance"
+) -> list[FeatureProfile]:
+    """The training profile of features, score and volume."""
     model = place.model
     types = model.group.feature_types
     numeric = [c for c, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
-    profiles = build_profile(
+    return build_profile(
         place.con,
         place.con.from_df(frame.assign(score=fitted.scores.expected)),
         numeric=[*numeric, "score"],
@@ -273,4 +256,3 @@ def _profile(
         shift_floor=model.spec.monitoring.shift_floor,
         volume=model.spec.train.after_each is None,
     )
-    return place.con.from_arrow(profile_rows(profiles, version))

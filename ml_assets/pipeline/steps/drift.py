@@ -10,7 +10,6 @@ import duckdb
 from ml_assets.instance.progress import counted
 from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.act.evidence import (
-    EVIDENCE_COLUMNS,
     Loss,
     drift_evidence,
     estimated_loss,
@@ -20,9 +19,11 @@ from ml_assets.monitoring.loss.diagnosis import diagnose
 from ml_assets.monitoring.measure.counting import Counted
 from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift, compare, count, judge_day
 from ml_assets.monitoring.measure.profile import FeatureProfile, profiles_from_rows
+from ml_assets.monitoring.tables import DRIFT, DRIFT_DAYS, EVIDENCE
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.performance import references_of
-from ml_assets.project.model import DeclaredModel, ModelTables
+from ml_assets.project.model import DeclaredModel
+from ml_assets.project.tables import ModelTables
 from ml_assets.registry.promotion_log import champion_on_record
 
 if TYPE_CHECKING:
@@ -31,79 +32,6 @@ if TYPE_CHECKING:
     from ml_assets.monitoring.loss.estimate import Estimate
     from ml_assets.monitoring.loss.reference import Reference
 
-DRIFT_COLUMNS = {
-    "as_of": "DATE",
-    "model_version": "BIGINT",
-    "feature": "VARCHAR",
-    "kind": "VARCHAR",
-    "psi": "DOUBLE",
-    "psi_threshold": "DOUBLE",
-    "shift": "DOUBLE",
-    "shift_threshold": "DOUBLE",
-    "ks": "DOUBLE",
-    "ks_p": "DOUBLE",
-    "jensen_shannon": "DOUBLE",
-    "chi_square": "DOUBLE",
-    "chi_square_freedom": "BIGINT",
-    "chi_square_p": "DOUBLE",
-    "null_share": "DOUBLE",
-    "null_threshold": "DOUBLE",
-    "unseen_share": "DOUBLE",
-    "low": "DOUBLE",
-    "high": "DOUBLE",
-    "mean": "DOUBLE",
-    "mean_shift": "DOUBLE",
-    "breached": "BOOLEAN",
-    "broken": "BOOLEAN",
-    "reason": "VARCHAR",
-    "weight": "DOUBLE",
-    "rows": "BIGINT",
-}
-DRIFT_MEANS = {
-    "as_of": "The day that was watched.",
-    "model_version": "The champion of that day, whose training profile it is held against.",
-    "feature": "A feature, the score, or rows: how many there were.",
-    "kind": "Numbers, categories, or the volume.",
-    "psi": "Population stability index over up to 10 groups of values, or over categories.",
-    "psi_threshold": "Calibrated by leaving out days of training; at least what chance reaches.",
-    "shift": "Wasserstein distance of a number's values, in training deviations.",
-    "shift_threshold": "Calibrated in the same way.",
-    "ks": "Kolmogorov-Smirnov statistic.",
-    "ks_p": "Its p-value, if rows were independent; decides nothing.",
-    "jensen_shannon": "Jensen-Shannon distance, by the natural logarithm.",
-    "chi_square": "Chi-square statistic of two samples of categories.",
-    "chi_square_freedom": "Its degrees of freedom.",
-    "chi_square_p": "Its p-value, if rows were independent; decides nothing.",
-    "null_share": "Share of the rows that are null.",
-    "null_threshold": "The share of nulls from which the data is broken.",
-    "unseen_share": "Share of values in categories that training rarely or never saw.",
-    "low": "The least value.",
-    "high": "The greatest value.",
-    "mean": "The mean of a number; of the volume, the rows.",
-    "mean_shift": "How far the mean moved, in training deviations.",
-    "breached": "Moved or broken.",
-    "broken": "The data, rather than the world, seems to have changed.",
-    "reason": "Why it is breached, in words.",
-    "weight": "The feature's share of what the model uses.",
-    "rows": "Rows of the day.",
-}
-DAYS_COLUMNS = {
-    "as_of": "DATE",
-    "model_version": "BIGINT",
-    "share": "DOUBLE",
-    "breached": "BOOLEAN",
-    "broken": "BOOLEAN",
-    "enough_rows": "BOOLEAN",
-    "rows": "BIGINT",
-    "reason": "VARCHAR",
-    "estimated_loss": "DOUBLE",
-    "estimated_deviation": "DOUBLE",
-    "reference_loss": "DOUBLE",
-    "estimate_trusted": "BOOLEAN",
-    "estimate": "VARCHAR",
-    "losing": "BOOLEAN",
-    "diagnosis": "VARCHAR",
-}
 BROKEN = "broken data"
 
 
@@ -186,10 +114,10 @@ def watch_days(
             evidence_rows.append(asdict(evidence))
     day_rows = [_day_row(day, version, reference) for day in days]
     made = run.made(tables.predictions)
-    tables.drift.replace(records(con, drift_rows, DRIFT_COLUMNS), between=between, provenance=made)
-    found = records(con, evidence_rows, EVIDENCE_COLUMNS)
+    tables.drift.replace(records(con, drift_rows, DRIFT.types), between=between, provenance=made)
+    found = records(con, evidence_rows, EVIDENCE.types)
     tables.evidence.replace(found, between=between, also="found_by = 'drift'", provenance=made)
-    tables.drift_days.replace(records(con, day_rows, DAYS_COLUMNS), between=between, provenance=made)
+    tables.drift_days.replace(records(con, day_rows, DRIFT_DAYS.types), between=between, provenance=made)
     return Watched(
         version=version,
         rows=len(drift_rows),

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.evaluation.facts import HoldoutFacts, Served
 from ml_assets.evaluation.gates.judge import Decision, judge
-from ml_assets.evaluation.metrics import COUNTS, METRICS
 from ml_assets.evaluation.spec import Standard
+from ml_assets.evaluation.tables import DECISIONS, SLICES, evaluation_schema
 from ml_assets.lake import records
-from ml_assets.landing.raw import SourceTables, landed_through
-from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, build_reference
+from ml_assets.landing.raw import landed_through
+from ml_assets.landing.tables import SourceTables
+from ml_assets.monitoring.loss.reference import build_reference
+from ml_assets.monitoring.tables import REFERENCES
 from ml_assets.pipeline.book import book_of
-from ml_assets.pipeline.facts import SLICES_COLUMNS
 from ml_assets.pipeline.facts import facts as facts_of_version
 from ml_assets.pipeline.holdout import digest_of, holdout_of
 from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps.candidate import CHECKED_ROWS, Workplace
 from ml_assets.project.model import DeclaredModel
-from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
     from ml_assets.registry import Version
     from ml_assets.registry.trial import TrialProcess
 
-DECISION_COLUMNS = {
-    "cutoff": "DATE",
-    "model_version": "BIGINT",
-    "champion_version": "BIGINT",
-    "gate": "VARCHAR",
-    "status": "VARCHAR",
-    "observed": "VARCHAR",
-    "required": "VARCHAR",
-    "reason": "VARCHAR",
-    "holdout": "VARCHAR",
-    "policy": "VARCHAR",
-}
 Row = dict[str, Any]
 
 
@@ -252,29 +240,22 @@ def _write(
         "policy": place.model.policy,
     }
     tables.references.replace(
-        records(con, [reference.row()], REFERENCE_COLUMNS),
+        records(con, [reference.row()], REFERENCES.types),
         between=between,
         also=f"model_version = {number}",
         provenance=place.run.made(tables.labels),
     )
     tables.slices.replace(
-        records(con, [about | row for row in part_rows], SLICES_COLUMNS),
+        records(con, [about | row for row in part_rows], SLICES.types),
         between=between,
         also=f"model_version = {number}",
         provenance=made,
     )
     tables.evaluation.replace(
-        records(con, metric_rows, metrics_columns(target)), between=between, provenance=made
+        records(con, metric_rows, evaluation_schema(target).types), between=between, provenance=made
     )
     gates = [decided | row for row in gate_rows]
-    tables.decisions.replace(records(con, gates, DECISION_COLUMNS), between=between, provenance=made)
-
-
-def metrics_columns(target: Target) -> dict[str, str]:
-    """The columns of the table ``evaluation``: name -> DuckDB type."""
-    kinds = {name: "BIGINT" if name in COUNTS else "DOUBLE" for name in METRICS[target.kind]}
-    shared = {"cutoff": "DATE", "role": "VARCHAR", "model_version": "BIGINT"}
-    return {**shared, **kinds, "low": "DOUBLE", "high": "DOUBLE", "seconds": "DOUBLE"}
+    tables.decisions.replace(records(con, gates, DECISIONS.types), between=between, provenance=made)
 
 
 def _report(

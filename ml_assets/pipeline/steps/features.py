@@ -7,8 +7,9 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.features.catalogue import COLUMNS, catalogue
+from ml_assets.features.catalogue import catalogue
 from ml_assets.features.store import write_snapshots, write_tiles
+from ml_assets.features.tables import CATALOGUE
 from ml_assets.lake import Between, Lake, as_ranges, days, records
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.group import Group
@@ -77,11 +78,11 @@ def build_catalogue(con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake
     rows = catalogue(
         con,
         group.features,
-        group.schema,
+        group.feature_types,
         snapshot.read(con, between=(newest, newest)),
         newest,
         owners=group.owners,
         models=group.models,
     )
-    table.update(con, records(con, rows, COLUMNS), between=(newest, newest), provenance=made)
+    table.update(con, records(con, rows, CATALOGUE.types), between=(newest, newest), provenance=made)
     return Catalogued(newest, rows)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ml_assets.lake import Between, Lake, Provenance, records
-from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS, loss_evidence, realised_loss
+from ml_assets.monitoring.act.evidence import loss_evidence, realised_loss
+from ml_assets.monitoring.tables import EVIDENCE, performance_schema
 from ml_assets.pipeline.run import Run
-from ml_assets.project.model import DeclaredModel, ModelTables
+from ml_assets.project.model import DeclaredModel
+from ml_assets.project.tables import ModelTables
 
 if TYPE_CHECKING:
     from ml_assets.monitoring.loss.reference import Reference
@@ -22,7 +24,7 @@ def judge_cohorts(
 
     Scores of a version that could have learnt from the outcome are left out.
     """
-    from ml_assets.monitoring.loss.performance import performance, performance_rows
+    from ml_assets.monitoring.loss.performance import performance
 
     tables, target = model.tables(lake), model.spec.label.target
     made = run.made(tables.predictions, tables.labels, tables.references, tables.drift_days)
@@ -40,7 +42,7 @@ def judge_cohorts(
         watched=_watched(con, tables, between),
         policy=model.spec.monitoring,
     )
-    rows = con.from_arrow(performance_rows(cohorts, target))
+    rows = records(con, cohorts, performance_schema(target).types)
     tables.performance.replace(rows, between=between, provenance=made)
     _write_evidence(con, model, tables, cohorts, between, made)
     return cohorts
@@ -69,7 +71,7 @@ def _write_evidence(
         if (loss := realised_loss(cohort))
     ]
     tables.evidence.replace(
-        records(con, [asdict(one) for one in found], EVIDENCE_COLUMNS),
+        records(con, [asdict(one) for one in found], EVIDENCE.types),
         between=(span[0] + horizon, span[1] + horizon),
         also="found_by = 'performance'",
         provenance=made,

@@ -13,7 +13,7 @@ from ml_assets.definitions import resources
 from ml_assets.instance.alerts import alerts_file
 from ml_assets.lake import Provenance, connect, records
 from ml_assets.monitoring.act.actions import ActionLog
-from ml_assets.monitoring.act.evidence import EVIDENCE_COLUMNS
+from ml_assets.monitoring.tables import EVIDENCE
 from ml_assets.pipeline.due.retrain import newest_evidence
 from ml_assets.registry.promotion_log import ChampionOnRecord
 from ml_assets_tests import visits
@@ -88,7 +88,7 @@ def plant(
         "reason": f"On {visits.day(on)}, visits_7d moved.",
     }
     with connect() as con:
-        rows = records(con, [row], EVIDENCE_COLUMNS)
+        rows = records(con, [row], EVIDENCE.types)
         house.churn.tables(house.lake).evidence.append(rows, provenance=Provenance())
 
 

@@ -18,5 +18,7 @@ def test_the_contract_promises_what_the_columns_are(house: House) -> None:
         ),
         "occurred_at": dg.TableColumnConstraints(nullable=False),
         "available_at": dg.TableColumnConstraints(nullable=False),
+        "landing_date": dg.TableColumnConstraints(nullable=False),
+        "row_number": dg.TableColumnConstraints(nullable=False),
         "event_date": dg.TableColumnConstraints(nullable=False),
     }

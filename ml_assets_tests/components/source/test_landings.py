@@ -9,7 +9,7 @@ import pytest
 
 from ml_assets.lake import Lake, connect
 from ml_assets.landing.places.object_store import LandingBucket
-from ml_assets.landing.raw import SourceTables
+from ml_assets.landing.tables import SourceTables
 from ml_assets.operations.in_process import QUIET
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House, between_of, failures, opened, scratch_defs, span

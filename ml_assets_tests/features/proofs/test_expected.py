@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.proofs.expected import find_unexpected
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets_tests.features.oracle import SOURCE
 
 ROWS = "SELECT * FROM (VALUES (1, 0.5, 'a'), (2, NULL, NULL), (9, 1.5, NULL), (NULL, 0.0, 'b')) AS t(trips, share, top)"
@@ -58,6 +58,6 @@ def test_bounds_are_for_numbers_and_shares_for_shares() -> None:
     with pytest.raises(
         FeatureError, match=r"feature top: expect.min, max and median are for numbers, and it is a VARCHAR"
     ):
-        snapshot_schema(FeatureSet(Entity("household_id"), (text,), {"shop": SOURCE}))
+        snapshot_types(FeatureSet(Entity("household_id"), (text,), {"shop": SOURCE}))
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         Feature.model_validate({"name": "top", "last": "department", "expect": {"empty": 5}})

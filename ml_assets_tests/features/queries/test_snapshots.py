@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import tiles_query
 from ml_assets.features.sql import transpile
@@ -254,7 +254,7 @@ def test_no_events_at_all(con: duckdb.DuckDBPyConnection) -> None:
 def test_the_schema_is_what_the_query_gives(con: duckdb.DuckDBPyConnection) -> None:
     rows = snapshots(con, [event(NOON)], AS_OF, AS_OF)
     found = dict(zip(rows.columns, map(str, rows.types), strict=True))
-    assert snapshot_schema(ALL) == found
+    assert snapshot_types(ALL) == found
     assert list(found) == ["household_id", "as_of", *ALL.columns]
     assert found["spend_5d"] == "DECIMAL(38,6)"
     assert found["favourite_2d"] == "VARCHAR"
@@ -266,7 +266,7 @@ def test_sums_of_doubles_are_refused_with_a_way_out(kind: str, sql_type: str) ->
     feature = Feature.model_validate({"name": "spend", kind: "amount", "windows": ["7d"]})
     features = FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE | {"amount": sql_type}})
     with pytest.raises(FeatureError) as refused:
-        snapshot_schema(features)
+        snapshot_types(features)
     assert str(refused.value) == (
         f"feature spend: amount is a {sql_type}, whose sums differ from run to run. Declare the column as "
         "DECIMAL in the contract, or cast the expression: CAST(amount AS DECIMAL(18, 4))"
@@ -277,7 +277,7 @@ def test_sums_of_doubles_are_refused_with_a_way_out(kind: str, sql_type: str) ->
 def test_the_way_out_works(expression: str) -> None:
     feature = Feature(name="spend", sum=expression, windows=("7d",))
     features = FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE | {"amount": "DOUBLE"}})
-    assert snapshot_schema(features)["spend"] == "DECIMAL(38,6)"
+    assert snapshot_types(features)["spend"] == "DECIMAL(38,6)"
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_the_way_out_works(expression: str) -> None:
 )
 def test_what_duckdb_refuses_names_the_feature(feature: Feature, said: str) -> None:
     with pytest.raises(FeatureError, match=said):
-        snapshot_schema(FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE}))
+        snapshot_types(FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE}))
 
 
 # Spark

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from ml_assets.monitoring.loss.performance import PerformanceError, performance_rows
+from ml_assets.lake import connect, records
+from ml_assets.monitoring.loss.performance import PerformanceError
 from ml_assets.monitoring.loss.performance import performance as by_cohort
 from ml_assets.monitoring.loss.reference import build_reference
 from ml_assets.monitoring.loss.verdict import DayWatched
 from ml_assets.monitoring.spec import MonitoringPolicy
+from ml_assets.monitoring.tables import performance_schema
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 POLICY = MonitoringPolicy()  # type: ignore[call-arg]
@@ -71,8 +73,11 @@ def test_a_cohort_is_judged_by_the_reference_of_its_version() -> None:
     )
     assert (second["worse"], second["unexpected"], second["diagnosis"]) == (False, False, "data drift")
     assert second["reference_loss"] == reference.loss
-    (_, row) = performance_rows([first, second], BINARY).to_pylist()
-    assert {name: row[name] for name in second} == second
+    with connect() as con:
+        (_, row) = (
+            records(con, [first, second], performance_schema(BINARY).types).to_arrow_table().to_pylist()
+        )
+    assert row == second
 
 
 def test_one_class_leaves_out_what_is_undefined() -> None:
@@ -90,17 +95,15 @@ def test_dates_from_duckdb_stay_dates_and_rows_fit_a_table(con: duckdb.DuckDBPyC
         "SELECT DATE '2017-09-03' AS as_of, 1::BIGINT AS model_version, (range % 3 = 0)::INT AS label, "
         "range / 20.0 AS score FROM range(20)"
     ).df()
-    table = performance_rows(performance(frame, BINARY), BINARY)
+    table = records(con, performance(frame, BINARY), performance_schema(BINARY).types).to_arrow_table()
     assert table.schema.field("as_of").type == pa.date32()
     assert table.to_pylist()[0]["as_of"] == date(2017, 9, 3)
     assert table.to_pylist()[0]["n"] == 20
 
 
-def test_no_rows_give_no_cohorts_but_a_table() -> None:
+def test_no_rows_give_no_cohorts() -> None:
     frame = pd.DataFrame({"as_of": [], "model_version": [], "label": [], "score": []})
     assert performance(frame, BINARY) == []
-    assert performance_rows([], BINARY).num_rows == 0
-    assert performance_rows([], BINARY).column_names[0] == "as_of"
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
@@ -120,7 +123,7 @@ def test_amounts_and_classes_have_metrics_of_their_own() -> None:
     frame = outcomes().assign(as_of=pd.Timestamp("2017-09-03"), model_version=1)
     (amount,) = performance(frame, REGRESSION)
     assert amount["mae"] == pytest.approx((frame["label"] - frame["score"]).abs().mean())
-    assert performance_rows([amount], REGRESSION).num_rows == 1
+    assert list(amount) == list(performance_schema(REGRESSION).types)
     with pytest.raises(PerformanceError, match="label is no regression label in 300 rows"):
         performance(frame.assign(label=np.inf), REGRESSION)
     target = Target("multiclass", ("soon", "later", "never"))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from ml_assets.lake import records
 from ml_assets.monitoring.loss.curve import expect, fit_curves
 from ml_assets.monitoring.loss.normalised import loss_of
-from ml_assets.monitoring.loss.reference import REFERENCE_COLUMNS, Reference, build_reference
+from ml_assets.monitoring.loss.reference import Reference, build_reference
+from ml_assets.monitoring.tables import REFERENCES
 from ml_assets.training.target import BINARY, REGRESSION
 from ml_assets_tests.monitoring.scored import CUTOFF, TARGETS, draw, reference
 from ml_assets_tests.profiles import examples
@@ -16,7 +17,7 @@ from ml_assets_tests.profiles import examples
 @pytest.mark.parametrize("kind", TARGETS)
 def test_a_reference_reads_back_from_its_row(kind: str, con: duckdb.DuckDBPyConnection) -> None:
     made = reference(TARGETS[kind])
-    (row,) = records(con, [made.row()], REFERENCE_COLUMNS).to_arrow_table().to_pylist()
+    (row,) = records(con, [made.row()], REFERENCES.types).to_arrow_table().to_pylist()
     assert Reference.from_row(row) == made
     assert len(str(row)) < 10_000
 
@@ -42,7 +43,7 @@ def test_a_holdout_without_a_loss_has_a_reference_that_says_why(
     )
     assert (made.loss, made.expected, made.curves) == (None, None, ())
     assert made.undefined
-    (row,) = records(con, [made.row()], REFERENCE_COLUMNS).to_arrow_table().to_pylist()
+    (row,) = records(con, [made.row()], REFERENCES.types).to_arrow_table().to_pylist()
     assert Reference.from_row(row) == made
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import date
 
 import duckdb
 import numpy as np
@@ -20,6 +21,8 @@ from ml_assets.monitoring.measure.profile import (
 )
 from ml_assets_tests.monitoring.conftest import CATEGORICAL, NUMERIC, WEIGHTS, day_rows
 from ml_assets_tests.profiles import examples
+
+CUTOFF = date(2017, 6, 4)
 
 
 def profile_of(con: duckdb.DuckDBPyConnection, values: object, kind: str = "numeric") -> FeatureProfile:
@@ -228,24 +231,27 @@ def test_two_blocks_are_too_few_to_calibrate_by(con: duckdb.DuckDBPyConnection) 
 def test_round_trip_through_a_table(
     con: duckdb.DuckDBPyConnection, profiles: dict[str, FeatureProfile]
 ) -> None:
-    table = profile_rows(list(profiles.values()), 3)
-    assert table.column_names[0] == "model_version"
-    assert table.schema.field("model_version").type == pa.int64()
-    assert table.schema.field("edges").type == pa.list_(pa.float64())
-    stored = con.from_arrow(table).select("*, DATE '2017-06-04' AS cutoff").to_arrow_table()
-    assert profiles_from_rows(stored) == list(profiles.values())
+    stored = profile_rows(con, list(profiles.values()), version=3, cutoff=CUTOFF)
+    assert profiles_from_rows(stored.to_arrow_table()) == list(profiles.values())
 
 
-def test_no_profile_or_two_versions_are_refused(profiles: dict[str, FeatureProfile]) -> None:
-    one, two = (profile_rows(list(profiles.values()), version) for version in (1, 2))
+def test_no_profile_or_two_versions_are_refused(
+    con: duckdb.DuckDBPyConnection, profiles: dict[str, FeatureProfile]
+) -> None:
+    one, two = (
+        profile_rows(con, list(profiles.values()), version=version, cutoff=CUTOFF).to_arrow_table()
+        for version in (1, 2)
+    )
     with pytest.raises(ProfileError, match=r"empty.*materialize the candidate"):
         profiles_from_rows(one.slice(0, 0))
     with pytest.raises(ProfileError, match="versions 1, 2"):
         profiles_from_rows(pa.concat_tables([one, two]))
 
 
-def test_a_profile_of_an_earlier_release_is_refused(profiles: dict[str, FeatureProfile]) -> None:
-    table = profile_rows(list(profiles.values()), 3)
+def test_a_profile_of_an_earlier_release_is_refused(
+    con: duckdb.DuckDBPyConnection, profiles: dict[str, FeatureProfile]
+) -> None:
+    table = profile_rows(con, list(profiles.values()), version=3, cutoff=CUTOFF).to_arrow_table()
     with pytest.raises(
         ProfileError, match=r"version 3 .* has no shift_threshold\. Materialize the candidate"
     ):
