@@ -96,7 +96,7 @@ EVALUATION = Schema(
 )
 DECISIONS = Schema(
     "decisions",
-    "The decision records: what every gate said of the candidate of a cutoff. It passed if none failed.",
+    "The decision records: what every gate said of the candidate of a cutoff. It passed if every gate says PASS or WARN.",
     asset="evaluation",
     partition_by=("cutoff",),
     columns=(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ml_assets.features.catalogue import computed, meaning
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.schema import snapshot_types, tile_types
-from ml_assets.lake.schema import DAY, ROWS, SHARE, Schema, StoredColumn
+from ml_assets.lake.schema import DAY, ROWS, SHARE, Schema, StoredColumn, short
 
 TILES = Schema(
     "tiles",
@@ -79,7 +79,7 @@ def tiles_schema(features: FeatureSet, entity: Iterable[StoredColumn]) -> Schema
     parts = [
         StoredColumn(
             f"{feature.name}__{name}",
-            types[f"{feature.name}__{name}"],
+            short(types[f"{feature.name}__{name}"]),
             f"Part {name} of {feature.name} ({computed(feature)}): {_MERGED[part.merge]}.",
         )
         for feature in features.features
@@ -100,7 +100,7 @@ def feature_columns(features: FeatureSet) -> tuple[StoredColumn, ...]:
     return tuple(
         StoredColumn(
             column,
-            types[column],
+            short(types[column]),
             meaning(feature) + (f", over the last {days} days" if days else ""),
             feature.aggregation.unit if feature.aggregation else None,
         )

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ml_assets.lake.table import Lake, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
 
 DAY = "UTC day"
 MOMENT = "UTC moment"
 ROWS = "rows"
 SHARE = "share, 0 to 1"
 SECONDS = "seconds"
-LOSS = "normalised loss, 0 is perfect and 1 useless"
+LOSS = "normalised loss"
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,13 @@ class Schema:
         """With columns that only a declaration knows, ``after`` one of the others (default: in front)."""
         at = 0 if after is None else list(self.types).index(after) + 1
         return replace(self, columns=(*self.columns[:at], *columns, *self.columns[at:]))
+
+
+def short(kind: str) -> str:
+    """A DuckDB type as schemas call it, from how DuckDB calls it."""
+    return kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+
+
+def types_of(rows: "DuckDBPyRelation") -> dict[str, str]:
+    """Column -> DuckDB type of a relation, as schemas call them."""
+    return {name: short(str(kind)) for name, kind in zip(rows.columns, rows.types, strict=True)}

@@ -2,7 +2,7 @@ import duckdb
 
 from ml_assets.features import Entity, FeatureSet
 from ml_assets.features.tables import snapshot_schema, tiles_schema
-from ml_assets.lake.schema import StoredColumn
+from ml_assets.lake.schema import StoredColumn, types_of
 from ml_assets_tests.features.oracle import SOURCE, midnight
 from ml_assets_tests.features.queries.test_snapshots import START, event, snapshots
 from ml_assets_tests.features.test_catalogue import FEATURES
@@ -17,7 +17,7 @@ def test_tiles_and_snapshots_have_the_columns_of_their_schemas(con: duckdb.DuckD
         (tiles_schema(features, [HOUSEHOLD]), con.table("tiles")),
         (snapshot_schema(features, [HOUSEHOLD]), made),
     ):
-        assert schema.types == dict(zip(rows.columns, map(str, rows.types), strict=True))
+        assert schema.types == types_of(rows)
 
 
 def test_meanings_and_units_are_those_of_feature_and_aggregation() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.lake import Table, connect
-from ml_assets.lake.schema import Schema
+from ml_assets.lake.schema import Schema, types_of
 
 Promised = Mapping[str, dg.TableColumnConstraints]
 """Column -> what is promised of it."""
@@ -22,8 +22,7 @@ def stored(table: Table, schema: Schema, promised: Promised | None = None) -> di
     if not table.exists:
         return {"dagster/uri": table.uri}
     with connect() as con:
-        rows = table.read(con)
-        types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+        types = types_of(table.read(con))
     return {
         "dagster/uri": table.uri,
         "dagster/column_schema": _column_schema(schema, types, promised or {}),

@@ -8,7 +8,7 @@ import pytest
 
 from ml_assets.features.aggregations.aggregation import Aggregation, Folded, Part, Tally
 from ml_assets.features.aggregations.distinct import Distinct
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.queries.tiles import tiles_query
 from ml_assets.features.spec import AGGREGATIONS, Feature
 from ml_assets_tests.features.oracle import ALL, load
@@ -104,7 +104,7 @@ def _merging(part: Part, rows: str) -> str:
 
 
 def test_values_have_the_types_they_say() -> None:
-    schema = snapshot_schema(ALL)
+    schema = snapshot_types(ALL)
     with duckdb.connect() as con:
         load(con, history(count=1))
         for column in ALL.aggregated:

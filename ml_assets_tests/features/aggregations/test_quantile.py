@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.aggregations.quantile import Quantile
 from ml_assets.features.proofs.example import try_example
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.lake import connect
 from ml_assets_tests.features.oracle import SOURCE
 from ml_assets_tests.profiles import examples
@@ -72,7 +72,7 @@ def test_it_is_of_the_type_of_the_values(expression: str, sql_type: str) -> None
 
 def schema(expression: str) -> dict[str, str]:
     feature = Feature(name="x", quantile=expression, windows=("7d",))
-    return snapshot_schema(FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE}))
+    return snapshot_types(FeatureSet(Entity("household_id"), (feature,), {"shop": SOURCE}))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ml_assets.features.proofs.example import try_example
 from ml_assets.features.proofs.expected import find_unexpected
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.request import Requests
-from ml_assets.features.queries.schema import snapshot_schema
+from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.lake import Lake, Provenance, connect
 from ml_assets_tests.features.oracle import SOURCE, load, midnight
@@ -50,7 +50,7 @@ def test_they_go_through_every_use_and_proof(con: duckdb.DuckDBPyConnection, tmp
     events.replace(rows, between=(FIRST, LAST), provenance=Provenance())
     write_tiles(con, NAMED, {"shop": events}, tiles, (FIRST, LAST), {"shop": REACH}, Provenance())
     write_snapshots(con, NAMED, tiles, snapshot, (as_of, as_of), EVERYTHING, Provenance())
-    assert list(snapshot_schema(NAMED)) == snapshot.read(con).columns
+    assert list(snapshot_types(NAMED)) == snapshot.read(con).columns
     assert find_unexpected(con, NAMED, snapshot.read(con)) == []
     events.read(con).create_view("true_shop")
     stored = snapshot.read(con)
