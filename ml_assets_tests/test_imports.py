@@ -1,5 +1,6 @@
 """Which room knows which, and what loading a room must not bring along."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -17,6 +18,15 @@ WITHOUT_DAGSTER = (
 )
 PLUGINS = {"ml_assets.instance.event_log"}
 """Modules that Dagster loads by name, as dagster.yaml says."""
+
+
+def test_a_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for file in sorted((CHECKOUT / "ml_assets").rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(file.relative_to(CHECKOUT).as_posix())
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 @pytest.fixture(scope="module")

@@ -74,9 +74,9 @@ def _environment() -> None:
 
 def _failed(error: Exception) -> int:
     """Say what went wrong, without a stack trace unless that is asked for."""
-    from ml_assets.cli.show import Closed
+    from ml_assets.cli.show import OutputClosed
 
-    if isinstance(error, Closed):
+    if isinstance(error, OutputClosed):
         return CLOSED
     if os.environ.get("ML_ASSETS_TRACEBACK"):
         raise error

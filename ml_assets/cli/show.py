@@ -67,17 +67,17 @@ def silence() -> None:
         _wait.end()
 
 
-class Closed(Exception):
+class OutputClosed(Exception):
     """Whoever read the output has gone."""
 
 
 def text(line: str = "", *, end: str = "\n") -> None:
-    """Print part of the result. Raises Closed."""
+    """Print part of the result. Raises OutputClosed."""
     _print(f"{line}{end}", sys.stdout)
 
 
 def note(line: str) -> None:
-    """Print something beside the result. Raises Closed."""
+    """Print something beside the result. Raises OutputClosed."""
     _print(f"{line}\n", sys.stderr)
 
 
@@ -86,7 +86,7 @@ def _print(written: str, to: TextIO) -> None:
     try:
         print(written, end="", file=to, flush=True)
     except BrokenPipeError as error:
-        raise Closed from error
+        raise OutputClosed from error
 
 
 def as_json(value: object) -> None:

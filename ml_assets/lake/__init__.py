@@ -6,12 +6,11 @@ from ml_assets.lake.engine import connect, content_hash, count, pin, records
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.marks import Mark, Marks
 from ml_assets.lake.provenance import Provenance
-from ml_assets.lake.stale import Calendar, stale_days
+from ml_assets.lake.stale import Slots, stale_days
 from ml_assets.lake.table import Lake, Table
 
 __all__ = [
     "Between",
-    "Calendar",
     "Commit",
     "Lake",
     "LakeError",
@@ -19,6 +18,7 @@ __all__ = [
     "Marks",
     "Provenance",
     "Slot",
+    "Slots",
     "Table",
     "as_ranges",
     "connect",

@@ -9,7 +9,7 @@ from ml_assets.lake.days import Slot
 from ml_assets.lake.marks import Marks
 
 
-class Calendar(Protocol):
+class Slots(Protocol):
     """The slots that a table has."""
 
     def between(self, first: Slot, last: Slot) -> list[Slot]:
@@ -18,7 +18,7 @@ class Calendar(Protocol):
 
 
 def stale_days(
-    upstream: Marks, downstream: Marks, upstream_name: str, reach: tuple[int, int], calendar: Calendar
+    upstream: Marks, downstream: Marks, upstream_name: str, reach: tuple[int, int], calendar: Slots
 ) -> set[Slot]:
     """The downstream slots whose upstream days have changed since they were written, or that are missing.
 

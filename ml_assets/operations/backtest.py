@@ -13,10 +13,10 @@ from ml_assets.evaluation.arrays import Floats, labels_of
 from ml_assets.evaluation.metrics import metrics_of
 from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake
-from ml_assets.monitoring.act.evidence import Loss, estimated_loss, realised_loss
+from ml_assets.monitoring.act.evidence import FoundLoss, estimated_loss, realised_loss
 from ml_assets.monitoring.loss.estimate import estimate
 from ml_assets.monitoring.loss.reference import Reference, build_reference
-from ml_assets.monitoring.loss.verdict import Verdict, judge_cohort
+from ml_assets.monitoring.loss.verdict import CohortVerdict, judge_cohort
 from ml_assets.monitoring.measure.drift import judge_day, measure
 from ml_assets.monitoring.measure.profile import FeatureProfile
 from ml_assets.monitoring.rehearse.backtest import (
@@ -87,7 +87,7 @@ class _Tried:
     candidates: tuple[Candidate, ...]
     predictors: dict[int, "Predictor"] = field(default_factory=dict)
     references: dict[int, Reference] = field(default_factory=dict)
-    verdicts: dict[tuple[int, date], Verdict] = field(default_factory=dict)
+    verdicts: dict[tuple[int, date], CohortVerdict] = field(default_factory=dict)
     outcomes: dict[tuple[int, date], Outcome] = field(default_factory=dict)
 
 
@@ -190,7 +190,7 @@ class _Days:
         frame = snapshot.filter(model.spec.population).df()
         return check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
 
-    def _estimated(self, version: int, scores: "Scores", cohort: date | None) -> Loss | None:
+    def _estimated(self, version: int, scores: "Scores", cohort: date | None) -> FoundLoss | None:
         reference = self.tried.references.get(version)
         if reference is None:
             return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Column:
+class DescribedColumn:
     """A column of a feature; ``days`` is its window, None without a limit, ``unit`` None where values have their own."""
 
     name: str
@@ -33,7 +33,7 @@ class Described:
     computed: str
     from_features: bool
     """Whether it is computed from other features, so that its columns have no window of their own."""
-    columns: list[Column]
+    columns: list[DescribedColumn]
     owner: str | None
     expected: Mapping[str, Any]
     used_by: list[str]
@@ -58,7 +58,7 @@ def described(group: "Group", feature: "Feature", lake: Lake) -> Described:
         computed=computed(feature),
         from_features=feature.kind == "sql",
         columns=[
-            Column(
+            DescribedColumn(
                 name,
                 group.feature_types[name],
                 days,

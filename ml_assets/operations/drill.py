@@ -25,8 +25,8 @@ from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing import Landing, Piece, by_day
 from ml_assets.landing.withholding import breaches
-from ml_assets.monitoring.rehearse.drills.incidents import Day, Incident
-from ml_assets.monitoring.rehearse.drills.reaction import Fact, Kind, Verdict, judge
+from ml_assets.monitoring.rehearse.drills.incidents import DayOfRows, Incident
+from ml_assets.monitoring.rehearse.drills.reaction import DrillVerdict, Fact, Kind, judge
 from ml_assets.monitoring.rehearse.drills.roles import landing_columns
 from ml_assets.monitoring.rehearse.drills.rows import Rows, read_file
 from ml_assets.operations.fast_forward import FastForward, Ran
@@ -108,7 +108,7 @@ def rehearse(
     source: str | None = None,
     model: str | None = None,
     start: date | None = None,
-) -> Verdict:
+) -> DrillVerdict:
     """Set a drill up below the folder ``drills`` (its scratch in ``into``) and run it. Raises as ``set_up`` does."""
     stage = set_up(project, incident, source=source, model=model, start=start)
     with alone(drills):
@@ -129,7 +129,7 @@ class Drill:
     seed: int = SEED
     facts: list[Fact] = field(default_factory=list)
 
-    def run(self) -> Verdict:
+    def run(self) -> DrillVerdict:
         """Land the days, let the sensors do their work, tell of it, and judge."""
         on = self.stage
         with self.scratch.opened() as (defs, instance):
@@ -172,7 +172,7 @@ class Drill:
                     path = fetch_into(landing, item, Path(aside))
                     if drilled:
                         file = read_file(path, landing.delimiter)
-                        day = Day(file.rows, own, self._before, self.stage.columns, self.seed)
+                        day = DayOfRows(file.rows, own, self._before, self.stage.columns, self.seed)
                         file.write(self.incident.change(day), path)
                     path.replace(self.scratch.staged(name) / item.name)
                 yield item.name

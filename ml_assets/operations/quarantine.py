@@ -99,7 +99,7 @@ def held_back(
 
 
 @dataclass(frozen=True)
-class Replayed:
+class RebuiltDays:
     """How building days again went, in numbers of days and rows."""
 
     built: int
@@ -116,7 +116,7 @@ def replay(
     source: "Source",
     lake: Lake,
     between: Between | None,
-) -> Replayed:
+) -> RebuiltDays:
     """Build the days with refused rows or files, or withheld, again under the contract as it is now."""
     from ml_assets.operations.materialize import Phase, run_phase
 
@@ -139,7 +139,7 @@ def replay(
                 built.update(days(*part))
     after = _refused(source, lake, between)
     asked = {*before.rows, *before.withheld, *before.files}
-    return Replayed(
+    return RebuiltDays(
         built=len(built),
         asked=len(asked),
         withheld=len(asked & after.withheld),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.lake import Lake
 from ml_assets.project.model import DeclaredModel
-from ml_assets.registry.declared import Declaration, label_in_words, target_in_words
+from ml_assets.registry.declared import DeclaredInWords, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def facts(book: "Book", model: DeclaredModel, lake: Lake, version: "Version") ->
     )
 
 
-def declared(model: DeclaredModel) -> Declaration:
+def declared(model: DeclaredModel) -> DeclaredInWords:
     """What a card says of the declaration."""
     spec = model.spec
     features = model.group.features.features
-    return Declaration(
+    return DeclaredInWords(
         name=model.name,
         description=spec.description,
         owners=tuple(spec.owners),

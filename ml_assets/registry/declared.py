@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Declaration:
+class DeclaredInWords:
     """What a model's YAML says today; ``config`` is its hash, as in the tag of versions trained from it."""
 
     name: str

@@ -11,7 +11,7 @@ import duckdb
 from ml_assets.lake import LakeError, Table
 from ml_assets.registry.aliases import names_of
 from ml_assets.registry.book import Book
-from ml_assets.registry.declared import Declaration
+from ml_assets.registry.declared import DeclaredInWords
 from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets.registry.promotion_log import Move, PromotionLog
 
@@ -23,7 +23,7 @@ NOT_METRICS = ("cutoff", "role", "model_version", "seconds")
 class ModelFacts:
     """Everything known of a version. An empty text, mapping or sequence, or None, is not recorded."""
 
-    declared: Declaration
+    declared: DeclaredInWords
     version: int
     cutoff: date | None = None
     created: datetime | None = None
@@ -99,7 +99,7 @@ TRAINING = {
 
 def facts_of(
     book: Book,
-    declared: Declaration,
+    declared: DeclaredInWords,
     version: Version,
     *,
     training_set: Table,

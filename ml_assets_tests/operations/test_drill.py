@@ -13,7 +13,7 @@ from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing.tables import SourceTables
 from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, Incident
-from ml_assets.monitoring.rehearse.drills.reaction import Verdict
+from ml_assets.monitoring.rehearse.drills.reaction import DrillVerdict
 from ml_assets.monitoring.rehearse.drills.roles import RolesError
 from ml_assets.operations.drill import Drill, set_up
 from ml_assets.operations.scratch import INSTANCE, WHOLE, Scratch, copy_of
@@ -50,7 +50,9 @@ def base(finished_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Scrat
     return Scratch(root, MINI)
 
 
-def rehearsed(incident: Incident, project: Project, base: Scratch, root: Path) -> tuple[Verdict, list[str]]:
+def rehearsed(
+    incident: Incident, project: Project, base: Scratch, root: Path
+) -> tuple[DrillVerdict, list[str]]:
     told = Told()
     drill = Drill(incident, set_up(project, incident, start=START), copy_of(base, root))
     with heard_by(told):

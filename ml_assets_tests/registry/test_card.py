@@ -16,14 +16,14 @@ from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
 from ml_assets.registry.card_page import card_html
 from ml_assets.registry.compare import VersionDifference, differences
-from ml_assets.registry.declared import Declaration, label_in_words, target_in_words
+from ml_assets.registry.declared import DeclaredInWords, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
 from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.promotion_log import Move
 from ml_assets.training.spec import Label
 from ml_assets_tests.registry.shelf import MODEL, book_of, decide, verdict, week
 
-DECLARED = Declaration(
+DECLARED = DeclaredInWords(
     name=MODEL,
     description="Probability that a household buys nothing in the next 28 days",
     owners=("team:ml", "ada@example.org"),

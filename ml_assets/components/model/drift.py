@@ -16,13 +16,13 @@ from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.lake import Between, Lake
-from ml_assets.pipeline.steps.drift import Day, Watched, watch_days
+from ml_assets.pipeline.steps.drift import Watched, WatchedDay, watch_days
 from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
     from ml_assets.monitoring.measure.counting import Counted
     from ml_assets.monitoring.measure.profile import FeatureProfile
-    from ml_assets.monitoring.show.plots import Histogram
+    from ml_assets.monitoring.show.plots import FeatureBars
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 SMALLEST = 1e-300
@@ -119,9 +119,9 @@ def _shown(drift: Any) -> dict[str, Any]:
     }
 
 
-def _histograms(day: Day, profiles: "list[FeatureProfile]") -> "list[Histogram]":
+def _histograms(day: WatchedDay, profiles: "list[FeatureProfile]") -> "list[FeatureBars]":
     """The features that weigh most, training against the day, by the groups of bins that PSI is taken over."""
-    from ml_assets.monitoring.show.plots import Histogram
+    from ml_assets.monitoring.show.plots import FeatureBars
 
     breached = {drift.feature: drift.breached for drift in day.drifts}
     found = []
@@ -129,7 +129,7 @@ def _histograms(day: Day, profiles: "list[FeatureProfile]") -> "list[Histogram]"
         if profile.kind == "volume" or not sum(profile.shares):
             continue
         names, before, now = _grouped(profile, day.counted[profile.feature])
-        found.append(Histogram(profile.feature, names, before, now, breached[profile.feature]))
+        found.append(FeatureBars(profile.feature, names, before, now, breached[profile.feature]))
     return found
 
 

@@ -18,7 +18,7 @@ Counts = dict[date, int]
 
 
 @dataclass
-class Tally:
+class RuleCounts:
     """What the passes over the tables count, by day; days without any are left out."""
 
     totals: Counts = field(default_factory=dict)
@@ -99,7 +99,7 @@ def _kept_unseen(contract: Contract, rule: RowRule) -> bool:
     return rule.kind == "value" and rule.column is not None and contract.column(rule.column).personal
 
 
-def _count(contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation) -> Tally:
+def _count(contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation) -> RuleCounts:
     """Events per day, and per day those that each rule counts: one pass."""
     _contract_events = events
     conditions = {
@@ -116,7 +116,7 @@ def _count(contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.Du
     rows = con.execute(
         f"SELECT event_date, count(*){counts} FROM _contract_events GROUP BY 1 ORDER BY 1"
     ).fetchall()
-    return Tally(
+    return RuleCounts(
         totals={row[0]: row[1] for row in rows},
         by_rule={
             name: {row[0]: row[at] for row in rows if row[at]} for at, name in enumerate(conditions, start=2)
@@ -124,7 +124,9 @@ def _count(contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.Du
     )
 
 
-def _count_refused(con: duckdb.DuckDBPyConnection, quarantine: duckdb.DuckDBPyRelation, found: Tally) -> None:
+def _count_refused(
+    con: duckdb.DuckDBPyConnection, quarantine: duckdb.DuckDBPyRelation, found: RuleCounts
+) -> None:
     """Refused rows per day, and per rule named in their reasons."""
     _contract_refused = quarantine
     by_day = con.execute("SELECT event_date, count(*) FROM _contract_refused GROUP BY 1").fetchall()
@@ -158,7 +160,7 @@ def _repeats(
     return dict(counted)
 
 
-def _row_result(contract: Contract, rule: RowRule, found: Tally, types: dict[str, str]) -> RuleResult:
+def _row_result(contract: Contract, rule: RowRule, found: RuleCounts, types: dict[str, str]) -> RuleResult:
     refused = found.refused_by.get(rule.name, 0)
     kept = f" {refused:,} rows are in the quarantine for it." if refused else ""
     if _kept_unseen(contract, rule):
@@ -181,7 +183,7 @@ def _row_result(contract: Contract, rule: RowRule, found: Tally, types: dict[str
     return RuleResult(rule, False, violations, refused, message, failing)
 
 
-def _observe(rule: DayRule, found: Tally, day: date) -> Seen:
+def _observe(rule: DayRule, found: RuleCounts, day: date) -> Seen:
     """What the rule counts on a day, in its unit; no share of nothing is more than 0."""
     kept, refused = found.totals.get(day, 0), found.refused.get(day, 0)
     if rule.kind == "rows":
@@ -197,7 +199,7 @@ def _observe(rule: DayRule, found: Tally, day: date) -> Seen:
     return 100 * count / whole if count else 0.0
 
 
-def _day_result(rule: DayRule, seen: Mapping[date, Seen], found: Tally, referred: bool) -> RuleResult:
+def _day_result(rule: DayRule, seen: Mapping[date, Seen], found: RuleCounts, referred: bool) -> RuleResult:
     failing = {
         day: value for day, value in seen.items() if isinstance(value, str) or not rule.limit.keeps(value)
     }

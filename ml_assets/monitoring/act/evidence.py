@@ -28,7 +28,7 @@ class Moved(NamedTuple):
     mean_shift: float | None
 
 
-class Loss(NamedTuple):
+class FoundLoss(NamedTuple):
     """By how much the normalised loss has grown since the holdout, and what is known about it."""
 
     growth: float
@@ -56,20 +56,20 @@ class Evidence:
     reason: str
 
 
-def estimated_loss(estimate: "Estimate | None", reference: "Reference | None") -> Loss | None:
+def estimated_loss(estimate: "Estimate | None", reference: "Reference | None") -> FoundLoss | None:
     """What an estimate says is lost more than on the holdout; None if that is not too much, or not to be believed."""
     if estimate is None or reference is None or not estimate.worse or not estimate.trusted:
         return None
     assert estimate.loss is not None
     assert reference.loss is not None
-    return Loss(estimate.loss - reference.loss, estimate.reason)
+    return FoundLoss(estimate.loss - reference.loss, estimate.reason)
 
 
-def realised_loss(cohort: Mapping[str, Any]) -> Loss | None:
+def realised_loss(cohort: Mapping[str, Any]) -> FoundLoss | None:
     """What a matured cohort, a row of ``performance``, lost more than the holdout; None if that is not too much."""
     if not cohort["worse"]:
         return None
-    return Loss(
+    return FoundLoss(
         cohort["loss"] - cohort["reference_loss"], f"Of the cohort of {cohort['as_of']}: {cohort['reason']}"
     )
 
@@ -81,7 +81,7 @@ def drift_evidence(
     *,
     model: str,
     champion_version: int,
-    loss: Loss | None,
+    loss: FoundLoss | None,
 ) -> Evidence | None:
     """Evidence as of the newest of ``days``, or None if its features have not drifted.
 
@@ -123,7 +123,7 @@ def drift_evidence(
 
 
 def loss_evidence(
-    loss: Loss, *, model: str, champion_version: int, cohort: date, known_on: date, diagnosis: str
+    loss: FoundLoss, *, model: str, champion_version: int, cohort: date, known_on: date, diagnosis: str
 ) -> Evidence:
     """Evidence that the cohort's labels, mature on ``known_on``, came out worse than they may."""
     return Evidence(

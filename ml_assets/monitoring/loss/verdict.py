@@ -26,7 +26,7 @@ class DayWatched:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CohortVerdict:
     """How the loss of a cohort compares.
 
     ``expected_loss`` is what its scores alone let expect, ``reference_loss`` that of the version's holdout. ``worse``
@@ -53,7 +53,7 @@ def judge_cohort(
     reference: Reference | str,
     watched: DayWatched | None,
     policy: MonitoringPolicy,
-) -> Verdict:
+) -> CohortVerdict:
     """Judge the labels of a cohort against what was said of it, both as for ``loss_of``.
 
     ``reference`` is that of the version, or why there is none. The standard error of the growth over the holdout's
@@ -65,7 +65,9 @@ def judge_cohort(
     before = None if isinstance(reference, str) else reference.loss
     why_not = _why_not(loss, reference, policy)
     if loss.value is None or isinstance(reference, str) or before is None or why_not:
-        return Verdict(loss.value, loss.deviation, None, before, None, None, None, f"Not judged: {why_not}.")
+        return CohortVerdict(
+            loss.value, loss.deviation, None, before, None, None, None, f"Not judged: {why_not}."
+        )
     errors = loss.deviation or 0.0, reference.loss_deviation or 0.0
     growth = Growth(loss.value - before, policy.worse_by, math.hypot(*errors))
     reason = (
@@ -85,7 +87,7 @@ def judge_cohort(
     if watched is not None:
         diagnosis = diagnose(watched.moved, worse)
         reason += f" {explain(diagnosis, watched.share, unexpected)}"
-    return Verdict(loss.value, loss.deviation, expected, before, worse, unexpected, diagnosis, reason)
+    return CohortVerdict(loss.value, loss.deviation, expected, before, worse, unexpected, diagnosis, reason)
 
 
 def _why_not(loss: Loss, reference: Reference | str, policy: MonitoringPolicy) -> str | None:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from ml_assets.instance import progress
 from ml_assets.monitoring.act.decide import Attempt, Champion, Situation, Trigger, decide
-from ml_assets.monitoring.act.evidence import Evidence, Loss, drift_evidence, loss_evidence
+from ml_assets.monitoring.act.evidence import Evidence, FoundLoss, drift_evidence, loss_evidence
 from ml_assets.monitoring.loss.diagnosis import diagnose
 from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift
 from ml_assets.monitoring.spec import MonitoringPolicy
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
     loss: float
     metric: float
-    worse: Loss | None = None
+    worse: FoundLoss | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class DaySignal(NamedTuple):
 
     verdict: DayVerdict
     drifts: Sequence[FeatureDrift]
-    loss: Loss | None
+    loss: FoundLoss | None
 
 
 Signals = Callable[[int, date, date | None], DaySignal | None]
@@ -225,7 +225,7 @@ class _Watch:
         self.found += [evidence for evidence in found if evidence]
         self.recorded += [evidence for evidence in found if evidence]
 
-    def _drift(self, day: date, cohort: date | None, lost: Loss | None) -> Evidence | None:
+    def _drift(self, day: date, cohort: date | None, lost: FoundLoss | None) -> Evidence | None:
         signal = self.signals(self.champion.version, day, cohort)
         if signal is None:
             return None
@@ -240,7 +240,7 @@ class _Watch:
             loss=signal.loss or lost,
         )
 
-    def _loss(self, lost: Loss, cohort: date, day: date) -> Evidence:
+    def _loss(self, lost: FoundLoss, cohort: date, day: date) -> Evidence:
         moved = any(verdict.breached for on, verdict in self.verdicts if on == cohort)
         return loss_evidence(
             lost,

@@ -36,7 +36,7 @@ LONGEST_BAR = 5.0
 
 
 @dataclass(frozen=True)
-class Histogram:
+class FeatureBars:
     """One feature: the shares of the training rows and of the current rows by bin.
 
     ``bins`` are the names of categories, one per share, or the inner edges of a number, one fewer.
@@ -105,7 +105,7 @@ def feature_shift_plot(drifts: Sequence[FeatureDrift]) -> bytes:
     return png(figure)
 
 
-def feature_histograms(features: Sequence[Histogram]) -> bytes:
+def feature_histograms(features: Sequence[FeatureBars]) -> bytes:
     """The histograms of the first 12 features, training against now, small and side by side."""
     shown = features[:SHOWN_HISTOGRAMS]
     rows = max(1, -(-len(shown) // HISTOGRAMS_A_ROW))
@@ -132,12 +132,12 @@ def score_distribution(reference: Reference, scores: Floats) -> bytes:
     edges = [math.nextafter(reference.lowest, -math.inf), *reference.edges, reference.highest]
     counts = np.bincount(np.searchsorted(edges, scores), minlength=len(edges) + 1)
     shares = [float(share) for share in counts / len(scores)]
-    _draw_histogram(axes, Histogram(words, edges, [0.0, *reference.shares, 0.0], shares, False), ticks=8)
+    _draw_histogram(axes, FeatureBars(words, edges, [0.0, *reference.shares, 0.0], shares, False), ticks=8)
     axes.title.set_fontsize(10)
     return png(figure)
 
 
-def _draw_histogram(axes: "Axes", feature: Histogram, ticks: int) -> None:
+def _draw_histogram(axes: "Axes", feature: FeatureBars, ticks: int) -> None:
     bins = len(feature.reference)
     axes.stairs(feature.reference, range(bins + 1), fill=True, color="#d1d5db")
     axes.stairs(feature.current, range(bins + 1), color=BREACH if feature.breached else VALUE, linewidth=1.4)

@@ -10,7 +10,7 @@ import duckdb
 from ml_assets.instance.progress import counted
 from ml_assets.lake import Between, Lake, records
 from ml_assets.monitoring.act.evidence import (
-    Loss,
+    FoundLoss,
     drift_evidence,
     estimated_loss,
     realised_loss,
@@ -36,7 +36,7 @@ BROKEN = "broken data"
 
 
 @dataclass(frozen=True)
-class Day:
+class WatchedDay:
     """What watching one day found. ``loss`` is what the model is known to lose more, None if nothing."""
 
     as_of: date
@@ -44,7 +44,7 @@ class Day:
     drifts: list[FeatureDrift]
     counted: Mapping[str, Counted]
     estimate: "Estimate | None"
-    loss: Loss | None
+    loss: FoundLoss | None
 
     @property
     def diagnosis(self) -> str:
@@ -66,7 +66,7 @@ class Watched:
 
     version: int
     rows: int
-    newest: Day | None
+    newest: WatchedDay | None
     evidence: str
     profiles: list[FeatureProfile]
     reference: "Reference | None"
@@ -136,7 +136,7 @@ def _measured(
     version: int,
     profiles: Sequence[FeatureProfile],
     reference: "Reference | None",
-) -> list[Day]:
+) -> list[WatchedDay]:
     """Every day of the range on which somebody was scored, in order."""
     policy = model.spec.monitoring
     scored_population(con, model, lake, between, version).create("watched")
@@ -149,7 +149,7 @@ def _measured(
         last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
         estimated = _estimate(model, reference, scores[as_of], last)
         loss = estimated_loss(estimated, reference) or (realised_loss(last) if last else None)
-        days.append(Day(as_of, judge_day(drifts, policy), drifts, counts[as_of], estimated, loss))
+        days.append(WatchedDay(as_of, judge_day(drifts, policy), drifts, counts[as_of], estimated, loss))
     return days
 
 
@@ -197,7 +197,7 @@ def _estimate(
     return estimate(target, reference, said_of(target, scores), model.spec.monitoring, last)
 
 
-def _day_row(day: Day, version: int, reference: "Reference | None") -> dict[str, Any]:
+def _day_row(day: WatchedDay, version: int, reference: "Reference | None") -> dict[str, Any]:
     estimated = day.estimate
     return {
         "as_of": day.as_of,

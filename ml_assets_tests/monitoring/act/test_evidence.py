@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from ml_assets.monitoring.act.evidence import Evidence, Loss, drift_evidence, loss_evidence
+from ml_assets.monitoring.act.evidence import Evidence, FoundLoss, drift_evidence, loss_evidence
 from ml_assets.monitoring.measure.drift import DayVerdict, drifting
 from ml_assets.monitoring.spec import MonitoringPolicy
 
 POLICY = MonitoringPolicy()
 MONDAY = date(2017, 9, 4)
-LOSS = Loss(0.08, "The estimated loss has grown by 0.080.")
+LOSS = FoundLoss(0.08, "The estimated loss has grown by 0.080.")
 
 
 def drift(feature: str = "spend", **changes: object) -> Any:

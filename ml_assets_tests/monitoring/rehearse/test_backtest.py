@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.monitoring.act.evidence import Loss
+from ml_assets.monitoring.act.evidence import FoundLoss
 from ml_assets.monitoring.measure.drift import DayVerdict
 from ml_assets.monitoring.rehearse.backtest import (
     BacktestError,
@@ -38,7 +38,7 @@ HORIZON = timedelta(days=28)
 IN_USE = FIRST + HORIZON
 YARDSTICK = Yardstick(gain=0.005, degraded=0.025)
 AGELESS = MonitoringPolicy(max_age_days=10_000)
-LOST = Loss(0.08, "By its scores it loses 0.08 more.")
+LOST = FoundLoss(0.08, "By its scores it loses 0.08 more.")
 
 
 def week(number: int) -> date:
@@ -55,7 +55,7 @@ def history(
     *,
     versions: int = 12,
     metric: Callable[[int, int], float] = lambda version, cutoff: 0.7,
-    worse: Mapping[tuple[int, int], Loss] | None = None,
+    worse: Mapping[tuple[int, int], FoundLoss] | None = None,
     without: Collection[int] = (),
 ) -> History:
     """Versions 1, 2, ... of the weeks 0, 1, ...; each loses ``loss(version, week)`` on every week since its own."""
@@ -73,12 +73,12 @@ def quiet(version: int, on: date, cohort: date | None) -> DaySignal:
     return signal()
 
 
-def signal(*, breached: bool = False, broken: bool = False, loss: Loss | None = None) -> DaySignal:
+def signal(*, breached: bool = False, broken: bool = False, loss: FoundLoss | None = None) -> DaySignal:
     verdict = DayVerdict(0.5 if breached else 0.0, breached, 1000, True, broken, "Nulls in spend.")
     return DaySignal(verdict, [], loss)
 
 
-def drifted(since: date, loss: Loss | None) -> Signals:
+def drifted(since: date, loss: FoundLoss | None) -> Signals:
     """The features have moved from a day on, for the first three versions."""
     return lambda version, on, _: signal(breached=on >= since and version <= 3, loss=loss)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ml_assets.monitoring.measure.drift import FeatureDrift
 from ml_assets.monitoring.show.plots import (
-    Histogram,
+    FeatureBars,
     drift_over_time,
     feature_histograms,
     feature_shift_plot,
@@ -76,11 +76,11 @@ def test_breaches_are_red_and_nothing_else_is() -> None:
     assert not has_red(feature_shift_plot(drifts(5)))
 
 
-def histograms(count: int, *, breached: bool = False) -> list[Histogram]:
+def histograms(count: int, *, breached: bool = False) -> list[FeatureBars]:
     shares = [0.1] * 10
     long = "a_name_that_is_" * 5
-    numbers = [Histogram(long, [float(n) for n in range(9)], shares, shares[::-1], breached)] * (count // 2)
-    return numbers + [Histogram("department", list("abcdefghij"), shares, shares, False)] * (
+    numbers = [FeatureBars(long, [float(n) for n in range(9)], shares, shares[::-1], breached)] * (count // 2)
+    return numbers + [FeatureBars("department", list("abcdefghij"), shares, shares, False)] * (
         count - len(numbers)
     )
 

@@ -27,7 +27,7 @@ NINES = str.maketrans("0123456789", "9876543210")
 
 
 @dataclass(frozen=True)
-class Day:
+class DayOfRows:
     """A day of an incident: ``number`` from 0, ``before`` the rows of the last day without it.
 
     ``columns`` is role -> landing column.
@@ -72,7 +72,7 @@ class Incident:
     name: str
     means: str
     needs: tuple[str, ...]
-    change: Callable[[Day], Rows]
+    change: Callable[[DayOfRows], Rows]
     expected: tuple[Reaction, ...]
     days: int = 3
     matures: bool = False
@@ -113,25 +113,25 @@ def another(value: Any) -> Any:
     return f"{value[: digits.start()]}{digits[0].translate(NINES)}{value[digits.end() :]}"
 
 
-def _as_it_is(day: Day) -> Rows:
+def _as_it_is(day: DayOfRows) -> Rows:
     return day.rows
 
 
-def _price_inflation(day: Day) -> Rows:
+def _price_inflation(day: DayOfRows) -> Rows:
     factor = 1 + Decimal("0.05") * min(day.number + 1, 12)
     return day.changed("amount", lambda amount: times(amount, factor))
 
 
-def _unit_change(day: Day) -> Rows:
+def _unit_change(day: DayOfRows) -> Rows:
     return day.changed("amount", lambda amount: times(amount, Decimal(100)))
 
 
-def _store_closing(day: Day) -> Rows:
+def _store_closing(day: DayOfRows) -> Rows:
     closed = day.usual("store")
     return [row for row in day.rows if row[day.columns["store"]] != closed]
 
 
-def _double_logging(day: Day) -> Rows:
+def _double_logging(day: DayOfRows) -> Rows:
     return [
         again
         for at, row in enumerate(day.rows)
@@ -139,26 +139,26 @@ def _double_logging(day: Day) -> Rows:
     ]
 
 
-def _null_column(day: Day) -> Rows:
+def _null_column(day: DayOfRows) -> Rows:
     return day.changed("amount", lambda _: None)
 
 
-def _new_category(day: Day) -> Rows:
+def _new_category(day: DayOfRows) -> Rows:
     renamed = day.usual("category")
     return day.changed("category", lambda value: f"NEW {value}" if value == renamed else value)
 
 
-def _population_shift(day: Day) -> Rows:
+def _population_shift(day: DayOfRows) -> Rows:
     """Newcomers: twins of two in three of the old ones, who make a third of their visits."""
     return day.rows + _twins(day, lambda who, visit: day.drawn(0.65, who) and day.drawn(0.3, visit))
 
 
-def _label_shift(day: Day) -> Rows:
+def _label_shift(day: DayOfRows) -> Rows:
     entity = day.columns["entity"]
     return [row for row in day.rows if not day.drawn(0.3, row[entity])]
 
 
-def _seasonal_peak(day: Day) -> Rows:
+def _seasonal_peak(day: DayOfRows) -> Rows:
     """Half as many visits again for a week: each of the extra ones is like one that took place."""
     if day.number >= WEEK:
         return day.rows
@@ -167,7 +167,7 @@ def _seasonal_peak(day: Day) -> Rows:
     return day.rows + more
 
 
-def _twins(day: Day, comes: Callable[[Any, Any], bool]) -> Rows:
+def _twins(day: DayOfRows, comes: Callable[[Any, Any], bool]) -> Rows:
     entity, visit = day.columns["entity"], day.columns["visit"]
     return [
         row | {entity: another(row[entity]), visit: another(row[visit])}

@@ -62,7 +62,7 @@ class Reaction:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DrillVerdict:
     """Expected against observed; ``why`` is a sentence for a person."""
 
     as_expected: bool
@@ -71,7 +71,7 @@ class Verdict:
     why: str
 
 
-def judge(expected: Sequence[Reaction], facts: Sequence[Fact]) -> Verdict:
+def judge(expected: Sequence[Reaction], facts: Sequence[Fact]) -> DrillVerdict:
     """Hold what was done against the reactions of which one is ``expected``."""
     wanted = "; or ".join(map(str, expected))
     first: dict[tuple[str, str], Fact] = {}
@@ -86,5 +86,5 @@ def judge(expected: Sequence[Reaction], facts: Sequence[Fact]) -> Verdict:
         elif seen is None and reaction.kind != "nothing":
             reasons.append(f"there was no {reaction}")
         else:
-            return Verdict(True, wanted, observed, str(seen) if seen else str(reaction))
-    return Verdict(False, wanted, observed, "; ".join(reasons))
+            return DrillVerdict(True, wanted, observed, str(seen) if seen else str(reaction))
+    return DrillVerdict(False, wanted, observed, "; ".join(reasons))

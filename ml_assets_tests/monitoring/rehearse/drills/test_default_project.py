@@ -11,7 +11,7 @@ from ml_assets.instance.progress import heard_by
 from ml_assets.lake import connect
 from ml_assets.landing.completejourney import land
 from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS
-from ml_assets.monitoring.rehearse.drills.reaction import Verdict
+from ml_assets.monitoring.rehearse.drills.reaction import DrillVerdict
 from ml_assets.operations.drill import Drill, Stage, set_up
 from ml_assets.operations.scratch import Scratch, base_of, copy_of
 from ml_assets.project.project import Project
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]
 class Rehearsed(NamedTuple):
     """A drill that is over."""
 
-    verdict: Verdict
+    verdict: DrillVerdict
     told: str
     stage: Stage
     scratch: Scratch

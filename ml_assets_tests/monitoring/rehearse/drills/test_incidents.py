@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, Day, Incident, another, times
+from ml_assets.monitoring.rehearse.drills.incidents import INCIDENTS, DayOfRows, Incident, another, times
 from ml_assets.monitoring.rehearse.drills.rows import Rows
 from ml_assets_tests.profiles import examples
 
@@ -33,7 +33,7 @@ def made(number: int, rows: int = 3000) -> Rows:
 
 def after(name: str, number: int = 0, rows: Rows | None = None, seed: int = 7) -> Rows:
     found = made(number) if rows is None else rows
-    return INCIDENTS[name].change(Day(found, number, made(99), COLUMNS, seed))
+    return INCIDENTS[name].change(DayOfRows(found, number, made(99), COLUMNS, seed))
 
 
 def differing(name: str, number: int = 0) -> set[str]:
@@ -59,7 +59,7 @@ def test_an_incident_touches_no_other_columns_than_those_it_needs(incident: Inci
     bare = [{name: value for name, value in row.items() if name in needed} for row in made(3)]
     before = [{name: value for name, value in row.items() if name in needed} for row in made(99)]
     columns = {role: COLUMNS[role] for role in incident.needs}
-    found = incident.change(Day(bare, 3, before, columns, 7))
+    found = incident.change(DayOfRows(bare, 3, before, columns, 7))
     assert all(row.keys() == needed for row in found)
 
 
