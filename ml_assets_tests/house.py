@@ -27,7 +27,7 @@ from ml_assets.operations.in_process import QUIET
 from ml_assets.operations.materialize import Done, materialize
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.places import USE_CASES

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ml_assets.project.model import DeclaredModel
     from ml_assets.project.project import Project
     from ml_assets.project.source import Source
-    from ml_assets.registry import Version
     from ml_assets.registry.book import Book
     from ml_assets.registry.facts import ModelFacts
+    from ml_assets.registry.mlflow_registry import Version
 
 
 def group(text: str) -> typer.Typer:

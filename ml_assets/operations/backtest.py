@@ -43,7 +43,7 @@ from ml_assets.training.frames import check_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
     from ml_assets.training.predictor import Predictor, Scores
 
 

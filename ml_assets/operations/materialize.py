@@ -23,8 +23,8 @@ from ml_assets.pipeline.due.model import days_to_score, stale_labels, stale_perf
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
-from ml_assets.registry import Registry
 from ml_assets.registry.aliases import announces
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import champion_on_record
 
 

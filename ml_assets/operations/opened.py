@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ml_assets.lake import Lake
     from ml_assets.project.project import Project
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
 
 def project() -> "Project":
@@ -30,7 +30,7 @@ def lake() -> "Lake":
 
 def registry() -> "Registry":
     """The registry of models below the project's data folder."""
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
     return Registry.below(home.data())
 

@@ -15,7 +15,7 @@ from ml_assets.project.model import DeclaredModel
 from ml_assets.training.provenance import code_facts, machine_facts
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry, Version
+    from ml_assets.registry.mlflow_registry import Registry, Version
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ml_assets.lake.sql import quote
 from ml_assets.landing import Landing, Piece, by_day
 from ml_assets.operations.materialize import materialize
 from ml_assets.project.project import Project
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 
 CUTOFFS = 1
 """How many of the newest cutoffs a base trains: the champion's."""

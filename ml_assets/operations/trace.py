@@ -16,7 +16,7 @@ from ml_assets.lake.sql import text
 from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry, Version
+    from ml_assets.registry.mlflow_registry import Registry, Version
 
 
 @dataclass(frozen=True)

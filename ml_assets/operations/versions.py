@@ -14,7 +14,7 @@ from ml_assets.registry.rollback import rollback
 if TYPE_CHECKING:
     from ml_assets.lake import Lake
     from ml_assets.project.model import DeclaredModel
-    from ml_assets.registry import Version
+    from ml_assets.registry.mlflow_registry import Version
     from ml_assets.registry.rollback import RolledBack
 
 MAIN_METRICS = ("auc", "r2", "skill")

@@ -13,7 +13,7 @@ from ml_assets.registry.book import Book
 from ml_assets.registry.verdicts import PromotionRules
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
 
 def book_of(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry") -> Book:

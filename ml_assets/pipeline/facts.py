@@ -8,8 +8,8 @@ from ml_assets.registry.declared import DeclaredInWords, label_in_words, target_
 from ml_assets.registry.facts import ModelFacts, facts_of
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Version
     from ml_assets.registry.book import Book
+    from ml_assets.registry.mlflow_registry import Version
 
 SHOWN = {
     "slice": ("column", "value", "n", "mean_label", "metric", "candidate", "champion", "baseline"),

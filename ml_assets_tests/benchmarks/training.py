@@ -48,7 +48,7 @@ sys.path.insert(0, sys.argv[1])
 import dagster as dg
 from ml_assets.definitions import defs
 from ml_assets.operations.in_process import QUIET
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.instance import home
 Registry.below(home.data()).prepare()
 import matplotlib.backends.backend_agg, mlflow.pyfunc, pandera.pandas, xgboost

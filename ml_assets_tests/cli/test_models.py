@@ -22,8 +22,8 @@ from ml_assets.operations.opened import instance
 from ml_assets.pipeline import book as book_module
 from ml_assets.pipeline.book import book_of
 from ml_assets.project.project import Project
-from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
+from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets.registry.promotion import override, promote
 from ml_assets.training.target import BINARY
 from ml_assets_tests.house import MINI

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from ml_assets.lake import Lake, connect
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home

@@ -5,8 +5,8 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake, connect
-from ml_assets.registry import Registry
 from ml_assets.registry.book import Book
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets_tests.registry.shelf import Shelf, book_of
 
 

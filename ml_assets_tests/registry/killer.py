@@ -23,7 +23,8 @@ from ml_assets.cli.app import main
 from ml_assets.components.shared.resources import LakeResource, MlflowResource
 from ml_assets.lake import Lake, connect
 from ml_assets.operations.in_process import QUIET
-from ml_assets.registry import Registry, Version, promotion
+from ml_assets.registry import promotion
+from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets_tests.registry.shelf import book_of
 
 

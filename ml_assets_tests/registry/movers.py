@@ -8,8 +8,7 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 
 from ml_assets.lake import Lake, connect
-from ml_assets.registry import Registry, Version
-from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.mlflow_registry import Registry, RegistryError, Version
 from ml_assets.registry.promotion import promote
 from ml_assets_tests.registry.shelf import HOLDOUT, book_of, under
 

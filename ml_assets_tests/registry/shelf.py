@@ -9,9 +9,8 @@ import duckdb
 
 from ml_assets.lake import Lake, Provenance
 from ml_assets.project.tables import ModelTables
-from ml_assets.registry import Registry, Version
 from ml_assets.registry.book import Book
-from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.mlflow_registry import Registry, RegistryError, Version
 from ml_assets.registry.verdicts import GateVerdict, PromotionRules
 
 START = date(2017, 4, 2)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ml_assets.lake import Lake
-from ml_assets.registry import Registry, Version
 from ml_assets.registry.aliases import follow, repair
 from ml_assets.registry.book import Book
+from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets.registry.promotion import Followed, override, promote
 from ml_assets_tests.registry.shelf import Shelf, decide, moves, under, verdict
 

@@ -11,13 +11,13 @@ import pytest
 
 from ml_assets.lake import Lake, Provenance, records
 from ml_assets.project.tables import ModelTables
-from ml_assets.registry import Registry
 from ml_assets.registry.book import Book
 from ml_assets.registry.card import card_markdown, limits, sections
 from ml_assets.registry.card_page import card_html
 from ml_assets.registry.compare import VersionDifference, differences
 from ml_assets.registry.declared import DeclaredInWords, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion import override, promote
 from ml_assets.registry.promotion_log import Move
 from ml_assets.training.spec import Label

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets_tests.registry.shelf import book_of, week
 
 KILLS, SEED = 50, 20260711

@@ -9,8 +9,7 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake
-from ml_assets.registry import Registry
-from ml_assets.registry.mlflow_registry import RegistryError
+from ml_assets.registry.mlflow_registry import Registry, RegistryError
 from ml_assets.registry.promotion import promote
 from ml_assets.registry.rollback import rollback
 from ml_assets_tests.registry import movers

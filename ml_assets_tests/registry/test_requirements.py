@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.registry import Registry, requirements
+from ml_assets.registry import requirements
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.requirements import pins_of
 from ml_assets.registry.trial import DATA, TrialProcess, trial_process
 from ml_assets.training.fit import fit

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets_tests.registry import movers
 
 pytestmark = pytest.mark.slow

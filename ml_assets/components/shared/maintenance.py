@@ -10,7 +10,7 @@ from ml_assets.components.shared.resources import LakeResource, MlflowResource
 from ml_assets.lake import Lake
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
 KEY = dg.AssetKey(["lake", "maintenance"])
 

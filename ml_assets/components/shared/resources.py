@@ -12,7 +12,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.lake import Lake, pin
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -58,7 +58,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def registry(self) -> "Registry":
         """The registry behind this resource."""
-        from ml_assets.registry import Registry
+        from ml_assets.registry.mlflow_registry import Registry
 
         return Registry(self.tracking_uri, self.artifact_root)
 

@@ -23,7 +23,7 @@ from ml_assets.training.tables import CANDIDATE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
     from ml_assets.registry.trial import TrialProcess
     from ml_assets.training.fit import Fitted
     from ml_assets.training.importance import Importance

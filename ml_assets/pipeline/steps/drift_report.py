@@ -17,7 +17,7 @@ from ml_assets.registry.promotion_log import champion_on_record
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.registry import Registry, Version
+    from ml_assets.registry.mlflow_registry import Registry, Version
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.evaluation.measured import Measured
-    from ml_assets.registry import Version
+    from ml_assets.registry.mlflow_registry import Version
     from ml_assets.registry.trial import TrialProcess
 
 Row = dict[str, Any]

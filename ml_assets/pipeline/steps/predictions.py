@@ -13,7 +13,7 @@ from ml_assets.registry.promotion_log import champion_on_record
 from ml_assets.serving.batch import population_frame, prediction_rows
 
 if TYPE_CHECKING:
-    from ml_assets.registry import Registry
+    from ml_assets.registry.mlflow_registry import Registry
 
 
 @dataclass(frozen=True)

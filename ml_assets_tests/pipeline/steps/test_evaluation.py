@@ -10,7 +10,7 @@ from ml_assets.evaluation.tables import SLICES, evaluation_schema
 from ml_assets.lake import Lake, Provenance, connect, records
 from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps import evaluation as step
-from ml_assets.registry import Version
+from ml_assets.registry.mlflow_registry import Version
 from ml_assets.training.tables import CANDIDATE
 from ml_assets_tests.evaluation.holdouts import CUTOFF, KINDS, SERVED, measured
 

@@ -27,7 +27,7 @@ from ml_assets.pipeline.steps.predictions import predict
 from ml_assets.pipeline.steps.source import build_events, copy_landing
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
-from ml_assets.registry import Registry
+from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion import promote
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets.registry.trial import trial_process
