@@ -20,7 +20,7 @@ from sqlalchemy.event import listen, remove
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.definitions import build, resources
 from ml_assets.instance.alerts import CHANNELS
-from ml_assets.lake import Between, Lake, connect, content_hash
+from ml_assets.lake import Between, Lake, Table, connect, content_hash
 from ml_assets.landing.tables import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick
 from ml_assets.operations.in_process import QUIET
@@ -31,6 +31,7 @@ from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.places import USE_CASES
+from ml_assets_tests.tables import table_of
 
 MINI = "ml_assets_tests.use_cases.mini.defs"
 MINI_FOLDER = USE_CASES / "mini" / "defs"
@@ -41,15 +42,15 @@ SETTINGS = {
 }
 """Of a house's Dagster instance: the event log is the project's own, as in dagster.yaml."""
 FEATURES = ("visitor_features/tiles", "visitor_features/snapshot")
-TABLES: dict[str, tuple[str, list[str]]] = {
-    "visits/events": ("event_date", ["event_date", "visit_id", "row_number"]),
-    "visits/quarantine": ("event_date", ["event_date", "landing_date", "row_number", "content_hash"]),
-    "visitor_features/tiles": ("available_date", ["available_date", "event_date", "visitor_id"]),
-    "visitor_features/snapshot": ("as_of", ["as_of", "visitor_id"]),
-    "churn/labels": ("as_of", ["as_of", "visitor_id"]),
-    "churn/training_set": ("cutoff", ["cutoff", "as_of", "visitor_id"]),
+KEYS: dict[str, list[str]] = {
+    "visits/events": ["event_date", "visit_id", "row_number"],
+    "visits/quarantine": ["event_date", "landing_date", "row_number", "content_hash"],
+    "visitor_features/tiles": ["available_date", "event_date", "visitor_id"],
+    "visitor_features/snapshot": ["as_of", "visitor_id"],
+    "churn/labels": ["as_of", "visitor_id"],
+    "churn/training_set": ["cutoff", "as_of", "visitor_id"],
 }
-"""Table -> its partition column and a key of its rows."""
+"""Table -> a key of its rows."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ class House:
     @property
     def source(self) -> SourceTables:
         return SourceTables.of(self.lake, "visits")
+
+    def table(self, name: str) -> Table:
+        """A table of the source, the features or the model."""
+        return table_of(self.lake, name)
 
     @property
     def registry(self) -> Registry:
@@ -158,18 +163,16 @@ class House:
     def rows(self, table: str, between: Between | None = None, columns: str = "*") -> list[tuple[Any, ...]]:
         """The rows of a table of the source, the features or the model."""
         with connect() as con:
-            by = ("landing_date", "content_hash") if table == "visits/raw" else TABLES[table][:1]
-            found = self.lake.table(table, *by).read(con, between=between)
+            found = self.table(table).read(con, between=between)
             return found.select(columns).order("ALL").fetchall()
 
-    def hashes(self, tables: Sequence[str] = tuple(TABLES)) -> dict[str, str]:
+    def hashes(self, tables: Sequence[str] = tuple(KEYS)) -> dict[str, str]:
         """The content hash of every table."""
         return {name: self.hash(name) for name in tables}
 
     def hash(self, table: str, between: Between | None = None) -> str:
-        lead, key = TABLES[table]
         with connect() as con:
-            return content_hash(self.lake.table(table, lead).read(con, between=between), key)
+            return content_hash(self.table(table).read(con, between=between), KEYS[table])
 
 
 def between_of(request: dg.RunRequest) -> tuple[str, str]:

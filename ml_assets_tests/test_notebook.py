@@ -78,7 +78,7 @@ def test_a_relation_stays_what_it_was(group: GroupFeatures) -> None:
 def test_at_midnight_it_is_the_row_of_the_snapshot(group: GroupFeatures, house: House) -> None:
     as_of = visits.day(15)
     with connect() as con:
-        snapshot = house.lake.table(f"{GROUP}/snapshot", "as_of").read(con, between=(as_of, as_of))
+        snapshot = house.table(f"{GROUP}/snapshot").read(con, between=(as_of, as_of))
         rows = snapshot.order("visitor_id").fetchall()
         spine = snapshot.select("visitor_id, as_of").order("visitor_id")
         assert group.at(spine).fetchall() == rows
@@ -140,8 +140,8 @@ def test_list_and_describe(house: House, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.splitlines() == [
         "visitor_features.visits: Visits",
         "  count: *",
-        "  visits_7d  BIGINT  the last 7 days",
-        "  visits_14d  BIGINT  the last 14 days",
+        "  visits_7d  BIGINT, events  the last 7 days",
+        "  visits_14d  BIGINT, events  the last 14 days",
         "  expected: min 0, max 14",
         "  used by: churn",
         "  from visits/events: occurred_at",

@@ -15,6 +15,7 @@ from ml_assets.lake import Lake, connect
 from ml_assets.operations.scratch import Scratch, copy_of
 from ml_assets_tests.end_to_end.browser import ARGUMENTS, ROOM_FOR_DETAILS, WAIT_MS, chromium
 from ml_assets_tests.once import Once
+from ml_assets_tests.tables import table_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -50,7 +51,7 @@ def make_home(root: Path, **environment: str) -> Home:
 def metrics(home: Home, model: str) -> dict[str, list[tuple[float, float]]]:
     """Role -> (AUC, average precision) by cutoff, oldest first."""
     with connect() as con:
-        rows = Lake(str(home.root / "data" / "lake")).table(f"{model}/evaluation", "cutoff").read(con)
+        rows = table_of(Lake(str(home.root / "data" / "lake")), f"{model}/evaluation").read(con)
         found = rows.order("cutoff").to_arrow_table().to_pylist()
     return {
         role: [(r["auc"], r["average_precision"]) for r in found if r["role"] == role]

@@ -14,6 +14,7 @@ from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_recor
 from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
 from ml_assets_tests.house import MINI
+from ml_assets_tests.tables import table_of
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(1200)]
 
@@ -66,15 +67,13 @@ def with_few_left(number: int) -> list[dict[str, object]]:
 def newest_snapshot(home: Home) -> date:
     """The newest as_of whose features are there."""
     with connect() as con:
-        snapshot = (
-            Lake(str(home.root / "data" / "lake")).table("visitor_features/snapshot", "as_of").read(con)
-        )
+        snapshot = table_of(Lake(str(home.root / "data" / "lake")), "visitor_features/snapshot").read(con)
         return snapshot.aggregate("max(as_of)").fetchall()[0][0]  # type: ignore[no-any-return]
 
 
 def champion(home: Home) -> ChampionOnRecord:
     with connect() as con:
-        promotions = Lake(str(home.root / "data" / "lake")).table("churn/promotions", "month")
+        promotions = table_of(Lake(str(home.root / "data" / "lake")), "churn/promotions")
         found = champion_on_record(con, promotions, "churn")
     assert found is not None
     return found

@@ -8,6 +8,7 @@ import pytest
 from ml_assets.instance.home import CHECKOUT
 from ml_assets.lake import Lake, connect
 from ml_assets_tests.end_to_end.conftest import make_home, metrics
+from ml_assets_tests.tables import table_of
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(900)]
 
@@ -37,18 +38,9 @@ def test_online_retail_is_yaml_alone(tmp_path: Path) -> None:
         assert auc > baseline + 0.05
     with connect() as con:
         lake = Lake(str(tmp_path / "data" / "lake"))
-        (accepted,) = (
-            lake.table("retail_orders/events", "event_date").read(con).aggregate("count(*)").fetchall()
-        )
-        (refused,) = (
-            lake.table("retail_orders/quarantine", "event_date").read(con).aggregate("count(*)").fetchall()
-        )
-        (predicted,) = (
-            lake.table("customer_lapse/predictions", "as_of", "model_version")
-            .read(con)
-            .aggregate("count(*)")
-            .fetchall()
-        )
+        (accepted,) = table_of(lake, "retail_orders/events").read(con).aggregate("count(*)").fetchall()
+        (refused,) = table_of(lake, "retail_orders/quarantine").read(con).aggregate("count(*)").fetchall()
+        (predicted,) = table_of(lake, "customer_lapse/predictions").read(con).aggregate("count(*)").fetchall()
     assert accepted[0] + refused[0] == 541_909
     assert refused[0] == 5_268 + 2, "the exact repeats, and two bad-debt lines with a negative price"
     assert predicted[0] > 0

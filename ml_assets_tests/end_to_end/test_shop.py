@@ -20,6 +20,7 @@ from ml_assets_tests.end_to_end.browser import (
     wait_for_states,
 )
 from ml_assets_tests.end_to_end.conftest import Home, make_home, metrics
+from ml_assets_tests.tables import table_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -63,14 +64,12 @@ def test_the_year_of_transactions_ends_in_a_champion(shop: Home) -> None:
         assert auc > baseline + 0.03
     with connect() as con:
         lake = Lake(str(shop.root / "data" / "lake"))
-        labels = lake.table("lapse/labels", "as_of").read(con)
+        labels = table_of(lake, "lapse/labels").read(con)
         rates = (
             labels.aggregate("as_of, avg(label) AS rate").filter("rate NOT BETWEEN 0.10 AND 0.15").fetchall()
         )
-        evidence = (
-            lake.table("lapse/evidence", "as_of", "found_by").read(con).aggregate("count(*)").fetchall()
-        )
-        outcomes = lake.table("lapse/performance", "as_of").read(con).aggregate("count(*)").fetchall()
+        evidence = table_of(lake, "lapse/evidence").read(con).aggregate("count(*)").fetchall()
+        outcomes = table_of(lake, "lapse/performance").read(con).aggregate("count(*)").fetchall()
     assert rates == [], "11 to 14% of the population lapse at every cutoff"
     assert evidence == [(0,)], "this year barely drifts: nothing may fire"
     assert outcomes == [(1,)], "the predictions of the champion's cutoff have mature outcomes"
@@ -100,7 +99,7 @@ def test_rollback_is_one_command_and_is_not_undone_by_itself(shop: Home) -> None
     again = shop.run("materialize", "--cutoffs", "3")
     assert again.returncode == 0
     with connect() as con:
-        log = Lake(str(shop.root / "data" / "lake")).table("lapse/promotions", "month").read(con)
+        log = table_of(Lake(str(shop.root / "data" / "lake")), "lapse/promotions").read(con)
         moves = log.order('"at"').select("action, from_version, to_version").fetchall()
     assert moves[-1] == ("rollback", 3, 2)
     forward = shop.run("models", "rollback", "lapse", "--to", "3", "--why", "back to where it was")

@@ -8,12 +8,13 @@ from shutil import copytree
 
 import pytest
 
-from ml_assets.lake import Lake, Table, connect, content_hash, days, stale_days
+from ml_assets.lake import Lake, connect, content_hash, days, stale_days
 from ml_assets.lake.maintenance import needed, tables
 from ml_assets.lake.marks import replayed
 from ml_assets_tests import visits
-from ml_assets_tests.house import TABLES, House, opened, scratch_defs
+from ml_assets_tests.house import KEYS, House, opened, scratch_defs
 from ml_assets_tests.places import FIXTURES
+from ml_assets_tests.tables import table_of
 
 OLDER = FIXTURES / "lakes" / "flat_keys"
 SENSORS = ("visits_landing", "visitor_features_refresh", "churn_labels")
@@ -37,29 +38,25 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
 
 
-def of(lake: Lake, name: str) -> Table:
-    return lake.table(name, TABLES[name][0] if name in TABLES else "month")
-
-
 def test_every_table_reads_as_it_was_written(lake: Lake) -> None:
     expected = json.loads((OLDER / "digests.json").read_text())
     with connect() as con:
-        found = {name: content_hash(of(lake, name).read(con), TABLES[name][1]) for name in expected}
+        found = {name: content_hash(table_of(lake, name).read(con), KEYS[name]) for name in expected}
     assert found == expected
     assert {table.name for table in tables(lake)} >= {*expected, "visits/raw", "visits/files"}
 
 
 def test_its_commits_say_what_made_them(lake: Lake) -> None:
     for name in ("visits/events", "visitor_features/tiles", "visitor_features/snapshot", "churn/labels"):
-        table = of(lake, name)
+        table = table_of(lake, name)
         newest = table.history(1)[0]
         assert len(newest.provenance.run) == 36
         assert newest.provenance.asset
         assert newest.inputs
         assert newest.compared is not None
         assert table.marks() == replayed({}, reversed(table.history()))
-    assert len(of(lake, "visits/events").history(1)[0].provenance.facts["contract"]) == 64
-    labels = of(lake, "churn/labels")
+    assert len(table_of(lake, "visits/events").history(1)[0].provenance.facts["contract"]) == 64
+    labels = table_of(lake, "churn/labels")
     kept = needed(lake, {labels.name: [labels.version or 0]})
     source, features = ("events", "raw", "files"), ("snapshot", "tiles")
     above = {*(f"visits/{name}" for name in source), *(f"visitor_features/{name}" for name in features)}
@@ -67,7 +64,7 @@ def test_its_commits_say_what_made_them(lake: Lake) -> None:
 
 
 def test_what_was_left_and_what_was_changed_reads_as_marks(lake: Lake) -> None:
-    events, tiles = of(lake, "visits/events").marks(), of(lake, "visitor_features/tiles").marks()
+    events, tiles = table_of(lake, "visits/events").marks(), table_of(lake, "visitor_features/tiles").marks()
     assert {day: mark.changed for day, mark in events.items()} == {FIRST: 2, CUTOFF: 1, LAST: 2}
     assert {mark.read["visits/files"] for mark in events.values()} == {2}
     assert {mark.definition for mark in (events | tiles).values()} == {None}
@@ -75,7 +72,7 @@ def test_what_was_left_and_what_was_changed_reads_as_marks(lake: Lake) -> None:
 
 def test_nothing_of_it_is_stale(lake: Lake) -> None:
     def stale(above: str, below: str, reach: tuple[int, int], first: date, last: date) -> set[date]:
-        upstream, downstream = of(lake, above), of(lake, below)
+        upstream, downstream = table_of(lake, above), table_of(lake, below)
         return stale_days(upstream.marks(), downstream.marks(), above, reach, Days(first, last))
 
     assert not stale("visits/files", "visits/events", (0, 0), FIRST, LAST)

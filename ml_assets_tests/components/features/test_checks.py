@@ -42,7 +42,7 @@ def test_a_good_snapshot_passes(landed: House) -> None:
 
 def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
     on = visits.day(12)
-    table = landed.lake.table("visitor_features/snapshot", "as_of")
+    table = landed.table("visitor_features/snapshot")
     with connect() as con:
         rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 1 AS visits_7d)")
         made = table.history(1)[0].provenance
@@ -72,7 +72,7 @@ def test_values_beyond_what_is_expected_warn(landed: House) -> None:
     assert found.passed, found.metadata
     assert found.metadata["features with an expectation"].value == 1
     on = visits.day(12)
-    table = landed.lake.table("visitor_features/snapshot", "as_of")
+    table = landed.table("visitor_features/snapshot")
     with connect() as con:
         rows = table.read(con, between=(on, on)).select("* REPLACE (visits_7d + 20 AS visits_7d)")
         table.replace(rows, between=(on, on), provenance=Provenance())
@@ -92,7 +92,7 @@ def test_the_catalogue_shows_what_there_is(landed: House) -> None:
     (line,) = [line for line in shown.splitlines() if line.startswith("| visits_7d |")]
     assert "| `count: *` | visits.occurred_at | churn | 0 to 7, median" in line
     with connect() as con:
-        rows = landed.lake.table("visitor_features/catalogue", "as_of").read(con)
+        rows = landed.table("visitor_features/catalogue").read(con)
         assert rows.aggregate("count(*), count(DISTINCT name)").fetchall() == [
             (len(shown.splitlines()) - 2,) * 2
         ]

@@ -114,7 +114,7 @@ def test_a_snapshot_counts_the_events_of_both(built: House) -> None:
     bought = [visit for on in days for visit in visits.visits_of(on)]
     called = [call for on in days for call in calls_of(on)]
     with connect() as con:
-        rows = built.lake.table("visitor_features/snapshot", "as_of").read(con, between=(as_of, as_of))
+        rows = built.table("visitor_features/snapshot").read(con, between=(as_of, as_of))
         found = rows.select("visitor_id, channel, visits_14d, calls, longest_call").fetchall()
     assert len(found) > 50
     for visitor, channel, visited, calls, longest in found:

@@ -221,7 +221,7 @@ def test_too_many_refused_rows_block_what_comes_after(house: House) -> None:
         if key
     }
     assert not made & set(FEATURES)
-    assert not house.lake.table("visitor_features/tiles", "available_date").exists
+    assert not house.table("visitor_features/tiles").exists
     assert len(house.rows("visits/quarantine")) == len([row for row in spoilt if row["amount"] == -1])
 
 

@@ -114,7 +114,7 @@ def test_a_day_waits_for_the_other_source_then_its_rows_for_their_keys(shop: Hou
 def test_a_build_on_record_names_the_version_it_was_held_against(shop: House) -> None:
     register(shop, 0, came())
     assert shop.run(SOURCE, 0).success
-    version = shop.lake.table("visitors/events", "event_date").version
+    version = shop.table("visitors/events").version
     assert shop.source.events.history()[0].inputs["visitors/events"] == version
 
 

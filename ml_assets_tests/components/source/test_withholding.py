@@ -77,7 +77,7 @@ def test_later_runs_downstream_refuse_what_reads_it_and_build_the_rest(landed: H
         "1 partitions of visitor_features/tiles read days that are withheld or have not landed"
     )
     assert "2024-01-11: it reads visits of 2024-01-11, withheld: refused_share: " in message
-    snapshot = landed.lake.table(SNAPSHOT[0], "as_of")
+    snapshot = landed.table(SNAPSHOT[0])
     before = snapshot.version
     result = landed.run(SNAPSHOT, 9, 14)
     [message] = failures(result).values()
