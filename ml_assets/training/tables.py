@@ -29,7 +29,12 @@ TRAINING_SET = Schema(
         StoredColumn(
             "cutoff", "DATE", "The moment, 00:00 UTC, up to which the candidate may know anything.", DAY
         ),
-        StoredColumn("as_of", "DATE", "The moment, 00:00 UTC, of features and label.", DAY),
+        StoredColumn(
+            "as_of",
+            "DATE",
+            "The moment, 00:00 UTC, of features and label; where there is a moment, the end of its week.",
+            DAY,
+        ),
         StoredColumn(
             "split", "VARCHAR", "train: what is fitted on; tune: the newest, which decide when to stop."
         ),
@@ -47,17 +52,20 @@ CANDIDATE = Schema(
         StoredColumn("training_set", "VARCHAR", "SHA-256 of the rows of its training set."),
         StoredColumn("rows", "BIGINT", "Rows of its training set, train and tune.", ROWS),
         StoredColumn(
-            "rounds", "BIGINT", "How many rounds were fitted; empty of an estimator without rounds.", "rounds"
+            "rounds",
+            "BIGINT",
+            "How many rounds the model has; empty of one that isn't made in rounds.",
+            "rounds",
         ),
         StoredColumn(
             "train_loss",
             "DOUBLE",
-            "Mean loss on train: log loss in nats; of amounts, the RMSE in those of the label.",
+            "Mean loss on train: log loss in nats; of amounts, the RMSE in the unit of the label.",
         ),
         StoredColumn(
             "tune_loss",
             "DOUBLE",
-            "Mean loss on tune: log loss in nats; of amounts, the RMSE in those of the label.",
+            "Mean loss on tune: log loss in nats; of amounts, the RMSE in the unit of the label.",
         ),
         StoredColumn("baseline", "VARCHAR", "The baseline that was fitted on the same rows, as JSON."),
         StoredColumn(

@@ -9,10 +9,15 @@ import pandas as pd
 import pytest
 
 from ml_assets.features import Entity
+from ml_assets.features.tables import SNAPSHOT
 from ml_assets.lake import Lake, Provenance, Table, connect
+from ml_assets.lake.schema import StoredColumn, types_of
 from ml_assets.serving.batch import population_frame, prediction_rows
+from ml_assets.serving.tables import predictions_schema
 from ml_assets.training.predictor import Scores
+from ml_assets.training.target import BINARY, Target
 
+HOUSEHOLD = StoredColumn("household_id", "BIGINT", "The household.")
 AS_OF = date(2020, 1, 5)
 LATER = AS_OF + timedelta(days=7)
 
@@ -25,7 +30,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Table:
-    return Lake(str(tmp_path)).table("group/snapshot", "as_of")
+    return SNAPSHOT.table(Lake(str(tmp_path)), "group")
 
 
 def write(
@@ -139,15 +144,7 @@ def test_the_rows_of_the_table(con: duckdb.DuckDBPyConnection, snapshot: Table) 
     rows = prediction_rows(
         con, frame, scores, model="lapse", version=3, cutoff=AS_OF, entity={"household_id": "BIGINT"}
     )
-    assert dict(zip(rows.columns, map(str, rows.types), strict=True)) == {
-        "prediction_id": "VARCHAR",
-        "household_id": "BIGINT",
-        "as_of": "DATE",
-        "model_version": "BIGINT",
-        "known_until": "DATE",
-        "features_hash": "VARCHAR",
-        "score": "DOUBLE",
-    }
+    assert types_of(rows) == predictions_schema([HOUSEHOLD], BINARY).types
     found = rows.order("as_of, household_id").fetchall()
     assert [row[1:3] for row in found] == [(h, day) for day in (AS_OF, LATER) for h in (1, 2, 4, 5)]
     assert [row[6] for row in found] == scores.expected.tolist()
@@ -211,6 +208,10 @@ def test_of_several_classes_each_has_its_probability(con: duckdb.DuckDBPyConnect
         version=1,
         cutoff=AS_OF,
         entity={"household_id": "BIGINT"},
-    ).select("score, probabilities")
-    assert list(map(str, found.types)) == ["DOUBLE", "DOUBLE[]"]
-    assert found.fetchall() == [(0.5, [0.5, 0.5, 0.0]), (1.75, [0.0, 0.25, 0.75])]
+    )
+    target = Target("multiclass", ("soon", "later", "never"))
+    assert types_of(found) == predictions_schema([HOUSEHOLD], target).types
+    assert found.select("score, probabilities").fetchall() == [
+        (0.5, [0.5, 0.5, 0.0]),
+        (1.75, [0.0, 0.25, 0.75]),
+    ]

@@ -5,14 +5,16 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity
+from ml_assets.lake.schema import StoredColumn, types_of
 from ml_assets.training import Label
 from ml_assets.training.labels import build_labels, maturity
-from ml_assets.training.target import REGRESSION
+from ml_assets.training.tables import label_column, labels_schema
 
 AS_OF = date(2020, 2, 26)
 NOW = datetime.combine(AS_OF, time(), tzinfo=UTC)
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 ABSENT, OCCURS = Label(absent="amount > 0", within="7d"), Label(occurs="amount > 0", within="7d")
+HOUSEHOLD = StoredColumn("household_id", "BIGINT", "The household.")
 Labelled = list[tuple[int, date, float, date]]
 
 
@@ -39,9 +41,7 @@ def labelled(
         population="trips > 0",
         label=label,
     )
-    assert found.columns == ["household_id", "as_of", "label", "matures"]
-    kind = "DOUBLE" if label.target == REGRESSION else "INTEGER"
-    assert list(map(str, found.types)) == ["BIGINT", "DATE", kind, "DATE"]
+    assert types_of(found) == labels_schema([HOUSEHOLD], label_column(label, "what came")).types
     return found.order("household_id, as_of").fetchall()
 
 

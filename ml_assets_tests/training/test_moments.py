@@ -10,9 +10,12 @@ import pytest
 
 from ml_assets.features import Entity
 from ml_assets.features.queries.at import features_at
+from ml_assets.features.tables import feature_columns
 from ml_assets.lake import Provenance, Table
+from ml_assets.lake.schema import StoredColumn, types_of
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.moments import Moments
+from ml_assets.training.tables import LABELS, label_column, training_set_schema
 from ml_assets.training.training_set import TrainingSet, build_training_set
 from ml_assets_tests.features.oracle import ALL, Event, features_of, midnight
 from ml_assets_tests.features.test_store import FIRST, REACH, Store
@@ -63,7 +66,7 @@ def store(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Store:
 
 def labels_of(store: Store) -> Table:
     """Everybody in the population of every cutoff, with a label of 0."""
-    labels = store.tiles.lake.table("m/labels", "as_of")
+    labels = LABELS.table(store.tiles.lake, "m")
     weeks = ", ".join(f"DATE '{cutoff}'" for cutoff in CUTOFFS)
     rows = store.snapshot.read(store.con).filter(f"as_of IN ({weeks}) AND items_5d > 0")
     labels.replace(
@@ -122,6 +125,13 @@ def test_a_row_right_after_each_event(store: Store) -> None:
     assert sorted(rows.fetchall()) == sorted(wanted)
     assert len(wanted) == 5
     assert {row[3] for row in wanted} == {0, 1}
+
+
+def test_the_columns_are_those_of_the_schema(store: Store) -> None:
+    entity = [StoredColumn("household_id", "BIGINT", "The household.")]
+    features = [column for column in feature_columns(ALL) if column.name in FEATURES]
+    schema = training_set_schema(entity, label_column(LABEL, "what came"), TRAIN, features)
+    assert types_of(built(store, labels_of(store)).rows) == schema.types
 
 
 def test_tune_stays_at_the_cutoffs(store: Store) -> None:

@@ -6,8 +6,11 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity
+from ml_assets.features.tables import SNAPSHOT
 from ml_assets.lake import Lake, LakeError, Provenance, Table
+from ml_assets.lake.schema import StoredColumn, types_of
 from ml_assets.training import Cutoffs, Label, Train
+from ml_assets.training.tables import LABELS, label_column, training_set_schema
 from ml_assets.training.training_set import TrainingSet, build_training_set
 
 START, WEEK = date(2017, 4, 2), timedelta(weeks=1)
@@ -19,7 +22,7 @@ LABEL, TRAIN = Label(absent="true", within="14d"), Train(history=8, tune=2)
 @pytest.fixture
 def tables(tmp_path: Path) -> tuple[Table, Table]:
     lake = Lake(str(tmp_path))
-    return lake.table("group/snapshot", "as_of"), lake.table("lapse/labels", "as_of")
+    return SNAPSHOT.table(lake, "group"), LABELS.table(lake, "lapse")
 
 
 def write(
@@ -73,13 +76,20 @@ def build(
     )
 
 
+def of_schema(train: Train) -> dict[str, str]:
+    """The columns that the schema says."""
+    entity = [StoredColumn("household_id", "BIGINT", "The household.")]
+    features = [StoredColumn("recency", "DOUBLE", "Days."), StoredColumn("favourite", "VARCHAR", "Which.")]
+    return training_set_schema(entity, label_column(LABEL, "what came"), train, features).types
+
+
 def test_labels_meet_the_features_of_their_own_as_of(
     con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
 ) -> None:
     write(con, tables, recency="household_id * 1000 + date_diff('day', DATE '2017-04-02', as_of)")
     built = build(con, tables)
     rows = built.rows
-    assert rows.columns == ["cutoff", "household_id", "as_of", "label", "split", "recency", "favourite"]
+    assert types_of(rows) == of_schema(TRAIN)
     assert built.tune == tuple(WEEKS[9:11])
     assert built.train == tuple(WEEKS[3:8])
     wanted = [
@@ -188,6 +198,7 @@ def test_rows_weigh_what_the_expression_says(
 ) -> None:
     write(con, tables)
     halving = TRAIN.model_copy(update={"weight": "recency * pow(0.5, (cutoff - as_of) / 14)"})
+    assert types_of(build(con, tables, train=halving).rows) == of_schema(halving)
     found = build(con, tables, train=halving)
     rows = found.rows.select("household_id, as_of, weight").fetchall()
     assert rows == [(who, day, who * 1.5 * 0.5 ** ((CUTOFF - day).days / 14)) for who, day, _ in rows]
