@@ -29,7 +29,7 @@ _FLOORS: dict[Metric, float] = {"auc": 0.55, "average_precision": 0.0, "r2": 0.0
 class Costs(BaseModel):
     """What one row costs by what was decided and what came, in any unit; below 0 is a gain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     true_positive: float = Field(0.0, description="Selected, and the label is 1.")
     false_positive: float = Field(1.0, description="Selected, and the label is 0.")
@@ -60,7 +60,7 @@ class Costs(BaseModel):
 class Limits(BaseModel):
     """What the gates ask for. Differences and losses are absolute, in the metric."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     metric: Metric | None = Field(
         None,

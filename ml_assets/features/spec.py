@@ -61,7 +61,7 @@ class Example(BaseModel):
     out are empty. ``gives`` is the value, or a list of the values of all columns, in order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     events: tuple[dict[str, Any], ...] = Field(description="Events, each with ago and columns of the source.")
     gives: Any = Field(description="The value; of several columns a list.")
@@ -83,7 +83,7 @@ class Example(BaseModel):
 class Expectation(BaseModel):
     """What the values of a feature look like where all is well."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     min: float | None = Field(None, description="The smallest number to expect.")
     max: float | None = Field(None, description="The largest number to expect.")
@@ -103,7 +103,7 @@ class Feature(BaseModel):
     several, one column ``<name>_<window>`` each.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Column name; windows are appended to it.")
     means: str | None = Field(None, description="What it says, in the words and the unit of the business.")

@@ -5,21 +5,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import duckdb
-
 from ml_assets.features.errors import FeatureError
-
-
-@lru_cache(maxsize=1)
-def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(":memory:")
+from ml_assets.lake.engine import scratch
 
 
 @lru_cache(maxsize=1024)
 def columns_of(text: str, where: str) -> tuple[str, ...]:
     """The column names a DuckDB expression reads. Raises FeatureError naming ``where`` if it is not one."""
-    found = _parser().cursor().execute("SELECT json_serialize_sql($1)", [f"SELECT ({text}) AS x"]).fetchall()
-    tree = json.loads(found[0][0])
+    with scratch() as con:
+        [(found,)] = con.execute("SELECT json_serialize_sql($1)", [f"SELECT ({text}) AS x"]).fetchall()
+    tree = json.loads(found)
     if tree["error"]:
         raise FeatureError(
             f"feature {where}: {text!r} is not an SQL expression ({tree['error_message']})", text

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -26,6 +27,26 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         yield pin(con)
     finally:
         con.close()
+
+
+@contextmanager
+def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to one empty database of the process, in UTC, for who only asks: about SQL, or what a table has.
+
+    That spares opening a database, 13 ms of CPU. What is made here has to be TEMP, and settings stay as they are.
+    """
+    con = _empty().cursor()
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@cache
+def _empty() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(":memory:")
+    con.execute("SET GLOBAL TimeZone = 'UTC'")
+    return con
 
 
 def records(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator
 
 from ml_assets.contracts.errors import nearest
 from ml_assets.instance.home import STAGED
@@ -59,8 +59,14 @@ def _needed(place: type[PlaceSpec]) -> list[str]:
     return [name for name, field in place.model_fields.items() if field.is_required() and name != place.key]
 
 
-def _schema() -> dict[str, Any]:
+class _EveryPlace:
     """The JSON schema for editors: the keys of all places; which of them go together is told when it is read."""
+
+    def __get_pydantic_json_schema__(self, *_: object) -> dict[str, Any]:
+        return _schema()
+
+
+def _schema() -> dict[str, Any]:
     of_all = PlaceSpec.model_json_schema()["properties"]
     own: dict[str, Any] = {}
     for place in PLACES:
@@ -75,4 +81,4 @@ def _schema() -> dict[str, Any]:
     }
 
 
-LandingSpec = Annotated[PlaceSpec, BeforeValidator(_place_of), WithJsonSchema(_schema())]
+LandingSpec = Annotated[PlaceSpec, BeforeValidator(_place_of), _EveryPlace()]

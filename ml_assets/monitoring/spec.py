@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class MonitoringPolicy(BaseModel):
     """What is watched for, and what is done about it. A day is one as_of, the moment of a prediction."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     share: float = Field(
         0.2, gt=0, le=1, description="The model's weight in moved features that breaches a day."

@@ -39,7 +39,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 class Declared(BaseModel):
     """The attributes of one ``defs.yaml``. ``{{ env.NAME }}`` in a text stands for an environment variable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -49,7 +49,7 @@ class Label(BaseModel):
     columns. The horizon is closed at as_of and open at its end: as_of <= occurred_at < as_of + within.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     absent: str | None = Field(None, description="Label 1 if no event meets this SQL condition.")
     occurs: str | None = Field(None, description="Label 1 if an event meets this SQL condition.")
@@ -152,7 +152,7 @@ class Label(BaseModel):
 class Cutoffs(BaseModel):
     """The moments up to which a model may know anything: every week from ``start``, at 00:00 UTC."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     every: Literal["week"] = "week"
     start: date = Field(description="The first cutoff.")
@@ -188,7 +188,7 @@ Span = Annotated[
 class Search(BaseModel):
     """A search for parameters by Optuna, on the loss of tune: seeded, pruned, taken up again where it was."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     trials: int = Field(20, ge=1, description="How many sets of parameters are tried.")
     minutes: float | None = Field(
@@ -217,7 +217,7 @@ def _parameters(estimator: str, given: Mapping[str, Any], where: str) -> Paramet
 class Train(BaseModel):
     """How a candidate is fitted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     estimator: str = Field(
         "xgboost",

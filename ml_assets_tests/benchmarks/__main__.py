@@ -1,9 +1,19 @@
 """Run all benchmarks: ``make bench``."""
 
-from ml_assets_tests.benchmarks import bootstrap, code_location, contract, drift, spine, training, year
+from ml_assets_tests.benchmarks import (
+    bootstrap,
+    code_location,
+    contract,
+    declared,
+    drift,
+    spine,
+    training,
+    year,
+)
 
 if __name__ == "__main__":
     code_location.main()
+    declared.main()
     contract.main()
     year.main()
     spine.main()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.lake import connect, content_hash
+from ml_assets.lake.engine import scratch
 from ml_assets_tests.profiles import examples
 
 ROWS = [(1, "a", "2.50"), (2, None, "0.00"), (3, "NULL", "-1.25")]
@@ -101,3 +102,14 @@ def test_equal_hashes_mean_equal_rows(
             return hashed(con, keyed)
 
         assert (of(one) == of(other)) == (one == other)
+
+
+def test_what_one_asks_on_the_side_the_next_does_not_see() -> None:
+    with scratch() as one, scratch() as other:
+        assert one.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+        for con, value in ((one, 1), (other, 2)):
+            con.execute(f"CREATE TEMP TABLE asked AS SELECT {value} AS n")
+        assert one.execute("FROM asked").fetchall() == [(1,)]
+        assert other.execute("FROM asked").fetchall() == [(2,)]
+    with scratch() as con, pytest.raises(duckdb.CatalogException, match="asked"):
+        con.execute("FROM asked")

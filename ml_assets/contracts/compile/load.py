@@ -29,6 +29,7 @@ from ml_assets.contracts.contract import (
     TrendRule,
 )
 from ml_assets.contracts.errors import ContractError, nearest
+from ml_assets.lake import engine
 
 API_VERSION = "v3.2.0"
 RESERVED = {*ROW_IDENTITY, "event_date", "original", "reasons"}
@@ -91,8 +92,7 @@ def _compiled(path: Path, content: bytes) -> Contract:
         )
         raise document.error(("schema",), message)
     refuse_promises(document)
-    with duckdb.connect(":memory:") as scratch:
-        scratch.execute("SET TimeZone = 'UTC'")
+    with engine.scratch() as scratch:
         columns = build_columns(document, scratch)
         check_columns(document)
         sources = source_columns(document, columns)

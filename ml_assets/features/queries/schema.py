@@ -1,5 +1,6 @@
 """The columns and types of tiles and snapshots, by asking DuckDB on empty tables."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
 from ml_assets.features.spec import Feature
+from ml_assets.lake.engine import scratch
 from ml_assets.lake.sql import quote
 
 if TYPE_CHECKING:
@@ -17,27 +19,21 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=32)
-def _types(
+def _checked(
     entity: Entity,
     features: tuple[Feature, ...],
     sources: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The types of tiles and of snapshots."""
-    import duckdb
-
     declared = FeatureSet(entity, features, {source: dict(columns) for source, columns in sources})
-    day = date(2000, 1, 1)
-    with duckdb.connect(":memory:") as con:
-        for source, columns in sources:
-            listed = ", ".join(f"NULL::{sql_type} AS {quote(name)}" for name, sql_type in columns)
-            con.execute(f"CREATE TABLE {events_of(source)} AS SELECT {listed} LIMIT 0")
+    with scratch() as con:
+        for source, columns in declared.sources.items():
+            _create(con, events_of(source), columns)
         _check_expressions(con, declared)
-        con.execute(f"CREATE TABLE tiles AS {tiles_query(declared)}")
-        _check_sql(con, declared)
-        tiles, snapshot = (
-            {row[0]: row[1] for row in con.execute(f"DESCRIBE {described}").fetchall()}
-            for described in ("tiles", snapshot_query(declared, day, day))
-        )
+        tiles = _described(con, tiles_query(declared))
+        _create(con, "tiles", tiles)
+        types = _layered(con, declared)
+    snapshot = {column: types[column] for column in (*entity, "as_of", *declared.columns)}
     _check_expected(declared, snapshot)
     return tiles, snapshot
 
@@ -57,7 +53,7 @@ def tile_types(features: FeatureSet) -> dict[str, str]:
 
 def _asked(features: FeatureSet) -> tuple[dict[str, str], dict[str, str]]:
     sources = tuple((source, tuple(columns.items())) for source, columns in features.sources.items())
-    return _types(features.entity, features.features, sources)
+    return _checked(features.entity, features.features, sources)
 
 
 def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
@@ -75,37 +71,63 @@ def _check_expected(features: FeatureSet, types: dict[str, str]) -> None:
 
 
 def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
+    read, parts = [], []
     for feature in features.features:
         if not (aggregation := feature.aggregation):
             continue
         where = f"WHERE {feature.where}" if feature.where else ""
         events = events_of(features.source_of(feature))
-        sql_type = _type_of(con, feature, f"SELECT {aggregation.read or '1'} AS x FROM {events} {where}")
-        if why := aggregation.why_not(sql_type):
+        read.append((feature, f"SELECT {aggregation.read or '1'} AS x FROM {events} {where}"))
+        of_events = [part.of_events for part in aggregation.parts.values() if part.of_events]
+        parts += [(feature, f"SELECT {part} FROM {events}") for part in of_events]
+    for (feature, _), sql_type in zip(read, _types(con, read), strict=True):
+        if feature.aggregation and (why := feature.aggregation.why_not(sql_type)):
             raise FeatureError(f"feature {feature.name}: {why}", feature.name)
-        for part in aggregation.parts.values():
-            if part.of_events:
-                _type_of(con, feature, f"SELECT {part.of_events} FROM {events}")
+    _types(con, parts)
 
 
-def _check_sql(con: "DuckDBPyConnection", features: FeatureSet) -> None:
-    """Ask DuckDB about the ``sql`` features one by one, on an empty table of the columns they may read."""
+def _layered(con: "DuckDBPyConnection", features: FeatureSet) -> dict[str, str]:
+    """Column -> type of the snapshot, the ``sql`` features last; asked layer by layer, to name the one refused."""
     day = date(2000, 1, 1)
-    aggregated = tuple(f for f in features.features if f.kind != "sql")
-    rest = snapshot_query(FeatureSet(features.entity, aggregated, features.sources), day, day)
-    con.execute(f"CREATE TABLE layers AS {rest}")
-    for layer in features.ordered_sql:
-        for feature in layer:
-            sql_type = _type_of(con, feature, f"SELECT ({feature.expression}) AS x FROM layers")
-            con.execute(f"ALTER TABLE layers ADD COLUMN {quote(feature.name)} {sql_type}")
+    aggregated = tuple(feature for feature in features.features if feature.kind != "sql")
+    types = _described(
+        con, snapshot_query(FeatureSet(features.entity, aggregated, features.sources), day, day)
+    )
+    for number, layer in enumerate(features.ordered_sql):
+        _create(con, f"layer_{number}", types)
+        queries = [(each, f"SELECT ({each.expression}) AS x FROM layer_{number}") for each in layer]
+        types |= dict(zip((each.name for each in layer), _types(con, queries), strict=True))
+    return types
 
 
-def _type_of(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:
-    """The type of a query's only column. Raises FeatureError naming the feature where DuckDB refuses it."""
+def _create(con: "DuckDBPyConnection", table: str, columns: Mapping[str, str]) -> None:
+    listed = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in columns.items())
+    con.execute(f"CREATE TEMP TABLE {table} ({listed})")
+
+
+def _described(con: "DuckDBPyConnection", query: str) -> dict[str, str]:
+    """Column -> type of a query."""
+    return {name: sql_type for name, sql_type, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
+
+
+def _types(con: "DuckDBPyConnection", queries: Sequence[tuple[Feature, str]]) -> list[str]:
+    """The type of the only column of each feature's query. Raises FeatureError naming the one that DuckDB refuses."""
+    import duckdb
+
+    if not queries:
+        return []
+    try:
+        asked = ", ".join(f"({query}) AS column_{n}" for n, (_, query) in enumerate(queries))
+        return list(_described(con, f"SELECT {asked}").values())
+    except duckdb.Error:
+        return [_type(con, feature, query) for feature, query in queries]
+
+
+def _type(con: "DuckDBPyConnection", feature: Feature, query: str) -> str:
     import duckdb
 
     try:
-        ((_, sql_type, *_),) = con.execute(f"DESCRIBE {query}").fetchall()
+        [sql_type] = _described(con, query).values()
     except duckdb.Error as error:
         raise FeatureError(f"feature {feature.name}: DuckDB refuses it: {error}", feature.name) from error
-    return str(sql_type)
+    return sql_type

@@ -16,7 +16,7 @@ from ml_assets.landing.pieces import Landing
 class PlaceSpec(BaseModel):
     """A place where the producer leaves one file per day; ``key`` is the key in YAML that says it is such a place."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     key: ClassVar[str]
 
     pattern: str = Field(

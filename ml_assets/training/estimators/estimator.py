@@ -22,7 +22,7 @@ class NotTrainable(Exception):
 class Parameters(BaseModel):
     """The parameters of an estimator, as they stand under ``train.parameters`` in YAML."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 def _nobody(step: int, loss: float) -> None:

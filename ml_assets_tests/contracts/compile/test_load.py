@@ -1,12 +1,16 @@
 import dataclasses
 import hashlib
 import re
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+from jsonschema import Draft201909Validator
 
 from ml_assets.contracts import ContractError
+from ml_assets.contracts.compile.document import parse, standard
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets_tests.places import CHECKOUT
 from ml_assets_tests.places import CONTRACTS as FIXTURES
@@ -30,6 +34,28 @@ def test_a_bad_contract_is_refused_at_its_line(path: Path) -> None:
     assert wanted[2] in str(caught.value)
     assert caught.value.line == int(wanted[1])
     assert str(caught.value).startswith(f"{path}:{wanted[1]}:")
+
+
+def test_what_the_fast_validator_lets_pass_is_right() -> None:
+    """It may refuse more, an infinity for one: then the other has the last word."""
+    exact = Draft201909Validator(standard())
+    fast = jsonschema_rs.Draft201909Validator(standard())
+    passed = set()
+    for path in (*BAD, FIXTURES / "good.yaml", FIXTURES / "every_rule.yaml", TRANSACTIONS):
+        with suppress(ContractError):
+            data = parse(path, path.read_bytes()).data
+            passed.add(fast.is_valid(data))
+            assert exact.is_valid(data) or not fast.is_valid(data), path
+    assert passed == {True, False}
+
+
+def test_what_json_does_not_have_is_refused_at_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    good = (FIXTURES / "good.yaml").read_text()
+    path.write_text(good.replace("version: 1.2.0", 'version: !!binary "aGk="'))
+    with pytest.raises(ContractError, match="'version': found b'hi', a string is expected") as caught:
+        load_contract(path)
+    assert good.splitlines()[caught.value.line - 1].startswith("version:")
 
 
 def test_a_good_contract_says_what_it_is() -> None:

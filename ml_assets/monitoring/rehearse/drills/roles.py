@@ -17,7 +17,7 @@ class Roles(BaseModel):
     The entity is that of the model's features, and needs no line here.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     amount: str | None = Field(None, description="The money of an event.")
     store: str | None = Field(None, description="Where it happened.")
