@@ -25,7 +25,7 @@ with connect() as con:
     day = date(2024, 1, 1)
     Lake({lake!r}).table("t/t", "day").replace(rows, between=(day, day), provenance=Provenance())
 """
-ROUNDS = 9
+ROUNDS = 15
 
 
 class Took(NamedTuple):
