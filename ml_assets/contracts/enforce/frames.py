@@ -8,15 +8,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where, parse
 from ml_assets.contracts.compile.quality import entries
 from ml_assets.contracts.compile.rules import ORDER_RULE, Placed, row_rules
 from ml_assets.contracts.contract import Column, Contract, RowRule
 from ml_assets.contracts.errors import ContractError
-from ml_assets.lake import sql
+from ml_assets.lake import engine, sql
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +68,7 @@ def _document(contract: Contract) -> Document:
 
 def _rules(contract: Contract, document: Document) -> list[Placed]:
     """The rules for rows, with where each is written."""
-    with duckdb.connect(":memory:") as scratch:
-        scratch.execute("SET TimeZone = 'UTC'")
+    with engine.scratch() as scratch:
         qualities = entries(document, contract.columns, scratch)
         return list(row_rules(document, contract.columns, contract.primary_key, qualities, scratch))
 
@@ -239,8 +236,7 @@ def _plain(column: Column, written: Any) -> Any:
         return Decimal(str(written))
     said = str(written).lower() if isinstance(written, bool) else str(written)
     reading = sql_types.from_text(column.sql_type, sql.text(said), timezone=column.timezone)
-    with duckdb.connect(":memory:") as scratch:
-        scratch.execute("SET TimeZone = 'UTC'")
+    with engine.scratch() as scratch:
         if column.sql_type != "TIMESTAMPTZ":
             [(value,)] = scratch.execute(f"SELECT {reading}").fetchall()
             return value
