@@ -55,8 +55,9 @@ def materialize(cutoffs: Cutoffs = CUTOFFS, json: Json = False) -> int:
 
 def _materialized(cutoffs: int) -> "list[Done]":
     with progress.phase("load the project"):
-        from ml_assets.definitions import defs
         from ml_assets.operations import opened
+
+        defs = opened.definitions()
         from ml_assets.operations.materialize import materialize
 
         for said in opened.prepare():
@@ -82,7 +83,7 @@ def check(
 
     with shown():
         with progress.phase("load the project"):
-            from ml_assets.definitions import defs
+            defs = opened.definitions()
             from ml_assets.operations.check_run import run_checks
         with progress.phase("run the checks"), opened.instance() as running:
             outcomes = run_checks(defs, running, select, partition)

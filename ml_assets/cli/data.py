@@ -84,7 +84,7 @@ def replay(source: SourceName, start: From = None, end: To = None, json: Json = 
     found = source_of(opened.project(), source)
     with shown():
         with progress.phase("load the project"):
-            from ml_assets.definitions import defs
+            defs = opened.definitions()
             from ml_assets.operations.quarantine import replay as again
         with opened.instance() as running:
             done = again(defs, running, found, opened.lake(), span(start, end))

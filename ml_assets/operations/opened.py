@@ -21,6 +21,14 @@ def project() -> "Project":
     return Project.current()
 
 
+def definitions() -> "dg.Definitions":
+    """Its Dagster definitions. Raises DeclarationError or ContractError, with the line, where a declaration is wrong."""
+    project().check()
+    from ml_assets.definitions import defs
+
+    return defs
+
+
 def lake() -> "Lake":
     """The lake that the assets write."""
     from ml_assets.lake import Lake

@@ -44,7 +44,10 @@ class Project:
     @classmethod
     def of(cls, module: str) -> "Project":
         """The project of a module such as ``ml_assets.defs``. Raises DeclarationError if there is no such folder."""
-        found = find_spec(module)
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:
+            found = None
         if found is None or not found.submodule_search_locations:
             raise DeclarationError(
                 f"{module} is no folder of Python modules; name one that holds the defs.yaml files"
@@ -92,6 +95,11 @@ class Project:
             *self.models.values(),
         ]
         return {f"{each.name}/{name}": schema for each in declared for name, schema in each.schemas.items()}
+
+    def check(self) -> None:
+        """Bind all that is declared. Raises DeclarationError or ContractError with the line of what is wrong."""
+        for declared in (self.sources, self.groups, self.models):
+            assert declared is not None
 
     def group(self, name: str, spec: GroupSpec) -> Group:
         """The feature group that ``spec`` declares in the folder ``name``. Raises DeclarationError."""

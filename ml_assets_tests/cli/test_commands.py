@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from ml_assets.cli.gone import NOW
 from ml_assets.cli.shared import known
 from ml_assets.instance.home import CHECKOUT
 from ml_assets.instance.refusal import Refusal
-from ml_assets_tests.house import MINI
+from ml_assets_tests.house import MINI, scratch_defs
 
 Capture = pytest.CaptureFixture[str]
 
@@ -122,3 +123,27 @@ def test_importing_the_commands_imports_nothing_that_takes_time() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     slow = {"dagster", "duckdb", "deltalake", "mlflow", "numpy", "pandas", "pydantic", "rich", "yaml"}
     assert slow & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    "words", [["materialize"], ["check"], ["data", "replay", "visits"], ["models", "list"]], ids=" ".join
+)
+def test_a_mistake_in_a_declaration_is_told_by_every_command(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    module = scratch_defs(
+        tmp_path / f"mistaken_{words[-1]}", {"churn/defs.yaml": ("population:", "populaton:")}
+    )
+    monkeypatch.setenv("ML_ASSETS_DEFS", module)
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "churn/defs.yaml:6: populaton: there is no such key; did you mean population?" in said
+    assert "fault" not in said
+
+
+def test_a_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("ML_ASSETS_DEFS", "nowhere.defs")
+    assert main(["features", "list"]) == 1
+    assert "nowhere.defs is no folder of Python modules" in capsys.readouterr().err
