@@ -25,13 +25,13 @@ help: ## list the targets
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 	@echo
-	@echo "  DAYS=200       land that many days instead of the whole year"
-	@echo "  CUTOFFS=2      train on that many cutoffs instead of all"
+	@echo "  DAYS=200       land that many days instead of the whole year (land)"
+	@echo "  CUTOFFS=2      train on the newest so many cutoffs instead of 12 (up, materialize)"
 	@echo "  PYTHON=...     the Python to make .venv with (3.11, 3.12 or 3.13)"
 	@echo "  ML_ASSETS_PORT, ML_ASSETS_MLFLOW_PORT   other ports than 3000 and 5000"
 
 up: env ## environment, data, every asset, then Dagster and MLflow in the background
-	@$(BIN)/ml-assets up
+	@$(BIN)/ml-assets up $(if $(CUTOFFS),--cutoffs $(CUTOFFS))
 
 env: ## make or refresh .venv from requirements.lock
 	@sh .ci/env "$(PYTHON)"
@@ -67,6 +67,7 @@ lint: env ## ruff, formatting, types, dependencies
 	$(BIN)/deptry ml_assets
 
 validate: env ## dagster.yaml, workspace.yaml and every defs.yaml load
+	@$(BIN)/ml-assets validate
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cp dagster.yaml "$$home" && \
 	export DAGSTER_HOME="$$home" && \
 	$(BIN)/python -c 'from dagster import DagsterInstance; DagsterInstance.get(); print("dagster.yaml is valid")' && \

@@ -19,8 +19,9 @@ def run() -> NoReturn:
     """
     try:
         code = main()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
     except BrokenPipeError:
         code = CLOSED
     except KeyboardInterrupt:

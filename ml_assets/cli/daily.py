@@ -1,4 +1,4 @@
-"""The commands of every day, over the whole project: up, materialize, check, serve, down."""
+"""The commands of every day, over the whole project: up, materialize, check, validate, serve, down."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ CUTOFFS = 12
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, materialize, check, serve, down, init):
+    for command in (up, materialize, check, validate, serve, down, init):
         app.command()(command)
 
 
@@ -64,6 +64,19 @@ def _materialized(cutoffs: int) -> "list[Done]":
             progress.say(f"note: {said}")
     with opened.instance() as running:
         return materialize(opened.project(), defs, running, opened.lake(), opened.registry(), cutoffs=cutoffs)
+
+
+def validate() -> int:
+    """Read every declaration; exit 1, with file and line, where one is wrong."""
+    from ml_assets.operations.opened import project
+
+    declared = project()
+    declared.check()
+    counts = ((declared.sources, "sources"), (declared.groups, "feature groups"), (declared.models, "models"))
+    show.text(
+        ", ".join(f"{len(found)} {what}" for found, what in counts) + " are declared, and all can be built"
+    )
+    return 0
 
 
 def check(

@@ -8,7 +8,7 @@ EXIT_CODES = {
         "no, failed or refused",
         "the answer is no: a check failed, things differ, a phase failed, or what was asked for was refused",
     ),
-    USAGE: ("wrong usage", "no such command, option or value"),
+    USAGE: ("wrong usage", "no such command or option, or a value of the wrong kind"),
     FAULT: ("a fault of ml-assets", "with `ML_ASSETS_TRACEBACK=1` in front it prints the stack trace"),
     INTERRUPTED: (
         "interrupted",

@@ -14,7 +14,10 @@ from ml_assets.lake.sql import quote
 def computed(feature: Feature) -> str:
     """The aggregation and its expression, as one line."""
     where = f" where {feature.where}" if feature.where else ""
-    return f"{feature.kind}: {feature.expression}{where}"
+    by = feature.aggregation
+    given = {name: getattr(feature, name) for name in sorted(by.parameters() if by else ())}
+    said = "".join(f", {name} {value}" for name, value in given.items() if value is not None)
+    return f"{feature.kind}: {feature.expression}{said}{where}"
 
 
 def meaning(feature: Feature) -> str:

@@ -35,9 +35,15 @@ def _days(window: object) -> object:
         raise ValueError(f"a window is a number of days such as 28d, not {window}: write {window}d")
     if not isinstance(window, str) or not re.fullmatch(r"[1-9][0-9]*d", window):
         raise ValueError(f"a window is a number of days such as 7d, 28d or 56d, not {window!r}")
+    if int(window[:-1]) > LONGEST:
+        raise ValueError(
+            f"a window is at most {LONGEST}d, not {window!r}; leave windows out to look back without limit"
+        )
     return window
 
 
+LONGEST = 36_500
+"""Days of the longest window: a century."""
 Window = Annotated[
     str,
     BeforeValidator(_days),
@@ -153,6 +159,10 @@ class Feature(BaseModel):
             found = " and ".join(given) or "none"
             raise ValueError(
                 f"feature {self.name}: give exactly one of {', '.join(AGGREGATIONS)} or sql; found {found}"
+            )
+        if self.kind != "count" and getattr(self, self.kind).strip() == "*":
+            raise ValueError(
+                f"feature {self.name}: {self.kind} needs a column or an expression; * is for count alone"
             )
         if self.kind == "sql" and (self.where or self.source):
             refused = "where" if self.where else "source"

@@ -55,11 +55,13 @@ class Done:
     success: bool
     seconds: float
     messages: tuple[str, ...]
+    crashed: bool = False
+    """Whether an error ended it that nobody raised on purpose."""
 
     @property
     def is_failure(self) -> bool:
         """Whether the command that asked for it has failed."""
-        return not self.success and self.phase.if_refused != "accept"
+        return self.crashed or (not self.success and self.phase.if_refused != "accept")
 
     @property
     def ended(self) -> str:
@@ -206,7 +208,19 @@ def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) 
         for c in result.get_asset_check_evaluations()
         if not c.passed and c.blocking and c.severity is dg.AssetCheckSeverity.ERROR
     ]
-    return Done(phase, result.success and not failed, time.perf_counter() - started, tuple(_messages(result)))
+    seconds = time.perf_counter() - started
+    return Done(
+        phase, result.success and not failed, seconds, tuple(_messages(result)), any(_crashes(result))
+    )
+
+
+def _crashes(result: dg.ExecuteInProcessResult) -> Iterator[bool]:
+    """Of every step that failed, whether that was neither a failed check nor a failure raised in words."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error.cause or event.step_failure_data.error
+            in_words = event.step_failure_data.user_failure_data is not None
+            yield not in_words and error.cls_name != "DagsterAssetCheckFailedError"
 
 
 def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
@@ -243,7 +257,7 @@ def materialize(
         for message in outcome.messages:
             progress.say(message)
         progress.end(outcome.ended)
-        if not outcome.success and phase.if_refused == "stop":
+        if outcome.crashed or (not outcome.success and phase.if_refused == "stop"):
             return done
     for model in project.models.values():
         if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):

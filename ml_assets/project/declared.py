@@ -17,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from ml_assets.features.errors import FeatureError
 
 FILE = "defs.yaml"
+OURS = "ml_assets.components."
+"""What the types of this package's components begin with."""
 
 
 class DeclarationError(ValueError):
@@ -99,8 +101,7 @@ class Declaration:
             return kind.model_validate(self.attributes)
         except ValidationError as error:
             found = [
-                f"{self.path}:{self.line(e['loc'])}: {'.'.join(map(str, e['loc']))}: {_said(e, kind)}"
-                for e in error.errors()
+                f"{self.path}:{self.line(e['loc'])}: {_at(e['loc'])}{_said(e, kind)}" for e in error.errors()
             ]
             raise DeclarationError("\n".join(found)) from None
 
@@ -118,6 +119,11 @@ class Declaration:
         return line + 1
 
 
+def _at(where: Sequence[str | int]) -> str:
+    """A place in the attributes as words before what is said of it; nothing for all of them."""
+    return f"{'.'.join(map(str, where))}: " if where else ""
+
+
 def _said(error: Any, kind: type[BaseModel]) -> str:
     """The error in words; for an unknown key of the top, the nearest one there is."""
     message = str(error["msg"]).removeprefix("Value error, ")
@@ -130,33 +136,64 @@ def _said(error: Any, kind: type[BaseModel]) -> str:
 
 def declaration(folder: Path) -> Declaration | None:
     """What the ``defs.yaml`` of a folder declares, or None where there is none. Raises DeclarationError."""
-    path = folder / FILE
-    try:
-        state = path.stat()
-    except FileNotFoundError:
+    path, other = folder / FILE, folder / "defs.yml"
+    if other.exists():
+        raise DeclarationError(
+            f"{other}:1: Dagster reads this file, and commands read {FILE}: rename it to {FILE}"
+        )
+    if not path.exists():
         return None
+    if not re.fullmatch(r"\w+", folder.name, re.ASCII):
+        raise DeclarationError(
+            f"{path}:1: the folder {folder.name!r} names assets and their group, so it has letters, digits and _ alone; "
+            "rename it"
+        )
+    state = path.stat()
     return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML whose dates stay text, as they are written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, changed_ns: int, size: int) -> Declaration:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text())
+    documents = list(_documents(path))
+    ours = [d for d in documents if d.component.startswith(OURS)] or documents
+    if not documents or len([d for d in documents if d.component.startswith(OURS)]) > 1:
+        raise DeclarationError(
+            f"{path}:1: one component is expected, `type:` with its name and a mapping `attributes:`; another one has a "
+            "folder of its own"
+        )
+    return ours[0]
+
+
+def _documents(path: Path) -> Iterator[Declaration]:
     try:
-        node = loader.get_node() if loader.check_node() else None
-        value = loader.construct_document(node) if node is not None else None
+        loader = _Loader(path.read_text(encoding="utf-8-sig"))
+        while loader.check_node():
+            node = loader.get_node()
+            value = loader.construct_document(node)
+            attributes = value.get("attributes", {}) if isinstance(value, dict) else None
+            if not isinstance(attributes, dict) or not isinstance(value.get("type"), str):
+                raise DeclarationError(
+                    f"{path}:{node.start_mark.line + 1}: `type:` with the name of a component, and a mapping "
+                    "`attributes:`, are expected"
+                )
+            yield Declaration(path, value["type"], attributes, node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DeclarationError(
             f"{path}:{line}: the file isn't YAML: {error.problem}; check the indentation, colons and quotes here"
         ) from None
-    finally:
-        loader.dispose()
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise DeclarationError(
-            f"{path}:1: `type:` with the name of a component, and `attributes:`, are expected"
-        )
-    assert node is not None
-    return Declaration(path, value["type"], value.get("attributes") or {}, node)
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError, RecursionError) as error:
+        raise DeclarationError(f"{path}:1: the file isn't YAML in UTF-8: {error}; save it as such") from None
 
 
 @contextmanager

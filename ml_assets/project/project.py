@@ -61,14 +61,17 @@ class Project:
 
     @cached_property
     def _declarations(self) -> dict[str, Declaration]:
-        folders = sorted(path.parent for path in self.folder.glob(f"*/{FILE}"))
-        return {folder.name: found for folder in folders if (found := declaration(folder))}
+        folders = sorted(path.parent for path in self.folder.glob("*/defs.y*ml"))
+        found = {folder.name: declared for folder in folders if (declared := declaration(folder))}
+        for declared in found.values():
+            _kind(declared)
+        return found
 
     def _specs(self, kind: type[Spec]) -> dict[str, Spec]:
         return {
             name: declared.spec(kind)
             for name, declared in self._declarations.items()
-            if _kind(declared.component) is kind
+            if _kind(declared) is kind
         }
 
     @cached_property
@@ -125,10 +128,10 @@ class Project:
     def _beside(self, name: str, other: str, kind: type[Spec]) -> Spec:
         """What the folder ``other`` declares, to which ``name`` refers. Raises DeclarationError if it isn't of ``kind``."""
         found = self._declarations.get(other)
-        if found is not None and _kind(found.component) is kind:
+        if found is not None and _kind(found) is kind:
             return found.spec(kind)
         wanted = next(type_.rpartition(".")[2] for type_, spec in COMPONENTS.items() if spec is kind)
-        fitting = [n for n, declared in self._declarations.items() if _kind(declared.component) is kind]
+        fitting = [n for n, declared in self._declarations.items() if _kind(declared) is kind]
         near = get_close_matches(other, fitting, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fitting) or 'none'}"
         file = self.folder / name / FILE
@@ -137,17 +140,24 @@ class Project:
         )
 
 
-def _kind(type_name: str) -> type[Declared] | None:
-    """What a component of that type declares; None for a component that is none of ours.
+def _kind(declared: Declaration) -> type[Declared] | None:
+    """What it declares; None for a component that is none of ours. Raises DeclarationError if there is no such type.
 
     A type of one's own that derives from one of ours is looked up, which loads Dagster.
     """
-    if type_name in COMPONENTS or type_name.startswith("dagster"):
-        return COMPONENTS.get(type_name)
-    module, _, name = type_name.rpartition(".")
+    if declared.component in COMPONENTS or declared.component.startswith("dagster"):
+        return COMPONENTS.get(declared.component)
+    module, _, name = declared.component.rpartition(".")
     try:
         found = getattr(import_module(module), name, None) if module else None
     except ImportError:
-        return None
+        found = None
+    if found is None:
+        near = get_close_matches(declared.component, COMPONENTS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMPONENTS)}"
+        raise DeclarationError(
+            f"{declared.path}:{line_of(declared.path, declared.component)}: there is no component "
+            f"{declared.component}; {hint}"
+        )
     declares = getattr(found, "declares", None)
     return declares if isinstance(declares, type) and issubclass(declares, Declared) else None

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
@@ -35,6 +35,14 @@ class SourceSpec(Declared):
     )
     drills: Roles = Roles()
     owners: list[str] = Field(["team:data"], description="Who answers for the source.")
+
+    @field_validator("end")
+    @classmethod
+    def _in_order(cls, end: date | None, info: ValidationInfo) -> date | None:
+        start = info.data.get("start")
+        if end is not None and start is not None and end < start:
+            raise ValueError(f"end, {end}, is before start, {start}")
+        return end
 
     def bind(self, folder: Path) -> "Source":
         """The source declared in ``folder``. Raises ContractError where the contract is wrong."""

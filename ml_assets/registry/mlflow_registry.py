@@ -3,6 +3,7 @@
 MLflow takes seconds to import, so every function imports it when called.
 """
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -62,9 +63,13 @@ class Registry:
 
     def prepare(self) -> None:
         """Create and migrate the database once, before runs use it side by side."""
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-        self.client().search_experiments(max_results=1)
+        if self._file is None:
+            self.client().search_experiments(max_results=1)
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.client().search_experiments(max_results=1)
 
     def client(self) -> "MlflowClient":
         """A client of this registry."""

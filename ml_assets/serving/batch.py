@@ -67,8 +67,10 @@ def prediction_rows(
         scored["probabilities"] = list(scores.classes)
         listed = "score, probabilities::DOUBLE[] AS probabilities"
     con.register("scored_population", scored)
-    named = ", ".join(f"CAST({column} AS {kind})::VARCHAR" for column, kind in entity.items())
-    typed = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in entity.items())
+    named = ", ".join(f"CAST({quote(column)} AS {kind})::VARCHAR" for column, kind in entity.items())
+    typed = ", ".join(
+        f"CAST({quote(column)} AS {kind}) AS {quote(column)}" for column, kind in entity.items()
+    )
     return con.sql(
         f"SELECT md5(to_json([{text(model)}, '{version}', {named}, as_of::DATE::VARCHAR])::VARCHAR) "
         f"AS prediction_id, {typed}, as_of::DATE AS as_of, {version}::BIGINT AS model_version, "

@@ -8,6 +8,7 @@ import duckdb
 
 from ml_assets.features import Entity
 from ml_assets.lake import Table
+from ml_assets.lake.sql import quote
 from ml_assets.training.labels import labelled_query
 from ml_assets.training.spec import Label, Train
 
@@ -71,9 +72,10 @@ class Moments:
         found = self.features_at(con, spine, versions).filter(self.population)
         found.create("moment_rows")
         labelled = labelled_query(entity, label, "moment_rows", "moment_events")
+        listed = ", ".join(map(quote, features))
         con.execute(
             "CREATE OR REPLACE TEMP TABLE labelled_moments AS "
-            f"SELECT {entity}, week_of AS as_of, as_of AS {MOMENT}, label, {', '.join(features)} FROM ({labelled})"
+            f"SELECT {entity}, week_of AS as_of, as_of AS {MOMENT}, label, {listed} FROM ({labelled})"
         )
         con.execute("DROP TABLE moment_rows")
         return con.table("labelled_moments")

@@ -160,6 +160,14 @@ class Cutoffs(BaseModel):
         None, description="Where the cutoffs end; without it they go on with the calendar."
     )
 
+    @field_validator("end")
+    @classmethod
+    def _in_order(cls, end: date | None, info: ValidationInfo) -> date | None:
+        start = info.data.get("start")
+        if end is not None and start is not None and end < start:
+            raise ValueError(f"end, {end}, is before start, {start}")
+        return end
+
     def before(self, day: date, count: int) -> list[date]:
         """The ``count`` cutoffs at or before ``day``, oldest first; fewer where the cutoffs begin."""
         newest = (day - self.start).days // 7

@@ -9,6 +9,7 @@ import duckdb
 
 from ml_assets.features import Entity
 from ml_assets.lake import Table, content_hash, count
+from ml_assets.lake.sql import quote
 from ml_assets.training.moments import MOMENT, Moments, row_key
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
@@ -75,7 +76,7 @@ def build_training_set(
     split = f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split"
     keys = row_key(entity, train)
     weight = [f"({train.weight})::DOUBLE AS weight"] if train.weight is not None else []
-    listed = ", ".join([*keys, "as_of", "label", split, *weight, *features])
+    listed = ", ".join([*map(quote, keys), "as_of", "label", split, *weight, *map(quote, features)])
     given = "SELECT * FROM at_cutoffs"
     if moments:
         given = f"SELECT *, CAST(as_of AS TIMESTAMPTZ) AS {MOMENT} FROM at_cutoffs WHERE as_of IN ({_days(tune_days)})"

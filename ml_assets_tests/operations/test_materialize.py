@@ -46,3 +46,20 @@ def test_a_check_that_warns_holds_nothing_up(
     done = run_phase(defs, house.instance, Phase("measured", (dg.AssetKey("measured"),), None))
     assert done.success is success
     assert done.messages == (f"{severity.value} measured holds: not looked at",)
+
+
+def test_an_error_that_nobody_raised_on_purpose_is_a_failure_where_a_refusal_is_an_answer(
+    house: House,
+) -> None:
+    @dg.asset
+    def refuses() -> None:
+        raise dg.Failure("no good", allow_retries=False)
+
+    @dg.asset
+    def crashes() -> None:
+        raise ZeroDivisionError
+
+    defs = dg.Definitions(assets=[refuses, crashes], executor=dg.in_process_executor)
+    for name, ended in (("refuses", "refused"), ("crashes", "failed")):
+        done = run_phase(defs, house.instance, Phase(name, (dg.AssetKey(name),), None, if_refused="accept"))
+        assert (done.ended, done.is_failure) == (ended, ended == "failed")

@@ -83,6 +83,30 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         *(GROUP, "sum: amount,", "sum: amount, source: visist,"),
         "feature spend: no source visist; did you mean visits?",
     ),
+    "an end before the start": (
+        SOURCE,
+        "end: 2024-03-25",
+        "end: 2023-03-25",
+        "end, 2023-03-25, is before start, 2024-01-01",
+    ),
+    "cutoffs that end before they start": (
+        MODEL,
+        "end: 2024-03-25",
+        "end: 2023-03-25",
+        "is before start, 2024-01-22",
+    ),
+    "a sum of everything": (
+        GROUP,
+        "sum: amount,",
+        'sum: "*",',
+        "feature spend: sum needs a column or an expression",
+    ),
+    "a window of millennia": (
+        GROUP,
+        "sum: amount, windows: [14d]",
+        "sum: amount, windows: [999999d]",
+        "at most 36500d",
+    ),
     "an unknown source": (GROUP, "source: visits", "source: visit", "did you mean visits?"),
     "an unknown feature group": (
         MODEL,
@@ -179,6 +203,62 @@ def test_a_mistake_is_told_with_its_file_and_line(tmp_path: Path, mistake: str) 
         everything(module)
     assert f"{folder / file}:{line}: " in str(raised_without_dagster.value)
     assert said in str(raised_without_dagster.value)
+
+
+UNREADABLE: dict[str, tuple[str, str | bytes, str]] = {
+    "a type there isn't": (
+        MODEL,
+        "type: ml_assets.components.Modell\nattributes: {}\n",
+        "did you mean ml_assets.components.Model?",
+    ),
+    "a type of a module there isn't": (
+        MODEL,
+        "type: nope.nope.X\nattributes: {}\n",
+        "there is no component nope.nope.X",
+    ),
+    "another ending": ("churn/defs.yml", "type: ml_assets.components.Model\n", "rename it to defs.yaml"),
+    "attributes in a list": (
+        MODEL,
+        "type: ml_assets.components.Model\nattributes: [1]\n",
+        "a mapping `attributes:`",
+    ),
+    "an empty file": (MODEL, "", "one component is expected"),
+    "two components": (
+        MODEL,
+        "type: ml_assets.components.Model\n---\ntype: ml_assets.components.Model\n",
+        "a folder of its own",
+    ),
+    "Latin 1": (MODEL, b"type: ml_assets.components.Model # sch\xf6n\n", "the file isn't YAML in UTF-8"),
+    "no YAML": (MODEL, "type: [\n", "the file isn't YAML: "),
+    "a folder that can be no group": (
+        "my churn/defs.yaml",
+        "type: ml_assets.components.Model\n",
+        "letters, digits and _ alone",
+    ),
+}
+
+
+@pytest.mark.usefixtures("landing")
+@pytest.mark.parametrize("mistake", UNREADABLE)
+def test_a_file_that_declares_nothing_is_told_by_its_name_and_line(tmp_path: Path, mistake: str) -> None:
+    file, content, said = UNREADABLE[mistake]
+    folder = tmp_path / f"unreadable_{list(UNREADABLE).index(mistake)}"
+    module = scratch_defs(folder)
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DeclarationError) as raised:
+        everything(module)
+    assert str(raised.value).startswith(f"{folder / file}:")
+    assert said in str(raised.value)
+
+
+@pytest.mark.usefixtures("landing")
+def test_a_component_of_dagster_beside_ours_is_left_to_dagster(tmp_path: Path) -> None:
+    folder = tmp_path / "beside"
+    module = scratch_defs(folder)
+    path = folder / "churn" / "defs.yaml"
+    path.write_text(f"type: dagster.DefsFolderComponent\n---\n{path.read_text()}")
+    assert everything(module) == ["visits", "visitor_features", "churn"]
 
 
 @pytest.mark.usefixtures("landing")

@@ -203,3 +203,17 @@ def test_rows_weigh_what_the_expression_says(
     rows = found.rows.select("household_id, as_of, weight").fetchall()
     assert rows == [(who, day, who * 1.5 * 0.5 ** ((CUTOFF - day).days / 14)) for who, day, _ in rows]
     assert found.digest != build(con, tables).digest
+
+
+def test_a_feature_may_have_a_name_that_sql_has_a_meaning_for(
+    con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
+) -> None:
+    write(con, tables)
+    snapshot, labels = tables
+    named = snapshot.read(con).select('household_id, as_of, recency AS "order", favourite AS "select"')
+    snapshot.replace(
+        con.from_arrow(named.to_arrow_table()), between=(WEEKS[0], WEEKS[-1]), provenance=Provenance()
+    )
+    rows = build(con, (snapshot, labels), features=("order", "select")).rows
+    assert rows.columns[-2:] == ["order", "select"]
+    assert rows.filter('"order" IS NOT NULL').fetchall()
