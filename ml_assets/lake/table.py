@@ -165,10 +165,10 @@ class Table:
     ) -> set[date]:
         """The partitions ``between`` that hold exactly ``rows`` already, by a digest of all rows of a day.
 
-        A partition that is empty on both sides is unchanged if a commit was about it before: that it is empty
-        is a fact only then. ``rows`` is read once; every column counts, in any order of rows. A table that
-        lacks one of the columns is all changed, as are partitions of which a file is lost or damaged: building
-        them again is what mends them.
+        A partition that is empty on both sides is unchanged if it was written before: that it is empty is a fact
+        only then, and not while it was left as it was. ``rows`` is read once; every column counts, in any order of
+        rows. A table that lacks one of the columns is all changed, as are partitions of which a file is lost or
+        damaged: building them again is what mends them.
         """
         if not self.exists:
             return set()
@@ -183,7 +183,7 @@ class Table:
         same = {day for day in days(*between) if wanted.get(day) == found.get(day)}
         empty = same - set(found)
         if empty:
-            same -= empty - set(self.marks())
+            same -= empty - {day for day, mark in self.marks().items() if mark.changed is not None}
         return same
 
     def append(

@@ -71,6 +71,18 @@ def test_an_empty_partition_is_a_fact(written: Table, con: duckdb.DuckDBPyConnec
     assert (newest.between, newest.provenance.run) == ((D2, D2), "empty")
 
 
+def test_an_empty_day_that_was_withheld_is_written_once_it_is_let_through(
+    written: Table, con: duckdb.DuckDBPyConnection
+) -> None:
+    """Else what reads it would wait for a day that never comes."""
+    nothing = rows(con, [(D4, 0)]).filter("false")
+    written.update(con, nothing, between=(D4, D4), provenance=Provenance(), withhold=[D4])
+    assert written.marks()[D4].changed is None
+    assert written.update(con, nothing, between=(D4, D4), provenance=Provenance()) == {D4}
+    assert written.marks()[D4].changed == written.version
+    assert written.update(con, nothing, between=(D4, D4), provenance=Provenance()) == set()
+
+
 def test_a_table_may_begin_empty(table: Table, con: duckdb.DuckDBPyConnection) -> None:
     table.replace(rows(con, [(D1, 1)]).filter("false"), between=(D1, D2), provenance=Provenance())
     read = table.read(con)

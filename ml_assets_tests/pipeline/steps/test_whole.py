@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from ml_assets.lake import Lake, as_ranges, connect, content_hash
+from ml_assets.landing import by_day
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.due.features import buildable_days, edges
 from ml_assets.pipeline.due.landing import due_days
@@ -77,7 +78,7 @@ class Walk:
     def to_features(self, con: duckdb.DuckDBPyConnection) -> None:
         """Do what is due of the source and the group."""
         source, group = self.project.sources["visits"], self.project.groups["visitor_features"]
-        due = due_days(con, source, self.lake, source.landing.listed())
+        due = due_days(con, source, self.lake, by_day(source.landing.listed()))
         for between in as_ranges(set(due.days)):
             assert not copy_landing(con, Run("raw"), source, self.lake, between).refused
             assert not build_events(con, Run("events"), source, self.lake, between).withheld
