@@ -14,6 +14,12 @@ def days(first: Slot, last: Slot) -> list[Slot]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+def check_order(first: Slot, last: Slot | None) -> None:
+    """Raises ValueError, in words, if what is to begin with ``first`` ends before it; without a last it goes on."""
+    if last is not None and last < first:
+        raise ValueError(f"end, {last}, is before start, {first}")
+
+
 def as_ranges(wanted: set[Slot], step: timedelta = timedelta(days=1)) -> list[Between]:
     """Slots grouped into as few closed ranges of neighbours as possible, oldest first.
 

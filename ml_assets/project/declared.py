@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from ml_assets.contracts.compile.document import YamlLoader
 from ml_assets.features.errors import FeatureError
 
 FILE = "defs.yaml"
@@ -152,16 +153,6 @@ def declaration(folder: Path) -> Declaration | None:
     return _parsed(path, state.st_mtime_ns, state.st_size)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML whose dates stay text, as they are written."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, changed_ns: int, size: int) -> Declaration:
     documents = list(_documents(path))
@@ -176,7 +167,7 @@ def _parsed(path: Path, changed_ns: int, size: int) -> Declaration:
 
 def _documents(path: Path) -> Iterator[Declaration]:
     try:
-        loader = _Loader(path.read_text(encoding="utf-8-sig"))
+        loader = YamlLoader(path.read_text(encoding="utf-8-sig"))
         while loader.check_node():
             node = loader.get_node()
             value = loader.construct_document(node)

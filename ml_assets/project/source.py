@@ -13,6 +13,7 @@ from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.contract import ROW_IDENTITY
 from ml_assets.lake import Between, Lake, Table
+from ml_assets.lake.days import check_order
 from ml_assets.landing import Landing
 from ml_assets.landing.raw import landed_through
 from ml_assets.landing.spec import LandingSpec, landing_of
@@ -39,9 +40,8 @@ class SourceSpec(Declared):
     @field_validator("end")
     @classmethod
     def _in_order(cls, end: date | None, info: ValidationInfo) -> date | None:
-        start = info.data.get("start")
-        if end is not None and start is not None and end < start:
-            raise ValueError(f"end, {end}, is before start, {start}")
+        if "start" in info.data:
+            check_order(info.data["start"], end)
         return end
 
     def bind(self, folder: Path) -> "Source":

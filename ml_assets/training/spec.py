@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ml_assets.features.spec import Window, unknown
+from ml_assets.lake.days import check_order
 from ml_assets.training.estimators import NAMED, Parameters, estimator_class
 from ml_assets.training.frames import TEXT
 from ml_assets.training.target import BINARY, REGRESSION, Target
@@ -163,9 +164,8 @@ class Cutoffs(BaseModel):
     @field_validator("end")
     @classmethod
     def _in_order(cls, end: date | None, info: ValidationInfo) -> date | None:
-        start = info.data.get("start")
-        if end is not None and start is not None and end < start:
-            raise ValueError(f"end, {end}, is before start, {start}")
+        if "start" in info.data:
+            check_order(info.data["start"], end)
         return end
 
     def before(self, day: date, count: int) -> list[date]:

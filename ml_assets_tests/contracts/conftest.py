@@ -24,6 +24,17 @@ GOOD: dict[str, Any] = {
     "occurred_at": "2017-01-05 10:00:00",
 }
 DAY = "2017-01-05"
+OPERATORS = [
+    ("mustBe: 2", {1: False, 2: True, 3: False}),
+    ("mustNotBe: 2", {1: True, 2: False, 3: True}),
+    ("mustBeGreaterThan: 2", {1: False, 2: False, 3: True}),
+    ("mustBeGreaterOrEqualTo: 2", {1: False, 2: True, 3: True}),
+    ("mustBeLessThan: 2", {1: True, 2: False, 3: False}),
+    ("mustBeLessOrEqualTo: 2", {1: True, 2: True, 3: False}),
+    ("mustBeBetween: [2, 3]", {1: False, 2: True, 3: True}),
+    ("mustNotBeBetween: [2, 3]", {1: True, 2: False, 3: False}),
+]
+"""A limit of a quality entry, and which of the numbers 1 to 3 keep it."""
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ Where = tuple[str | int, ...]
 _FASTEST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_FASTEST):  # type: ignore[misc, valid-type]
-    """YAML whose dates stay text, as in JSON."""
+class YamlLoader(_FASTEST):  # type: ignore[misc, valid-type]
+    """YAML whose dates stay text, as they are written and as in JSON."""
 
 
-_Loader.yaml_implicit_resolvers = {
+YamlLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _FASTEST.yaml_implicit_resolvers.items()
 }
@@ -54,7 +54,7 @@ class Document:
 def parse(path: Path, content: bytes) -> Document:
     """Parse a YAML file; ContractError where it isn't YAML, repeats a key or isn't a mapping."""
     try:
-        loader = _Loader(content.decode("utf-8-sig"))
+        loader = YamlLoader(content.decode("utf-8-sig"))
         root = loader.get_single_node()
     except UnicodeDecodeError as error:
         raise ContractError(path, f"the file isn't UTF-8 text ({error}); save it as UTF-8") from error
@@ -74,7 +74,7 @@ def parse(path: Path, content: bytes) -> Document:
 
 
 def _plain(
-    path: Path, loader: _Loader, node: yaml.Node, where: Where, marks: dict[Where, tuple[int, int]]
+    path: Path, loader: YamlLoader, node: yaml.Node, where: Where, marks: dict[Where, tuple[int, int]]
 ) -> Any:
     marks.setdefault(where, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.MappingNode):

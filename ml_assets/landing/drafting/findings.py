@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 
 from ml_assets.contracts.compile import sql_types
+from ml_assets.contracts.compile.load import RESERVED
 from ml_assets.contracts.compile.quality import snake
-from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT
+from ml_assets.contracts.contract import SEEN_AT
 from ml_assets.contracts.errors import ContractError
 from ml_assets.lake import sql
 from ml_assets.landing.drafting.readings import (
@@ -25,7 +26,7 @@ from ml_assets.landing.drafting.readings import (
 from ml_assets.landing.drafting.sample import Sample
 from ml_assets.landing.formats.sampling import FILE
 
-TAKEN = {*ROW_IDENTITY, *SEEN_AT, "event_date", "original", "reasons"}
+TAKEN = {*RESERVED, *SEEN_AT}
 OCCURRED, AVAILABLE = "occurred_at", "available_at"
 # Words of a name that say when something happened, the most telling first, and words for other moments.
 HAPPENED = (

@@ -14,6 +14,7 @@ from ml_assets.contracts import Contract, ContractError
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
+from ml_assets_tests.contracts.conftest import OPERATORS
 from ml_assets_tests.places import CONTRACTS as FIXTURES
 from ml_assets_tests.profiles import examples
 
@@ -25,16 +26,6 @@ ORDER: dict[str, Any] = {
     "voucher": None,
     "email": "5e" * 32,
 }
-OPERATORS = [
-    ("mustBe: 2", {1: False, 2: True, 3: False}),
-    ("mustNotBe: 2", {1: True, 2: False, 3: True}),
-    ("mustBeGreaterThan: 2", {1: False, 2: False, 3: True}),
-    ("mustBeGreaterOrEqualTo: 2", {1: False, 2: True, 3: True}),
-    ("mustBeLessThan: 2", {1: True, 2: False, 3: False}),
-    ("mustBeLessOrEqualTo: 2", {1: True, 2: True, 3: False}),
-    ("mustBeBetween: [2, 3]", {1: False, 2: True, 3: True}),
-    ("mustNotBeBetween: [2, 3]", {1: True, 2: False, 3: False}),
-]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
-from ml_assets_tests.contracts.conftest import landed
+from ml_assets_tests.contracts.conftest import OPERATORS, landed
 
 DAYS = [date(2017, 1, 5), date(2017, 1, 6)]
 FIVE: dict[str, Any] = {"landing_date": "2017-01-05", "occurred_at": "2017-01-05 10:00:00"}
@@ -134,18 +134,6 @@ def test_missing_columns_are_named(contract: Contract, con: duckdb.DuckDBPyConne
         validate(contract, con, events.project("* EXCLUDE (amount)"), quarantine, DAYS)
     with pytest.raises(ContractError, match="quarantine have no column 'reasons'"):
         validate(contract, con, events, quarantine.project("* EXCLUDE (reasons)"), DAYS)
-
-
-OPERATORS = [
-    ("mustBe: 2", {1: False, 2: True, 3: False}),
-    ("mustNotBe: 2", {1: True, 2: False, 3: True}),
-    ("mustBeGreaterThan: 2", {1: False, 2: False, 3: True}),
-    ("mustBeGreaterOrEqualTo: 2", {1: False, 2: True, 3: True}),
-    ("mustBeLessThan: 2", {1: True, 2: False, 3: False}),
-    ("mustBeLessOrEqualTo: 2", {1: True, 2: True, 3: False}),
-    ("mustBeBetween: [2, 3]", {1: False, 2: True, 3: True}),
-    ("mustNotBeBetween: [2, 3]", {1: True, 2: False, 3: False}),
-]
 
 
 @pytest.mark.parametrize(("operator", "outcomes"), OPERATORS)
