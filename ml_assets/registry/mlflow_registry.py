@@ -308,10 +308,13 @@ class Registry:
 
 
 def _aliases_in(database: Path) -> list[tuple[str, str | None, int | None]]:
-    """Every registered model with its aliases, or with None; nothing where MLflow hasn't made its tables yet."""
+    """Every registered model with its aliases, or with None; nothing where MLflow hasn't made its tables yet.
+
+    Opened to write, though nothing is written: whoever reads first after a kill has to roll back what was half written.
+    """
     if not database.exists():
         return []
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as opened:
         tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"registered_models", "registered_model_aliases"} <= tables:
             return []

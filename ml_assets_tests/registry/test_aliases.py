@@ -1,6 +1,9 @@
 """The aliases in MLflow follow the promotion log."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -173,3 +176,28 @@ def test_what_a_registry_points_to_is_read_without_mlflow(tmp_path: Path, made: 
             )
     wanted = {"new": {}, "lapse": {"champion": 2, "previous": 1}} if made == "a champion" else {}
     assert registry.aliases_by_model() == wanted
+
+
+def test_what_a_killed_writer_left_half_written_is_rolled_back_by_who_reads_next(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow" / "mlflow.db"
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as opened:
+        opened.executescript(
+            "CREATE TABLE registered_models (name); CREATE TABLE registered_model_aliases (name, alias, version);"
+            "INSERT INTO registered_models VALUES ('lapse');"
+            "INSERT INTO registered_model_aliases VALUES ('lapse', 'champion', 1)"
+        )
+    killed = subprocess.run([sys.executable, "-c", KILLED_WRITER, str(database)])
+    assert (killed.returncode, database.with_name("mlflow.db-journal").exists()) == (-signal.SIGKILL, True)
+    assert Registry.below(tmp_path).aliases_by_model() == {"lapse": {"champion": 1}}
+
+
+KILLED_WRITER = """
+import os, signal, sqlite3, sys
+
+opened = sqlite3.connect(sys.argv[1])
+opened.execute("PRAGMA cache_size = 1")
+opened.execute("UPDATE registered_model_aliases SET version = 2")
+opened.executemany("INSERT INTO registered_models VALUES (?)", [("x" * 4000,)] * 100)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
