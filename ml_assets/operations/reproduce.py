@@ -11,6 +11,7 @@ import duckdb
 
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, content_hash
+from ml_assets.lake.hashes import FILES, ROWS, digest_of
 from ml_assets.project.model import DeclaredModel
 from ml_assets.training.provenance import code_facts, machine_facts
 
@@ -54,7 +55,7 @@ def reproduce(
     """Rebuild the training set from the versions of tables on record, fit with the parameters on record, compare.
 
     Raises Refusal where the declaration is not the one the version was trained by, LakeError where a version of a
-    table is no longer kept.
+    table is no longer kept, or a hash on record is of a scheme this release doesn't make.
     """
     from ml_assets.training.fit import fit
     from ml_assets.training.frames import check_frame
@@ -96,10 +97,10 @@ def reproduce(
     return Reproduced(
         version,
         (
-            Compared("training set", tags["training_set"], digest),
+            Compared("training set", digest_of(tags["training_set"], ROWS), digest),
             Compared("train loss", repr(recorded.get("train_loss")), repr(fitted.train_loss)),
             Compared("tune loss", repr(recorded.get("tune_loss")), repr(fitted.tune_loss)),
-            Compared("model file", tags["model_sha256"], sha256),
+            Compared("model file", digest_of(tags["model_sha256"], FILES), sha256),
         ),
         _circumstances(tags),
     )

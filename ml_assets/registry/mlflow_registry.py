@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ml_assets.lake.hashes import FILES, on_record
 from ml_assets.registry.trial import DATA, TrialProcess
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Registry:
         with TemporaryDirectory() as folder:
             files = Path(folder) / DATA
             predictor.save(files)
-            tags = {**tags, "model_sha256": files_hash(files)}
+            tags = {**tags, "model_sha256": on_record(files_hash(files), FILES)}
             info = mlflow.pyfunc.log_model(
                 name=ARTIFACT,
                 loader_module="ml_assets.registry.pyfunc",

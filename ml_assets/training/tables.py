@@ -49,7 +49,11 @@ CANDIDATE = Schema(
         StoredColumn("cutoff", "DATE", "The moment, 00:00 UTC, up to which it knows anything.", DAY),
         StoredColumn("model_version", "BIGINT", "Its number in the registry."),
         StoredColumn("run_id", "VARCHAR", "The MLflow run that has its parameters, curves and files."),
-        StoredColumn("training_set", "VARCHAR", "SHA-256 of the rows of its training set."),
+        StoredColumn(
+            "training_set",
+            "VARCHAR",
+            "Content hash of the rows of its training set, after the name of its scheme.",
+        ),
         StoredColumn("rows", "BIGINT", "Rows of its training set, train and tune.", ROWS),
         StoredColumn(
             "rounds",

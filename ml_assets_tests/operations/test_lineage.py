@@ -43,6 +43,11 @@ def test_a_version_comes_out_the_same_whatever_has_landed_since(
     said = capsys.readouterr().out
     assert said.count("the same") == 5, said
     registry = finished.registry
+    tags = registry.version("churn", 1).tags
+    assert tags["model_sha256"].startswith("files-1:")
+    before_schemes = tags["training_set"].removeprefix("rows-1:")
+    assert len(before_schemes) == 64
+    registry.client().set_model_version_tag("churn", "1", "training_set", before_schemes)
     registry.client().set_model_version_tag("churn", "1", "model_sha256", "0" * 64)
     assert cli(monkeypatch, finished, "models", "reproduce", "churn", "1") == 1
     assert f"model file     {'0' * 64}  on record, " in capsys.readouterr().out

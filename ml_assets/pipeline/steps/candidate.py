@@ -13,6 +13,7 @@ import duckdb
 
 from ml_assets.instance.progress import counted
 from ml_assets.lake import Lake, content_hash, records
+from ml_assets.lake.hashes import ROWS, on_record
 from ml_assets.monitoring.measure.profile import FeatureProfile, build_profile, profile_rows
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel
@@ -124,7 +125,7 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
         "cutoff": cutoff,
         "model_version": version.number,
         "run_id": run_id,
-        "training_set": digest,
+        "training_set": tags["training_set"],
         "rows": len(frame),
         "rounds": fitted.rounds,
         "train_loss": fitted.train_loss,
@@ -194,7 +195,7 @@ def _tags(
     train, tags = model.spec.train, place.run.tags
     return {
         "cutoff": str(cutoff),
-        "training_set": digest,
+        "training_set": on_record(digest, ROWS),
         "config": model.config,
         "target": model.spec.label.target.kind,
         "estimator": train.estimator,
