@@ -2,10 +2,12 @@
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
+
+from ml_assets.lake.definition import Definitions
 
 Severity = Literal["error", "warning"]
 Bound = int | float | tuple[float, float]
@@ -223,7 +225,8 @@ class Contract:
     ``columns`` are the typed columns in the order of the file, ``source_columns`` what a landing file must
     have, ``source_types`` their types in a Parquet file. ``latency`` is the declared delivery delay,
     ``retention`` how long days are kept (None: for ever), ``closed`` the days on which nothing is expected,
-    ``sha256`` the digest of the file. Everything the file promises is enforced; what can't be enforced is
+    ``readings`` hashes of how each column of the events is read, ``promises`` of what refuses rows and days, by
+    name, ``sha256`` the digest of the file. Everything the file promises is enforced; what can't be enforced is
     refused when it is compiled.
     """
 
@@ -244,6 +247,8 @@ class Contract:
     source_columns: tuple[str, ...]
     source_types: tuple[str, ...]
     sha256: str
+    readings: Definitions = field(compare=False)
+    promises: Definitions = field(compare=False)
 
     @property
     def references(self) -> tuple[str, ...]:

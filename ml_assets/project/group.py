@@ -10,9 +10,11 @@ import duckdb
 from pydantic import Field
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
+from ml_assets.features.definitions import snapshot_definitions, tile_definitions
 from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.tables import CATALOGUE, SNAPSHOT, TILES
 from ml_assets.lake import Between, Lake, Table
+from ml_assets.lake.definition import Definitions
 from ml_assets.lake.schema import StoredColumn
 from ml_assets.project.calendar import DAY, Calendar
 from ml_assets.project.declared import Declared
@@ -75,6 +77,20 @@ class Group:
     def schemas(self) -> Schemas:
         """The tables of the group, with their columns."""
         return group_schemas(self.features, self.entity_columns)
+
+    @cached_property
+    def _read(self) -> dict[str, Definitions]:
+        return {name: source.contract.readings for name, source in self.sources.items()}
+
+    @cached_property
+    def tile_definitions(self) -> Definitions:
+        """The hashes of the columns of ``tiles``, by name, and of what is read for them."""
+        return tile_definitions(self.features, self._read)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """The hashes of the columns of ``snapshot``, by name, and of what is read for them."""
+        return snapshot_definitions(self.features, self._read)
 
     def tiles(self, lake: Lake) -> Table:
         """The table of tiles."""

@@ -25,6 +25,11 @@ from ml_assets.project.group import Group
 from ml_assets.project.source import Source
 from ml_assets.project.tables import ModelTables, Schemas, model_schemas
 from ml_assets.training import Cutoffs, Label, Train
+from ml_assets.training.definitions import (
+    label_definition,
+    population_definition,
+    training_definition,
+)
 from ml_assets.training.moments import Moments, row_key
 
 
@@ -176,6 +181,28 @@ class DeclaredModel:
             "cutoffs": self.spec.cutoffs,
             "train": self.spec.train,
         }
+
+    @cached_property
+    def label_definition(self) -> str:
+        """The hash of what is predicted, and of the columns of events that it names."""
+        source = self.source
+        return label_definition(self.spec.label, self.entity, source.name, source.contract.readings)
+
+    @cached_property
+    def population_definition(self) -> str:
+        """The hash of who is scored, and of the features that it names."""
+        return population_definition(self.spec.population, self.group.definitions)
+
+    @cached_property
+    def training_definition(self) -> str:
+        """The hash of all that a training set is made by: label, population, features, ``train`` and cutoffs."""
+        return training_definition(
+            self.spec.train,
+            self.spec.cutoffs,
+            label=self.label_definition,
+            population=self.population_definition,
+            features=self.group.definitions,
+        )
 
     @cached_property
     def policy(self) -> str:

@@ -14,6 +14,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.contract import ROW_IDENTITY
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.lake.days import check_order
+from ml_assets.lake.definition import Definitions, hash_of
 from ml_assets.landing import Landing
 from ml_assets.landing.raw import landed_through
 from ml_assets.landing.spec import LandingSpec, landing_of
@@ -75,6 +76,12 @@ class Source:
         """How many days can lie between an event's day and the day it became available."""
         latency = self.contract.latency
         return self.late_days + latency.days + (1 if latency.seconds or latency.microseconds else 0)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """The hashes of what decides the rows of ``events``, by name: ``column <name>``, ``rules``, ``keys`` and such."""
+        columns = {f"column {name}": hashed for name, hashed in self.contract.readings.items()}
+        return {**columns, **self.contract.promises, "late days": hash_of(self.late_days)}
 
     def tables(self, lake: Lake) -> SourceTables:
         """The tables of the source."""

@@ -13,8 +13,9 @@ import duckdb
 from ml_assets.contracts.compile.closed import closed_days
 from ml_assets.contracts.compile.columns import build_columns, check_bindings, source_columns
 from ml_assets.contracts.compile.day_rules import check_relationship, day_rules
+from ml_assets.contracts.compile.definitions import promises, readings
 from ml_assets.contracts.compile.document import Document, Where, check_schema, known_keys, parse, standard
-from ml_assets.contracts.compile.quality import check_names, entries, find_operator
+from ml_assets.contracts.compile.quality import Quality, check_names, entries, find_operator
 from ml_assets.contracts.compile.rules import row_rules
 from ml_assets.contracts.compile.service_level import ServiceLevel, service_level
 from ml_assets.contracts.compile.sql_types import TYPES
@@ -101,6 +102,7 @@ def _compiled(path: Path, content: bytes) -> Contract:
         level = service_level(document)
         rules = build_rules(document, columns, primary_key, level, scratch)
     check_retention(document, level, rules.trends)
+    closed = closed_days(document)
     return Contract(
         path=path,
         name=str(data.get("name") or data["id"]),
@@ -115,10 +117,12 @@ def _compiled(path: Path, content: bytes) -> Contract:
         service_rules=tuple(level.rules.values()),
         latency=level.latency,
         retention=level.retention,
-        closed=closed_days(document),
+        closed=closed,
         source_columns=tuple(sources),
         source_types=tuple(sources.values()),
         sha256=hashlib.sha256(content).hexdigest(),
+        readings=readings(columns, level.latency),
+        promises=promises(document, columns, primary_key, rules.qualities, closed),
     )
 
 
@@ -128,6 +132,8 @@ class Rules(NamedTuple):
     rows: tuple[RowRule, ...]
     days: tuple[DayRule, ...]
     trends: tuple[TrendRule, ...]
+    qualities: list[Quality]
+    """The entries of ``quality`` that some of them come from."""
 
 
 def build_rules(
@@ -147,6 +153,7 @@ def build_rules(
         tuple(rule for _, rule in rows),
         tuple(rule for _, rule in days),
         tuple(rule for _, rule in trends),
+        qualities,
     )
 
 

@@ -57,6 +57,8 @@ class Aggregation(ABC):
     """Whether it looks back over windows, or without a limit."""
     empty: ClassVar[Literal["0", "NULL"]] = "NULL"
     """Its value where there are no events."""
+    version: ClassVar[int] = 1
+    """Raised by a release under which the same declaration gives other values."""
 
     @classmethod
     def parameters(cls) -> set[str]:
