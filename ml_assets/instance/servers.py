@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from ml_assets.instance import progress
+from ml_assets.instance.guard import OWN, further_hosts
 from ml_assets.instance.home import config_file, prepare_dagster_home
 from ml_assets.instance.processes import Leader, end, group_of, listener
 
@@ -133,8 +134,8 @@ def _servers(home: Path, given_port: int | None, given_mlflow_port: int | None) 
     models = home / "data" / "mlflow"
     models.mkdir(parents=True, exist_ok=True)
     workspace = config_file("workspace.yaml", home)
-    dagster = ("dagster", "dev", "-h", HOST, "-p", str(port), "-w", str(workspace), "--log-format", "rich")
-    mlflow = ("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1")
+    dagster = ("ml_assets.instance.webserver", str(port), str(workspace))
+    mlflow = ("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1", *_allowed())
     store = (
         *("--backend-store-uri", f"sqlite:///{models / 'mlflow.db'}"),
         *("--artifacts-destination", str(models / "artifacts")),
@@ -145,6 +146,15 @@ def _servers(home: Path, given_port: int | None, given_mlflow_port: int | None) 
             "MLflow", mlflow_port, "/health", "ML_ASSETS_MLFLOW_PORT", (sys.executable, "-m", *mlflow, *store)
         ),
     )
+
+
+def _allowed() -> tuple[str, ...]:
+    """What MLflow's own guard lets through; by itself it takes `10.evil.example` for an address of the house."""
+    further = further_hosts()
+    names = [name for host in (*OWN, *further) for name in (host, f"{host}:*")]
+    origins = [f"http*://{host}{port}" for host in further for port in ("", ":*")]
+    pages = ("--cors-allowed-origins", ",".join(origins)) if origins else ()
+    return ("--allowed-hosts", ",".join(names), *pages)
 
 
 def _start(home: Path, servers: tuple[Server, ...], stop: threading.Event) -> dict[str, Running]:

@@ -30,6 +30,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]
 LABELS = {"Latest event", "Asset checks", "Partitions", "Automation"}
 WAIT_MS = 60_000

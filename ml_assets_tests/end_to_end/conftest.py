@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,19 +80,24 @@ def shop(year: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return make_home(copied.root)
 
 
-@pytest.fixture(scope="module")
-def served(shop: Home) -> Iterator[str]:
-    """The base URL of Dagster's web server over that project."""
-    ports = [str(port) for port in _free_ports(2)]
-    served = Home(
-        shop.root, {**shop.environment, "ML_ASSETS_PORT": ports[0], "ML_ASSETS_MLFLOW_PORT": ports[1]}
-    )
+@contextmanager
+def serving(home: Home) -> Iterator[str]:
+    """Dagster and MLflow over a project, on ports of their own, in the background: Dagster's URL."""
+    dagster, mlflow = (str(port) for port in _free_ports(2))
+    served = Home(home.root, {**home.environment, "ML_ASSETS_PORT": dagster, "ML_ASSETS_MLFLOW_PORT": mlflow})
     started = served.run("serve", "--background")
     try:
         assert started.returncode == 0, started.stdout + started.stderr
-        yield f"http://127.0.0.1:{ports[0]}"
+        yield f"http://127.0.0.1:{dagster}"
     finally:
         served.run("down")
+
+
+@pytest.fixture(scope="module")
+def served(shop: Home) -> Iterator[str]:
+    """The base URL of Dagster's web server over that project."""
+    with serving(shop) as url:
+        yield url
 
 
 def _free_ports(count: int) -> list[int]:

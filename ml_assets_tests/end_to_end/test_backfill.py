@@ -14,7 +14,7 @@ import pytest
 from ml_assets.lake import Lake, connect
 from ml_assets.landing.tables import SourceTables
 from ml_assets_tests import visits
-from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
+from ml_assets_tests.end_to_end.conftest import Home, make_home, serving
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(900)]
 
@@ -89,22 +89,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def url(home: Home) -> Iterator[str]:
     """Dagster's GraphQL endpoint, with its daemon behind it; the landing sensors are stopped."""
-    ports = [str(port) for port in _free_ports(2)]
-    served = Home(
-        home.root, {**home.environment, "ML_ASSETS_PORT": ports[0], "ML_ASSETS_MLFLOW_PORT": ports[1]}
-    )
-    started = served.run("serve", "--background")
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
-        endpoint = f"http://127.0.0.1:{ports[0]}/graphql"
+    with serving(home) as base:
+        endpoint = f"{base}/graphql"
         where = {"repositoryName": "__repository__", "repositoryLocationName": "ml_assets"}
         found = ask(endpoint, SENSORS, {"repository": where})["sensorsOrError"]["results"]
         for sensor in found:
             if sensor["name"].endswith("_landing"):
                 ask(endpoint, STOP, {"id": sensor["sensorState"]["id"]})
         yield endpoint
-    finally:
-        served.run("down")
 
 
 def ask(url: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ml_assets.lake import Lake, connect
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
-from ml_assets_tests.end_to_end.conftest import Home, _free_ports, make_home
+from ml_assets_tests.end_to_end.conftest import Home, make_home, serving
 from ml_assets_tests.house import MINI
 from ml_assets_tests.tables import table_of
 
@@ -37,16 +37,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def url(home: Home) -> Iterator[str]:
     """Dagster's GraphQL endpoint, with the daemon behind it and every sensor running."""
-    ports = [str(port) for port in _free_ports(2)]
-    served = Home(
-        home.root, {**home.environment, "ML_ASSETS_PORT": ports[0], "ML_ASSETS_MLFLOW_PORT": ports[1]}
-    )
-    started = served.run("serve", "--background")
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
-        yield f"http://127.0.0.1:{ports[0]}/graphql"
-    finally:
-        served.run("down")
+    with serving(home) as base:
+        yield f"{base}/graphql"
 
 
 def ask(url: str, query: str) -> dict[str, dict[str, list[dict[str, object]]]]:
