@@ -131,6 +131,12 @@ def expire(table: Table, before: date, why: str) -> int:
     return int(done.get("num_deleted_rows") or 0)
 
 
+def expired_before(table: Table) -> date | None:
+    """The day that ``expire`` has kept the table from, by its commits; None if nothing has ever been deleted."""
+    said = (commit.provenance.facts.get("before") for commit in table.history())
+    return max((date.fromisoformat(before) for before in said if before), default=None)
+
+
 def lost(table: Table, versions: Collection[int]) -> list[int]:
     """The versions that don't open, or of which a file is gone. OSError if the table's place can't be listed."""
     there = _files(table)

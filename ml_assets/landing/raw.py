@@ -14,7 +14,7 @@ machines may differ or be set back. Rows of before it was kept have none, come f
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from ml_assets.contracts.contract import SEEN_AT
 from ml_assets.instance import clock
 from ml_assets.lake import Between, Provenance, Table, records
 from ml_assets.lake.errors import Overtaken
+from ml_assets.lake.maintenance import expired_before
 from ml_assets.lake.sql import text
 from ml_assets.landing.pieces import Landing, LandingFile, by_day, content_hash
 from ml_assets.landing.reading import RefusedFile, read
@@ -98,6 +99,51 @@ def _in_order(con: duckdb.DuckDBPyConnection, files: Table, version: int | None 
     ).create_view("seen_log", replace=True)
 
 
+@dataclass(frozen=True)
+class Lost:
+    """Rows of a landing day that aren't where they have to be."""
+
+    day: date
+    content_hash: str
+    """The version of the day's file that they are of."""
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.day}: {self.found:,} rows, {self.expected:,} expected"
+
+
+def lost_rows(
+    con: duckdb.DuckDBPyConnection, tables: SourceTables, between: Between | None = None
+) -> list[Lost]:
+    """The accepted file versions of the days ``between`` (None: all) of which ``raw`` has other rows than were copied.
+
+    Days beyond their retention aren't looked for, nor versions of whose rows the log of files doesn't tell.
+    """
+    if not tables.files.exists:
+        return []
+    _in_order(con, tables.files)
+    copied = con.sql(
+        "SELECT landing_date, content_hash, arg_max(rows, turn) FILTER (WHERE rows IS NOT NULL) AS rows "
+        "FROM seen_log WHERE status = 'accepted' GROUP BY ALL HAVING rows IS NOT NULL ORDER BY ALL"
+    ).fetchall()
+    there = tables.raw.counts(between)
+    lost = [
+        Lost(day, digest, rows, found)
+        for day, digest, rows in copied
+        if between is None or between[0] <= day <= between[1]
+        if (found := there.get((day, digest), 0)) != rows
+    ]
+    return not_expired(lost, tables.raw, 0)
+
+
+def not_expired(lost: list[Lost], table: Table, late_days: int) -> list[Lost]:
+    """Without what a table has been kept from since its days are beyond their retention."""
+    before = expired_before(table) if lost else None
+    return [one for one in lost if before is None or one.day - timedelta(days=late_days) >= before]
+
+
 def landed_through(con: duckdb.DuckDBPyConnection, files: Table) -> date | None:
     """The last day of which a file was accepted, or None."""
     return max((day for day, seen in seen_files(con, files).items() if seen.accepted), default=None)
@@ -113,8 +159,9 @@ def land(
 ) -> Landed:
     """Copy the new and changed files of the days ``between`` into raw; log what was accepted, refused, deleted.
 
-    Doing it again does nothing; killed half way, the next call finishes it. Raises NoLandingFiles if the
-    landing holds no file at all, and LandingUnavailable if it can't be reached.
+    Doing it again does nothing; killed half way, the next call finishes it. A version whose rows ``raw`` has lost is
+    copied again, if its file is still there. Raises NoLandingFiles if the landing holds no file at all, and
+    LandingUnavailable if it can't be reached.
     """
     listed = {day: item for day, item in by_day(landing.listed()).items() if between[0] <= day <= between[1]}
     seen = seen_files(con, tables.files)
@@ -126,8 +173,14 @@ def land(
     with TemporaryDirectory(prefix="landing-") as scratch:
         found = {day: landing.fetch(item, Path(scratch)) for day, item in listed.items()}
         hashes = _hashes(found)
+        lost = {(one.day, one.content_hash) for one in lost_rows(con, tables, between)}
         new = [
-            day for day in found if day not in seen or day not in hashes or seen[day].accepted != hashes[day]
+            day
+            for day in found
+            if day not in seen
+            or day not in hashes
+            or seen[day].accepted != hashes[day]
+            or (day, hashes[day]) in lost
         ]
         back = [
             day

@@ -1,6 +1,6 @@
 """The checks of a source: what landed against what was promised, and events against every rule of the contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import duckdb
@@ -16,12 +16,20 @@ from ml_assets.contracts.enforce.trends import judge_trends
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.instance import clock
 from ml_assets.lake import Between, Lake, days
-from ml_assets.landing.raw import seen_files
+from ml_assets.landing.balance import lost_after_raw
+from ml_assets.landing.raw import Lost, lost_rows, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
+from ml_assets.pipeline.due.landing import unread_days
 from ml_assets.project.source import Source
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 SHOWN_DAYS = 20
+ROWS_KEPT, ROWS_ACCOUNTED = "rows_kept", "rows_accounted"
+LAND_AGAIN = (
+    "Have the same files landed again and materialize raw of these days: where the file is there they are copied anew. "
+    "Or restore the table's folder from a backup."
+)
+BUILD_AGAIN = "Materialize events and quarantine of these days again."
 
 
 def landing_checks(source: Source) -> dg.AssetChecksDefinition:
@@ -43,6 +51,13 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
                 description="No day between the first and the last landed file is without a file, closed days apart. "
                 "The contract's frequency makes it a promise; this only warns.",
             ),
+            dg.AssetCheckSpec(
+                ROWS_KEPT,
+                asset=raw,
+                description="raw has the rows of every accepted file version, as many as the log of files says were "
+                "copied.",
+                blocking=True,
+            ),
             *(_spec(source, rule, "raw") for rule in source.contract.service_rules),
         ],
         can_subset=True,
@@ -51,8 +66,9 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:
         with connection(duckdb) as con:
+            asked = between_of_run(context.run.tags)
             seen = seen_files(con, source.tables(lake.lake).files)
-        asked = between_of_run(context.run.tags)
+            lost = lost_rows(con, source.tables(lake.lake), asked)
         wanted = {day: s for day, s in seen.items() if asked is None or asked[0] <= day <= asked[1]}
         refused = {f"{day} {s.file}": s.reason for day, s in wanted.items() if s.status == "refused"}
         span = days(min(wanted), max(wanted)) if wanted else []
@@ -76,6 +92,7 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
                 severity=WARN,
                 metadata={"days without a file": ", ".join(absent[:40]) or "none", "how many": len(absent)},
             ),
+            ROWS_KEPT: _kept(source, "raw", ROWS_KEPT, lost, LAND_AGAIN),
         }
         end = source.days.last
         landed = [day for day, s in seen.items() if s.accepted]
@@ -94,7 +111,17 @@ def contract_checks(source: Source) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(
         name=f"{source.name}__contract",
-        specs=[_spec(source, rule, "events") for rule in rules],
+        specs=[
+            dg.AssetCheckSpec(
+                ROWS_ACCOUNTED,
+                asset=key_of(source, "events"),
+                description="Every row in force in raw is in events or in quarantine, once. Days that are withheld, or "
+                "still to be built, are left out.",
+                blocking=True,
+                additional_deps=[key_of(source, "quarantine")],
+            ),
+            *(_spec(source, rule, "events") for rule in rules),
+        ],
         can_subset=True,
     )
     def contract_holds(
@@ -105,12 +132,34 @@ def contract_checks(source: Source) -> dg.AssetChecksDefinition:
             results = judge_events(source, con, lake.lake, asked)
             tables = source.tables(lake.lake)
             broken, given = breaches(con, tables, asked), waivers(con, tables)
+            unread = unread_days(con, tables, source.late_days, source.days)
+            lost = lost_after_raw(
+                con, tables, source.late_days, source.days.first, between=asked, leaving=unread
+            )
         selected = {key.name for key in context.selected_asset_check_keys}
+        if ROWS_ACCOUNTED in selected:
+            yield _kept(source, "events", ROWS_ACCOUNTED, lost, BUILD_AGAIN)
         for result in (r for r in results if r.rule.name in selected):
             unpublished = [b for b in broken if b.rule == result.rule.name and not b.published]
             yield _outcome(source, "events", result, unpublished, given, asked)
 
     return contract_holds
+
+
+def _kept(source: Source, asset: str, check: str, lost: Sequence[Lost], remedy: str) -> dg.AssetCheckResult:
+    days = "; ".join(map(str, lost[:SHOWN_DAYS])) + (
+        f"; and {len(lost) - SHOWN_DAYS} more" if lost[SHOWN_DAYS:] else ""
+    )
+    return dg.AssetCheckResult(
+        asset_key=key_of(source, asset),
+        check_name=check,
+        passed=not lost,
+        severity=ERROR,
+        description=f"{asset} of {source.name} has other rows than landed on {len(lost)} days: {days}. {remedy}"
+        if lost
+        else None,
+        metadata={"days": len(lost), "rows missing": sum(one.expected - one.found for one in lost)},
+    )
 
 
 def judge_events(

@@ -25,7 +25,7 @@ OTHER_LEVEL = {
     "missingValues": "it counts the values of one column: write it in the quality of that property",
 }
 # Names of checks that every source has beside its contract's.
-TAKEN_NAMES = ("files_accepted", "every_day_landed")
+TAKEN_NAMES = ("files_accepted", "every_day_landed", "rows_kept", "rows_accounted")
 
 
 @dataclass(frozen=True)

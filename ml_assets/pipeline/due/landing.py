@@ -11,7 +11,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Table, days, stale_days
 from ml_assets.landing import Landing, LandingUnavailable, Piece, content_hash
-from ml_assets.landing.raw import FileRecord, seen_files
+from ml_assets.landing.raw import FileRecord, lost_rows, seen_files
 from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import breaches, waiting
 from ml_assets.project.calendar import Calendar
@@ -51,8 +51,9 @@ def due_days(
     tables = source.tables(lake)
     seen = seen_files(con, tables.files)
     read = {day for day, record in seen.items() if record.last}
-    looked_at = {day for day in listed if day not in read or day not in unchanged}
-    files = new_files(source.landing, listed, seen, looked_at, source.contract)
+    lost = {one.day for one in lost_rows(con, tables) if one.content_hash == seen[one.day].accepted}
+    looked_at = {day for day in listed if day not in read or day not in unchanged or day in lost}
+    files = new_files(source.landing, listed, seen, looked_at, source.contract, lost)
     outside = frozenset(day for day in files if not source.days.has(day))
     wanted = {
         touched: facts
@@ -75,9 +76,11 @@ def new_files(
     seen: Mapping[date, FileRecord],
     looked_at: Collection[date],
     contract: Contract,
+    lost: Collection[date],
 ) -> dict[date, list[object]]:
     """The days whose file is new, changed or gone, or was refused under another contract, each with the facts.
 
+    And of the days of which ``raw`` has ``lost`` rows of the version in force, those whose file still is that version.
     Of what is listed, only the files of the days ``looked_at`` are read.
     """
     facts: dict[date, list[object]] = {}
@@ -85,6 +88,8 @@ def new_files(
         record = seen.get(day)
         if record is None or record.status == "deleted" or record.last != digest:
             facts[day] = [day, digest, record.versions if record else 0]
+        elif day in lost and record.accepted == digest:
+            facts[day] = [day, digest, record.versions, "lost from raw"]
     for day, record in seen.items():
         if day in listed and record.waits(contract):
             facts.setdefault(day, [day, record.last, record.versions, contract.sha256])
