@@ -54,6 +54,16 @@ def tables(lake: Lake) -> list[Table]:
     return [Table(lake, name, ()) for name in found if Table(lake, name, ()).exists]
 
 
+def owners(lake: Lake, table: str) -> list[str]:
+    """The folders of a lake that have a table of this name: ``lapse`` has ``promotions``. OSError if it can't be listed."""
+    from pyarrow.fs import FileType
+
+    store = _store(lake, lake.root)
+    folders = _folders(store, "")
+    logs = store.get_file_info([f"{folder}/{table}/_delta_log" for folder in folders])
+    return sorted(f for f, log in zip(folders, logs, strict=True) if log.type is FileType.Directory)
+
+
 def needed(lake: Lake, named: Versions) -> dict[str, set[int]]:
     """The versions ``named``, and those they were made from, as their commits say, back to raw."""
     kept: dict[str, set[int]] = {}

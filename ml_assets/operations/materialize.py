@@ -9,6 +9,7 @@ from typing import Literal
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from ml_assets.components.model.checks import CHAMPION_USABLE
 from ml_assets.components.shared.keys import key_of, keys_of
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.instance import progress
@@ -24,8 +25,9 @@ from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.registry.aliases import announces
+from ml_assets.registry.in_use import trouble
 from ml_assets.registry.mlflow_registry import Registry
-from ml_assets.registry.promotion_log import champion_on_record
+from ml_assets.registry.promotion_log import read_log
 
 
 @dataclass(frozen=True)
@@ -164,16 +166,22 @@ def _model_phases(
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (key_of(model, "champion"),), None)
-    yield from _use_phases(model, instance, lake)
+    yield from _use_phases(model, instance, lake, registry)
 
 
-def _use_phases(model: DeclaredModel, instance: dg.DagsterInstance, lake: Lake) -> Iterator[Phase]:
+def _use_phases(
+    model: DeclaredModel, instance: dg.DagsterInstance, lake: Lake, registry: Registry
+) -> Iterator[Phase]:
     tables = model.tables(lake)
     with connect() as con:
-        champion = champion_on_record(con, tables.promotions, model.name)
-    if champion is None:
+        log = read_log(con, tables.promotions, model.name)
+    if trouble(registry, log):
+        usable = dg.AssetCheckKey(key_of(model, "champion"), CHAMPION_USABLE)
+        yield Phase(f"{model.name}: the champion can't be used", (), None, (usable,), if_refused="go on")
         return
-    wanted = days_to_score(model, lake, champion.version, champion.cutoff)
+    if log.champion is None or log.cutoff is None:
+        return
+    wanted = days_to_score(model, lake, log.champion, log.cutoff)
     watching = tuple(key_of(model, asset) for asset in ("predictions", "drift"))
     for between in as_ranges(wanted):
         yield Phase(f"{model.name}: predictions, drift", watching, between, if_refused="go on")

@@ -6,7 +6,9 @@ Nothing in the project reads them: they are for MLflow's UI, and for whoever loa
 from collections.abc import Mapping
 
 from ml_assets.lake import Lake, connect
+from ml_assets.lake.maintenance import owners
 from ml_assets.registry.book import Book
+from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import PromotionLog, read_log
 from ml_assets.registry.tables import PROMOTIONS
@@ -16,7 +18,6 @@ PREVIOUS = "previous"
 """The version before the champion: where a rollback goes."""
 CHALLENGER = "challenger"
 """The newest version that passed and waits for approval."""
-LOST = "restore the registry's database, or go to another version with ml-assets models rollback {model} --to VERSION"
 
 Names = Mapping[str, int | None]
 """Alias -> the version that has it; None: nobody has."""
@@ -54,14 +55,17 @@ def announces(book: Book) -> bool:
 
 
 def repair(lake: Lake, registry: Registry) -> tuple[str, ...]:
-    """At a start: make the aliases of every registered model follow its promotion log; return what was wrong, in words.
+    """At a start: make the aliases of every model follow its promotion log; return what was wrong, in words.
 
-    Takes milliseconds where nothing is, without MLflow if the registry is SQLite. Never raises because a log can't be
-    read: that is one of the notes.
+    A model that has a log and that the registry doesn't know has lost its champion. Takes milliseconds where nothing
+    is wrong, without MLflow if the registry is SQLite. Never raises because a log can't be read: that is one of the
+    notes.
     """
     notes: list[str] = []
+    registered = registry.aliases_by_model()
     with connect() as con:
-        for model, pointing in registry.aliases_by_model().items():
+        for model in dict.fromkeys([*registered, *owners(lake, PROMOTIONS.name)]):
+            pointing = registered.get(model, {})
             promotions = PROMOTIONS.table(lake, model)
             try:
                 log = read_log(con, promotions, model)
@@ -70,7 +74,7 @@ def repair(lake: Lake, registry: Registry) -> tuple[str, ...]:
                     newer = read_log(con, promotions, model)
                     if newer.version == log.version:
                         break
-                    log, pointing = newer, registry.aliases_by_model()[model]
+                    log, pointing = newer, registry.aliases_by_model().get(model, {})
             except Exception as error:
                 why = str(error).partition("\n")[0]
                 notes.append(f"whether the aliases of {model} follow its promotion log isn't known: {why}")
@@ -94,9 +98,9 @@ def _set(registry: Registry, log: PromotionLog, wanted: Names, uri: str) -> list
     for name in (CHAMPION, PREVIOUS, CHALLENGER):
         number = wanted.get(name)
         if number is not None and number not in known:
+            ways = f" {ways_out(registry, log)}" if name == CHAMPION else ""
             notes.append(
-                f"{name} of {model} is version {number} by the promotion log, but the registry has no such version: "
-                + LOST.format(model=model)
+                f"{name} of {model} is version {number} by the promotion log, but the registry has no such version.{ways}"
             )
             number = None
         if found.get(name) == number:

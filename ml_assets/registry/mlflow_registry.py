@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ml_assets.lake.hashes import FILES, on_record
+from ml_assets.lake.errors import LakeError
+from ml_assets.lake.hashes import FILES, digest_of, on_record
 from ml_assets.registry.trial import DATA, TrialProcess
 
 if TYPE_CHECKING:
@@ -142,8 +143,12 @@ class Registry:
         example: "pd.DataFrame",
         tags: Mapping[str, str],
         trials: TrialProcess,
+        *,
+        after: int = 0,
     ) -> Version:
         """Log a predictor to the active run and register it as a new version, with ``model_sha256`` among its tags.
+
+        Its number comes ``after`` those on record: a registry that was lost and begins anew gives none out again.
 
         ``example`` has rows of the feature columns. What the process ``trials`` imports to score them is pinned, so
         it has to find the modules that the predictor was made with. ``mlflow.pyfunc.load_model`` reads the version too.
@@ -169,9 +174,13 @@ class Registry:
         client = self.client()
         client.set_tag(info.run_id, "model_sha256", tags["model_sha256"])
         self._ensure_model(client, model)
-        created = client.create_model_version(
-            model, info.model_uri, run_id=info.run_id, tags=tags, model_id=info.model_id
-        )
+        while True:
+            created = client.create_model_version(
+                model, info.model_uri, run_id=info.run_id, tags=tags, model_id=info.model_id
+            )
+            if int(created.version) > after:
+                break
+            client.delete_model_version(model, created.version)
         return Version(model, int(created.version), str(info.run_id), tags)
 
     def _ensure_model(self, client: "MlflowClient", model: str) -> None:
@@ -185,18 +194,21 @@ class Registry:
 
     def version(self, model: str, number: int) -> Version:
         """A version by number. Raises RegistryError if there is none."""
+        missing = f"Model {model} has no version {number} in {self.tracking_uri}."
+        if not self.is_made:
+            raise RegistryError(missing)
         from mlflow.exceptions import MlflowException
 
         try:
             found = self.client().get_model_version(model, str(number))
         except MlflowException as error:
-            raise RegistryError(
-                f"Model {model} has no version {number} in {self.tracking_uri}. Materialize {model}/candidate again."
-            ) from error
+            raise RegistryError(missing) from error
         return _version(found)
 
     def versions(self, model: str | None = None) -> list[Version]:
         """Every version of a model, or of all registered models."""
+        if not self.is_made:
+            return []
         client, found, token = self.client(), [], None
         only = None if model is None else f"name = '{model}'"
         while True:
@@ -227,6 +239,11 @@ class Registry:
                 return found
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a database, as far as can be seen from here: to read a lost one doesn't make it anew."""
+        return self._file is None or (self._file.exists() and self._file.stat().st_size > 0)
+
+    @property
     def _file(self) -> Path | None:
         """The database, if it is a SQLite file."""
         scheme, _, path = self.tracking_uri.partition(":///")
@@ -234,6 +251,8 @@ class Registry:
 
     def aliases(self, model: str) -> dict[str, int]:
         """Alias -> number of the version it points to; empty for a model without versions."""
+        if not self.is_made:
+            return {}
         from mlflow.exceptions import MlflowException
 
         try:
@@ -257,14 +276,28 @@ class Registry:
         return dict(self.client().get_run(version.run_id).data.metrics)
 
     def artifact(self, version: Version) -> Path:
-        """The folder of a version's artifact, on this machine."""
+        """The folder of a version's artifact, on this machine.
+
+        Raises RegistryError where it can't be read, or the files of the model are not those that were registered.
+        """
         self.client()
         from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
 
-        return Path(download_artifacts(f"models:/{version.model}/{version.number}"))
+        try:
+            folder = Path(download_artifacts(f"models:/{version.model}/{version.number}"))
+        except (MlflowException, OSError) as error:
+            why = str(error).partition("\n")[0].rstrip(".")
+            raise RegistryError(
+                f"The files of version {version.number} of {version.model} can't be read: {why}."
+            ) from error
+        check_files(
+            folder / DATA, version.tags.get("model_sha256"), f"version {version.number} of {version.model}"
+        )
+        return folder
 
     def load(self, version: Version) -> "Predictor":
-        """The predictor of a version, read from the registry's artifact."""
+        """The predictor of a version, read from the registry's artifact. Raises RegistryError as ``artifact``."""
         from ml_assets.training.predictor import load_predictor
 
         return load_predictor(self.artifact(version) / DATA)
@@ -308,6 +341,24 @@ class Registry:
         self.client().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
 
 
+def check_files(folder: Path, registered: str | None, whose: str) -> None:
+    """Raise RegistryError unless the files of a model have the hash they were registered with, if that is on record."""
+    from ml_assets.training.predictor import files_hash
+
+    if registered is None:
+        return
+    try:
+        wanted = digest_of(registered, FILES)
+    except LakeError as error:
+        raise RegistryError(f"The files of {whose} can't be verified: {error}.") from error
+    found = files_hash(folder)
+    if found != wanted:
+        raise RegistryError(
+            f"The files of {whose} in {folder} are not those that were registered: their SHA-256 is {found[:12]}, and "
+            f"{wanted[:12]} is on record."
+        )
+
+
 def _aliases_in(database: Path) -> list[tuple[str, str | None, int | None]]:
     """Every registered model with its aliases, or with None; nothing where MLflow hasn't made its tables yet.
 
@@ -315,14 +366,21 @@ def _aliases_in(database: Path) -> list[tuple[str, str | None, int | None]]:
     """
     if not database.exists():
         return []
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as opened:
-        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not {"registered_models", "registered_model_aliases"} <= tables:
-            return []
-        return opened.execute(
-            "SELECT m.name, a.alias, a.version FROM registered_models m "
-            "LEFT JOIN registered_model_aliases a ON a.name = m.name"
-        ).fetchall()
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as opened:
+            tables = {
+                name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            if not {"registered_models", "registered_model_aliases"} <= tables:
+                return []
+            return opened.execute(
+                "SELECT m.name, a.alias, a.version FROM registered_models m "
+                "LEFT JOIN registered_model_aliases a ON a.name = m.name"
+            ).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise RegistryError(
+            f"MLflow's database {database} can't be read: {error}. Restore it from a backup, or let go what holds it."
+        ) from error
 
 
 def _kind(sql_type: str) -> str:

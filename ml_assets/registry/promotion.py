@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ml_assets.registry.aliases import LOST, follow
+from ml_assets.registry.aliases import follow
 from ml_assets.registry.book import Book
+from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion_log import Action, Move, PromotionLog, write_moves
 from ml_assets.registry.verdicts import GateVerdict, Plan
@@ -55,11 +56,13 @@ def promote(book: Book, *, who: str, run: str) -> Followed:
         write_moves(book.con, book.tables.promotions, log, moves)
         follow(book)
     champion = book.find(current)
-    refused = "" if moves else _refused(todo, log, champion)
+    refused = "" if moves else _refused(book, todo, log, champion)
     return Followed(champion, book.find(todo.challenger), todo, refused, notes)
 
 
-def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
+def _refused(book: Book, todo: Plan, log: PromotionLog, champion: Version | None) -> str:
+    if log.champion is not None and champion is None:
+        return f"The champion, version {log.champion}, is not in the registry. {ways_out(book.registry, log)}"
     kept = f"Version {champion.number} stays champion." if champion else "There is no champion yet."
     newer = [(v, why) for v, why in todo.refuse if log.cutoff is None or v.cutoff > log.cutoff]
     if todo.wait:
@@ -71,10 +74,6 @@ def _refused(todo: Plan, log: PromotionLog, champion: Version | None) -> str:
         verdict, why = newer[-1]
         return (
             f"Version {verdict.version} of cutoff {verdict.cutoff} is not promoted. {why.rstrip('.')}. {kept}"
-        )
-    if log.champion is not None and champion is None:
-        return (
-            f"The champion, version {log.champion}, is not in the registry: {LOST.format(model=log.model)}."
         )
     if champion is None:
         return (

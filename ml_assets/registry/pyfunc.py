@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.registry.mlflow_registry import check_files
 from ml_assets.training.predictor import Predictor, load_predictor
 
 if TYPE_CHECKING:
@@ -27,4 +28,9 @@ class ServedModel:
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    return ServedModel(load_predictor(Path(path)))
+    import yaml
+
+    folder = Path(path)
+    logged = yaml.safe_load((folder.parents[1] / "MLmodel").read_text()).get("metadata") or {}
+    check_files(folder, logged.get("model_sha256"), "the model")
+    return ServedModel(load_predictor(folder))

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ml_assets.registry.aliases import LOST, follow
+from ml_assets.registry.aliases import follow
 from ml_assets.registry.book import Book
+from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError, Version
 from ml_assets.registry.promotion import ChampionMoved, move
 from ml_assets.registry.promotion_log import PromotionLog
@@ -40,10 +41,11 @@ def rollback(book: Book, *, who: str, reason: str, smoke: Smoke, to: int | None 
             f"nothing was changed. {why.rstrip('.')}. Take another version with --to."
         ) from error
     moved = move(book, log, "rollback", target, who, reason, None, notes)
-    champion = book.find(book.log().champion)
+    log = book.log()
+    champion = book.find(log.champion)
     if champion is None:
         raise RegistryError(
-            f"The champion of {book.model} is not in the registry any more: {LOST.format(model=book.model)}."
+            f"The champion of {book.model} is not in the registry any more. {ways_out(book.registry, log)}"
         )
     return RolledBack(moved, before, smoke(champion))
 

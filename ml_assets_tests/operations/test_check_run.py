@@ -144,3 +144,17 @@ def test_without_landing_files_materialize_refuses(
     monkeypatch.setenv("DAGSTER_HOME", str(house.home / ".dagster"))
     assert cli.main(["materialize"]) == 1
     assert f"ml-assets: the landing folder {house.landing} does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_lost_registry_fails_the_check_and_the_materializing(finished: House, emptied: bool) -> None:
+    database = finished.home / "data" / "mlflow" / "mlflow.db"
+    database.write_bytes(b"") if emptied else database.unlink()
+    outcomes = run_checks(finished.defs, finished.instance, "churn/champion", None)
+    (wrong,) = [o for o in outcomes if o.is_error]
+    assert (wrong.check, wrong.status) == ("champion_usable", "failed")
+    assert "The champion of churn, version 1, can't be used." in wrong.message
+    assert "or train again" in wrong.message
+    (done,) = [phase for phase in finished.materialize() if phase.is_failure]
+    assert done.phase.in_words == "churn: the champion can't be used"
+    assert "can't be used. Model churn has no version 1" in done.messages[0]

@@ -12,7 +12,7 @@ import pytest
 from ml_assets.lake import Lake
 from ml_assets.registry.aliases import follow, repair
 from ml_assets.registry.book import Book
-from ml_assets.registry.mlflow_registry import Registry, Version
+from ml_assets.registry.mlflow_registry import Registry, RegistryError, Version
 from ml_assets.registry.promotion import Followed, override, promote
 from ml_assets_tests.registry.shelf import Shelf, decide, moves, under, verdict
 
@@ -79,7 +79,29 @@ def test_a_version_the_registry_has_lost_is_told(book: Book, shelf: Shelf) -> No
     assert shelf.pointing == {"previous": 1}
     outcome = promoted(book)
     assert outcome.champion is None
-    assert "version 2, is not in the registry: restore" in outcome.refused_newest
+    assert outcome.refused_newest.startswith(
+        "The champion, version 2, is not in the registry. Restore MLflow's database and artifacts"
+    )
+    assert "ml-assets models rollback lapse --to 1 --why TEXT" in outcome.refused_newest
+
+
+def test_a_start_tells_of_a_registry_made_anew_beside_a_log(book: Book, lake: Lake, tmp_path: Path) -> None:
+    override(book, who="ada", reason="x", version=1)
+    anew = Registry.below(tmp_path / "data")
+    (note,) = repair(lake, anew)
+    assert note.startswith(
+        "champion of lapse is version 1 by the promotion log, but the registry has no such"
+    )
+    assert "or train again" in note
+    assert not (tmp_path / "data").exists(), "to look into a registry doesn't make it"
+
+
+def test_a_database_that_is_none_is_told(lake: Lake, tmp_path: Path) -> None:
+    registry = Registry.below(tmp_path)
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "mlflow.db").write_text("torn " * 1000)
+    with pytest.raises(RegistryError, match=r"mlflow.db can't be read: file is not a database. Restore it"):
+        repair(lake, registry)
 
 
 def test_a_follower_looks_again_if_the_log_moved_meanwhile(

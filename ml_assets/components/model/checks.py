@@ -1,4 +1,4 @@
-"""The checks of a model: frames hold, gates passed, predictions whole."""
+"""The checks of a model: frames hold, gates passed, the champion can be used, predictions whole."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,17 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
-from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.evaluation.gates.every import GATES
 from ml_assets.project.model import DeclaredModel
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+CHAMPION_USABLE = "champion_usable"
 
 
 def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
     """All checks of a model."""
-    return [_frame_check(model), _gate_checks(model), _prediction_check(model)]
+    return [_frame_check(model), _gate_checks(model), _champion_check(model), _prediction_check(model)]
 
 
 def _frame_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
@@ -104,6 +105,29 @@ def _gate_checks(model: DeclaredModel) -> dg.AssetChecksDefinition:
             )
 
     return gates
+
+
+def _champion_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=key_of(model, "champion"),
+        name=CHAMPION_USABLE,
+        blocking=True,
+        description="The registry has the version that the promotion log names, and its files have the SHA-256 that they "
+        "were registered with.",
+    )
+    def champion_usable(
+        lake: LakeResource, duckdb: DuckDBResource, mlflow: MlflowResource
+    ) -> dg.AssetCheckResult:
+        from ml_assets.registry.in_use import trouble
+        from ml_assets.registry.promotion_log import read_log
+
+        with connection(duckdb) as con:
+            log = read_log(con, model.tables(lake.lake).promotions, model.name)
+        wrong = trouble(mlflow.registry, log)
+        used = f"version {log.champion} is in use" if log.champion else "there is no champion yet"
+        return dg.AssetCheckResult(passed=wrong is None, severity=ERROR, description=wrong or used)
+
+    return champion_usable
 
 
 def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:

@@ -295,7 +295,7 @@ def _champion(model: DeclaredModel) -> dg.AssetsDefinition:
         from ml_assets.components.model.promotions import materialization
         from ml_assets.registry.promotion import promote
 
-        with connection(duckdb) as con:
+        with connection(duckdb) as con, failing():
             book = book_of(con, model, lake.lake, mlflow.registry)
             outcome = promote(
                 book,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from ml_assets.pipeline.run import CannotRun, Run
+from ml_assets.registry.mlflow_registry import RegistryError
 
 
 def run_of(context: dg.AssetExecutionContext) -> Run:
@@ -19,5 +20,5 @@ def failing() -> Iterator[None]:
     """A step that can't be done fails its run with the step's own words; trying again would not help."""
     try:
         yield
-    except CannotRun as error:
+    except (CannotRun, RegistryError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None

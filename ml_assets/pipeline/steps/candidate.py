@@ -120,7 +120,9 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
                 source=tables.training_set.uri,
             )
         example = frame[list(schema)].head(5)
-        version = place.registry.log_model(model.name, fitted.predictor, example, tags, trials)
+        version = place.registry.log_model(
+            model.name, fitted.predictor, example, tags, trials, after=_last_number(place)
+        )
     row = {
         "cutoff": cutoff,
         "model_version": version.number,
@@ -147,6 +149,18 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
         records(place.con, [row], CANDIDATE.types), between=(cutoff, cutoff), provenance=made
     )
     return Trained(row, importance, found)
+
+
+def _last_number(place: Workplace) -> int:
+    """The highest number that any version on record has."""
+    tables = place.tables
+    named = [(tables.profiles, "model_version"), (tables.promotions, "to_version")]
+    highest = [
+        table.read(place.con, columns=[column]).aggregate(f"max({column})").fetchall()[0][0]
+        for table, column in named
+        if table.exists
+    ]
+    return max((number for number in highest if number is not None), default=0)
 
 
 def _fitted(place: Workplace, frame: "pd.DataFrame", name: str) -> "tuple[Found | None, Fitted]":

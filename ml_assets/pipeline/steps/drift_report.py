@@ -11,8 +11,9 @@ from ml_assets.lake import Lake
 from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps.drift import scored_population
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.promotion_log import champion_on_record
+from ml_assets.registry.promotion_log import read_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +37,13 @@ def report_drift(
     """Have Evidently compare the scored population of a day with the training set. Raises CannotRun without either."""
     from ml_assets.monitoring.show.report import evidently_report
 
-    on_record = champion_on_record(con, model.tables(lake).promotions, model.name)
-    if on_record is None:
+    log = read_log(con, model.tables(lake).promotions, model.name)
+    if log.champion is None:
         raise CannotRun(f"{model.name} has no champion to report on. Materialize {model.name}/champion.")
     try:
-        champion = registry.version(model.name, on_record.version)
+        champion = registry.version(model.name, log.champion)
     except RegistryError as error:
-        raise CannotRun(str(error)) from error
+        raise CannotRun(f"{error} {ways_out(registry, log)}") from error
     types = model.group.feature_types
     numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
     current = scored_population(con, model, lake, (as_of, as_of), champion.number)

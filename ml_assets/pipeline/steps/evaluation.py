@@ -21,6 +21,8 @@ from ml_assets.pipeline.holdout import digest_of, holdout_of
 from ml_assets.pipeline.run import CannotRun
 from ml_assets.pipeline.steps.candidate import CHECKED_ROWS, Workplace
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.in_use import ways_out
+from ml_assets.registry.mlflow_registry import RegistryError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +108,12 @@ def standard_of(model: DeclaredModel) -> Standard:
 def _read(place: Workplace, cutoff: date) -> Contest:
     record = _record(place, cutoff)
     candidate = place.registry.version(place.model.name, record["model_version"])
-    found = book_of(place.con, place.model, place.lake, place.registry).reference(cutoff)
-    champion = None if found is None else place.registry.version(place.model.name, found)
+    book = book_of(place.con, place.model, place.lake, place.registry)
+    found = book.reference(cutoff)
+    try:
+        champion = None if found is None else place.registry.version(place.model.name, found)
+    except RegistryError as error:
+        raise CannotRun(f"{error} {ways_out(place.registry, book.log())}") from error
     return Contest(
         cutoff, record, candidate, champion, holdout_of(place.con, place.model, place.lake, cutoff)
     )

@@ -8,8 +8,9 @@ import duckdb
 from ml_assets.lake import Between, Lake
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
-from ml_assets.registry.promotion_log import champion_on_record
+from ml_assets.registry.promotion_log import read_log
 from ml_assets.serving.batch import population_frame, prediction_rows
 
 if TYPE_CHECKING:
@@ -33,20 +34,24 @@ def predict(
     registry: "Registry",
     between: Between,
 ) -> Predicted:
-    """Score the snapshots ``between`` with the champion, beside the scores of others. Raises CannotRun without one."""
+    """Score the snapshots ``between`` with the champion, beside the scores of others.
+
+    Raises CannotRun without a champion, and with the ways out where it can't be used.
+    """
     from ml_assets.training.frames import check_frame
 
     table, snapshot = model.tables(lake).predictions, model.group.snapshot(lake)
-    champion = champion_on_record(con, model.tables(lake).promotions, model.name)
-    if champion is None:
+    log = read_log(con, model.tables(lake).promotions, model.name)
+    if log.champion is None:
         raise CannotRun(
             f"{model.name} has no champion, so there is nothing to predict with. Materialize {model.name}/champion."
         )
     try:
-        predictor = registry.load(registry.version(model.name, champion.version))
+        champion = registry.version(model.name, log.champion)
+        predictor = registry.load(champion)
     except RegistryError as error:
-        raise CannotRun(str(error)) from error
-    made = run.made(snapshot, model_version=str(champion.version))
+        raise CannotRun(f"{error} {ways_out(registry, log)}") from error
+    made = run.made(snapshot, model_version=str(champion.number))
     frame = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
     checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
     rows = prediction_rows(
@@ -54,12 +59,12 @@ def predict(
         frame,
         predictor.score(checked),
         model=model.name,
-        version=champion.version,
+        version=champion.number,
         cutoff=champion.cutoff,
         entity=model.group.features.entity_types,
     )
-    table.replace(rows, between=between, also=f"model_version = {champion.version}", provenance=made)
+    table.replace(rows, between=between, also=f"model_version = {champion.number}", provenance=made)
     ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
     if n == 0:
         run.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
-    return Predicted(champion.version, n, mean)
+    return Predicted(champion.number, n, mean)

@@ -34,7 +34,8 @@ def test_a_champion_that_the_registry_has_lost_predicts_nothing_and_is_told(fini
         lost = Move("override", 1, 99, visits.day(70), "ada", "a drill")
         write_moves(con, promotions, read_log(con, promotions, "churn"), [lost])
         model, lake, registry = finished.churn, finished.lake, finished.registry
-        with pytest.raises(CannotRun, match="Model churn has no version 99 in sqlite:"):
+        back = "or go back: ml-assets models rollback churn --to 1 --why TEXT"
+        with pytest.raises(CannotRun, match=f"Model churn has no version 99 in sqlite:.*{back}"):
             predict(con, Run("by-hand"), model, lake, registry, (LAST, LAST))
         with pytest.raises(CannotRun, match="Model churn has no version 99 in sqlite:"):
             report_drift(con, model, lake, registry, LAST)
