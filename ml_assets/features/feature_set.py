@@ -13,6 +13,9 @@ from ml_assets.features.spec import Feature, unknown
 
 Way = TypeVar("Way", bound=Aggregation, covariant=True)
 
+OWN = ("as_of", "event_date", "available_date", "occurred_at", "available_at")
+"""The columns that tiles, snapshots and events have beside those of the entity."""
+
 
 @dataclass(frozen=True)
 class Aggregated(Generic[Way]):
@@ -44,7 +47,7 @@ class FeatureSet:
         for name in names:
             if names.count(name) > 1:
                 raise FeatureError(f"two features give a column {name}: rename one", name)
-            if name in (*self.entity, "as_of"):
+            if name in ("as_of", *map(str.lower, self.entity)):
                 raise FeatureError(f"feature {name}: the name is taken by the snapshot's own column", name)
         parts = {f"{c.name}__{part}": c.by.name for c in self.aggregated for part in c.by.parts}
         parts |= {part: each.name for each in self.aggregations for part in each.columns}
@@ -53,12 +56,24 @@ class FeatureSet:
                 raise FeatureError(
                     f"feature {name}: the name is taken by a part of {parts[name]}; rename it", name
                 )
+        for column in self.entity:
+            if column.lower() in parts:
+                raise FeatureError(
+                    f"entity {column}: the name is taken by a part of {parts[column.lower()]}; rename one",
+                    column,
+                )
         for feature in self.features:
             self._check(feature)
         _ = self.ordered_sql
 
     def _check_entity(self) -> None:
         for column in self.entity:
+            if column.lower() in OWN:
+                raise FeatureError(
+                    f"entity {column}: the name is taken by a column that tiles and snapshots have of their own; name "
+                    "what a prediction is about by another column",
+                    column,
+                )
             if self.entity.count(column) > 1:
                 raise FeatureError(f"entity: {column} is named twice", column)
             for source, columns in self.sources.items():

@@ -11,6 +11,7 @@ from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
 from ml_assets.instance.progress import advance
 from ml_assets.lake import Between, Provenance, Table, count
+from ml_assets.lake.sql import quote
 
 DAY = timedelta(days=1)
 ROWS = 2_000_000
@@ -38,7 +39,7 @@ def write_tiles(
         read = table.read(con, between=(first - timedelta(days=reach[source]), last))
         read.create_view(events_of(source), replace=True)
         ((late,),) = con.execute(
-            f"SELECT max({AVAILABLE_DATE} - event_date) FROM {events_of(source)} WHERE {AVAILABLE_DATE} <= ?",
+            f"SELECT max({AVAILABLE_DATE} - event_date) FROM {quote(events_of(source))} WHERE {AVAILABLE_DATE} <= ?",
             [last],
         ).fetchall()
         if late is not None and late > reach[source]:

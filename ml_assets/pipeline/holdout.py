@@ -26,8 +26,8 @@ def holdout_of(
     ).create_view("holdout_snapshot", replace=True)
     model.tables(lake).labels.read(con, between=between).create_view("holdout_labels", replace=True)
     rows = con.sql(
-        f"SELECT holdout_snapshot.*, label FROM holdout_labels JOIN holdout_snapshot USING ({model.entity}, as_of) "
-        f"ORDER BY {model.entity}"
+        "SELECT holdout_snapshot.*, label FROM holdout_labels "
+        f"JOIN holdout_snapshot USING ({model.entity}, as_of) ORDER BY {model.entity}"
     )
     return check_frame(
         rows.df(), model.group.feature_types, entity=model.entity, target=model.spec.label.target

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,12 +19,14 @@ from ml_assets.features.errors import FeatureError
 from ml_assets.features.spec import unknown
 from ml_assets.features.sql import columns_of
 from ml_assets.lake import Lake
+from ml_assets.monitoring.measure.counting import NUMERIC_TYPES
 from ml_assets.monitoring.spec import MonitoringPolicy
 from ml_assets.project.calendar import WEEK, Calendar
 from ml_assets.project.declared import Declared
 from ml_assets.project.group import Group
 from ml_assets.project.source import Source
 from ml_assets.project.tables import ModelTables, Schemas, model_schemas
+from ml_assets.serving.tables import predictions_schema
 from ml_assets.training import Cutoffs, Label, Train
 from ml_assets.training.definitions import (
     label_definition,
@@ -31,6 +34,17 @@ from ml_assets.training.definitions import (
     training_definition,
 )
 from ml_assets.training.moments import Moments, row_key
+from ml_assets.training.tables import label_column, labels_schema, training_set_schema
+
+BESIDE_FEATURES = ("weight", "rows", "score", "probabilities", "features_hash")
+"""What stands beside features in frames: the weight of a row, how many there are, what was predicted of what."""
+SCORES = re.compile(r"score_(candidate|champion|baseline)(_[0-9]+)?")
+"""The scores of a holdout, beside its features."""
+DAYS = (
+    "; `time_since_last: day` gives the days before as_of, of the events of a `where`, and "
+    "date_diff('day', DATE '2000-01-01', column) makes a number of a date"
+)
+"""What to do with a feature that is a day or a moment."""
 
 
 class ModelSpec(Declared):
@@ -74,6 +88,7 @@ class ModelSpec(Declared):
                 if column not in known:
                     raise FeatureError(f"model {name}, {where}: {unknown(column, known)}", column)
         bound = DeclaredModel(name, group, self)
+        bound.check_features()
         if self.label.source is not None and self.label.source not in group.sources:
             raise FeatureError(
                 f"model {name}, label: {unknown(self.label.source, list(group.sources), 'source')}",
@@ -138,6 +153,34 @@ class DeclaredModel:
         """The tables of the model, with their columns."""
         spec = self.spec
         return model_schemas(self.group.features, self.group.entity_columns, spec.label, spec.train)
+
+    def check_features(self) -> None:
+        """Refuse what the model's tables can't hold beside their own columns, and what no estimator learns from.
+
+        Raises FeatureError, which stands where the model names its group.
+        """
+        spec, target, group = self.spec, self.spec.label.target, self.group
+        label = label_column(spec.label, "the label")
+        learnt = training_set_schema((), label, spec.train, ()).types
+        keyed = {**labels_schema((), label).types, **predictions_schema((), target).types}
+        for what, names, taken in (
+            ("feature", group.features.columns, {*learnt, *BESIDE_FEATURES}),
+            ("entity", self.entity, {*learnt, *keyed, *BESIDE_FEATURES}),
+        ):
+            for column in names:
+                if column.lower() in taken or SCORES.fullmatch(column.lower()):
+                    raise FeatureError(
+                        f"model {self.name}: the {what} {column} of {group.name} has the name of a column that stands "
+                        "beside it in the model's tables; rename it",
+                        group.name,
+                    )
+        for column, kind in group.feature_types.items():
+            if kind.endswith("]") or not kind.startswith(("VARCHAR", "BOOLEAN", *NUMERIC_TYPES)):
+                raise FeatureError(
+                    f"model {self.name}: the feature {column} of {group.name} is a {kind}; a model learns from numbers, "
+                    f"texts and booleans{DAYS if kind.startswith(('DATE', 'TIME')) else ''}",
+                    group.name,
+                )
 
     def tables(self, lake: Lake) -> ModelTables:
         """The model's tables."""

@@ -9,6 +9,9 @@ import duckdb
 from ml_assets.features import Entity
 from ml_assets.training.spec import Label
 
+LABEL = "__label"
+"""A label, beside the columns of a feature group."""
+
 
 @dataclass(frozen=True)
 class Maturity:
@@ -70,20 +73,20 @@ def build_labels(
     events.create_view("label_events", replace=True)
     members = f"(SELECT {entity}, as_of FROM label_snapshots WHERE as_of IN ({days}) AND ({population}))"
     return con.sql(
-        f"SELECT {entity}, as_of, label, as_of + {label.days} AS matures "
+        f"SELECT {entity}, as_of, {LABEL} AS label, as_of + {label.days} AS matures "
         f"FROM ({labelled_query(entity, label, members, 'label_events')})"
     )
 
 
 def labelled_query(entity: Entity, label: Label, members: str, events: str) -> str:
-    """The query that adds ``label`` to rows of an entity and ``as_of``, a DATE or TIMESTAMPTZ, from a relation of events."""
+    """The query that adds ``__label`` to rows of an entity and ``as_of``, DATE or TIMESTAMPTZ, from a relation of events."""
     begins = "CAST(members.as_of AS TIMESTAMPTZ)"
-    amount = f", CAST({label.sum} AS DECIMAL(38, 6)) AS amount_of_label" if label.sum is not None else ""
+    amount = f", CAST({label.sum} AS DECIMAL(38, 6)) AS __amount" if label.sum is not None else ""
     return (
-        f"WITH members AS (SELECT *, row_number() OVER () AS member FROM {members}), "
+        f"WITH members AS (SELECT *, row_number() OVER () AS __member FROM {members}), "
         f"met AS (SELECT {entity}, occurred_at{amount} FROM {events} WHERE {label.condition}), "
-        f"labels AS (SELECT member, {label.of_events} AS label FROM members LEFT JOIN met "
+        f"labels AS (SELECT __member, {label.of_events} AS {LABEL} FROM members LEFT JOIN met "
         f"ON {entity.equal('met', 'members')} AND met.occurred_at >= {begins} "
-        f"AND met.occurred_at < {begins} + INTERVAL {label.days} DAY GROUP BY member, members.as_of) "
-        "SELECT members.* EXCLUDE (member), label FROM members JOIN labels USING (member)"
+        f"AND met.occurred_at < {begins} + INTERVAL {label.days} DAY GROUP BY __member, members.as_of) "
+        f"SELECT members.* EXCLUDE (__member), {LABEL} FROM members JOIN labels USING (__member)"
     )

@@ -9,12 +9,14 @@ import duckdb
 from ml_assets.features import Entity
 from ml_assets.lake import Table
 from ml_assets.lake.sql import quote
-from ml_assets.training.labels import labelled_query
+from ml_assets.training.labels import LABEL, labelled_query
 from ml_assets.training.spec import Label, Train
 
 MOMENT = "moment"
 """The column that says when: a microsecond after the event, so that features know it and labels don't count it."""
 WEEK = timedelta(weeks=1)
+WEEK_OF = "__week_of"
+"""The end of a moment's week, beside the columns of a source and of a feature group."""
 FeaturesAt = Callable[
     [duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation, Mapping[str, int]], duckdb.DuckDBPyRelation
 ]
@@ -54,7 +56,7 @@ class Moments:
 
         Their labels mature no later than those of the as_ofs.
 
-        Columns: the entity, ``as_of`` DATE (the end of its week), ``moment`` TIMESTAMPTZ, ``label``, then the
+        Columns: the entity, ``as_of`` DATE (the end of its week), ``moment`` TIMESTAMPTZ, ``__label``, then the
         features at the moment.
         """
         first, last = min(as_ofs) - WEEK, max(as_ofs) + label.horizon
@@ -63,9 +65,9 @@ class Moments:
         )
         weeks = ", ".join(f"(DATE '{as_of}')" for as_of in as_ofs)
         spine = con.sql(
-            f"SELECT DISTINCT {entity}, week AS week_of, occurred_at + INTERVAL 1 MICROSECOND AS as_of "
-            f"FROM moment_events JOIN (VALUES {weeks}) AS weeks(week) "
-            "ON occurred_at >= (week - 7)::TIMESTAMPTZ AND occurred_at < week::TIMESTAMPTZ "
+            f"SELECT DISTINCT {entity}, {WEEK_OF}, occurred_at + INTERVAL 1 MICROSECOND AS as_of "
+            f"FROM moment_events JOIN (VALUES {weeks}) AS weeks({WEEK_OF}) "
+            f"ON occurred_at >= ({WEEK_OF} - 7)::TIMESTAMPTZ AND occurred_at < {WEEK_OF}::TIMESTAMPTZ "
             f"WHERE ({self.after_each}) AND {entity.is_named} AND available_at <= TIMESTAMPTZ '{cutoff} 00:00:00+00' "
             "ORDER BY ALL"
         )
@@ -75,7 +77,7 @@ class Moments:
         listed = ", ".join(map(quote, features))
         con.execute(
             "CREATE OR REPLACE TEMP TABLE labelled_moments AS "
-            f"SELECT {entity}, week_of AS as_of, as_of AS {MOMENT}, label, {listed} FROM ({labelled})"
+            f"SELECT {entity}, {WEEK_OF} AS as_of, as_of AS {MOMENT}, {LABEL}, {listed} FROM ({labelled})"
         )
         con.execute("DROP TABLE moment_rows")
         return con.table("labelled_moments")

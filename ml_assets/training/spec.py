@@ -130,7 +130,7 @@ class Label(BaseModel):
         if self.count is not None:
             return "count(met.occurred_at)::DOUBLE"
         if self.sum is not None:
-            return "coalesce(sum(met.amount_of_label), 0)::DOUBLE"
+            return "coalesce(sum(met.__amount), 0)::DOUBLE"
         begins = "CAST(members.as_of AS TIMESTAMPTZ)"
         first = "min(met.occurred_at)"
         cases = "".join(

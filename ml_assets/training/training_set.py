@@ -10,6 +10,7 @@ import duckdb
 from ml_assets.features import Entity
 from ml_assets.lake import Table, content_hash, count
 from ml_assets.lake.sql import quote
+from ml_assets.training.labels import LABEL
 from ml_assets.training.moments import MOMENT, Moments, row_key
 from ml_assets.training.spec import Cutoffs, Label, Train, split_as_ofs
 
@@ -70,13 +71,16 @@ def build_training_set(
         "ts_labels", replace=True
     )
     con.execute(
-        f"CREATE OR REPLACE TEMP VIEW at_cutoffs AS SELECT * FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
-        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND matures <= DATE '{cutoff}'"
+        f"CREATE OR REPLACE TEMP VIEW at_cutoffs AS SELECT ts_snapshot.*, ts_labels.label AS {LABEL} "
+        f"FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
+        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND ts_labels.matures <= DATE '{cutoff}'"
     )
     split = f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split"
     keys = row_key(entity, train)
     weight = [f"({train.weight})::DOUBLE AS weight"] if train.weight is not None else []
-    listed = ", ".join([*map(quote, keys), "as_of", "label", split, *weight, *map(quote, features)])
+    listed = ", ".join(
+        [*map(quote, keys), "as_of", f"{LABEL} AS label", split, *weight, *map(quote, features)]
+    )
     given = "SELECT * FROM at_cutoffs"
     if moments:
         given = f"SELECT *, CAST(as_of AS TIMESTAMPTZ) AS {MOMENT} FROM at_cutoffs WHERE as_of IN ({_days(tune_days)})"

@@ -142,6 +142,10 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "model churn: gates.metric: a binary target is compared by auc or average_precision, not r2",
     ),
     "two labels at once": (MODEL, "within: 7d", 'count: "true", within: 7d', "found absent and count"),
+    "an entity named like a column of tiles": (
+        *(GROUP, "entity: visitor_id", "entity: event_date"),
+        "entity event_date: the name is taken by a column that tiles and snapshots have",
+    ),
     "a baseline of text": (MODEL, "baseline: mean_amount", "baseline: channel", "a number is needed"),
 }
 PROJECT = """
@@ -203,6 +207,44 @@ def test_a_mistake_is_told_with_its_file_and_line(tmp_path: Path, mistake: str) 
         everything(module)
     assert f"{folder / file}:{line}: " in str(raised_without_dagster.value)
     assert said in str(raised_without_dagster.value)
+
+
+TAKEN = ("label", "split", "cutoff", "weight", "score", "score_champion", "rows", "features_hash")
+UNFIT = {
+    **{
+        f"the name {name}": (
+            "{name: spend,",
+            f"{{name: {name},",
+            f"the feature {name} of visitor_features has the name of a column that stands beside it",
+        )
+        for name in TAKEN
+    },
+    "a day": (
+        "{name: spend, sum: amount, windows: [14d]",
+        "{name: spend, last: event_date",
+        "the feature spend of visitor_features is a DATE; a model learns from numbers, texts and booleans",
+    ),
+    "a moment": (
+        "{name: spend, sum: amount, windows: [14d]",
+        "{name: spend, last: occurred_at",
+        "spend of visitor_features is a TIMESTAMP WITH TIME ZONE; a model learns from numbers, texts and booleans; "
+        "`time_since_last: day`",
+    ),
+}
+
+
+@pytest.mark.usefixtures("landing")
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_feature_that_a_model_cannot_have_is_told_where_the_model_names_its_group(
+    tmp_path: Path, what: str
+) -> None:
+    old, new, said = UNFIT[what]
+    folder = tmp_path / f"unfit_{list(UNFIT).index(what)}"
+    module = scratch_defs(folder, {GROUP: (old, new)})
+    with pytest.raises(DeclarationError) as raised:
+        everything(module)
+    assert str(raised.value).startswith(f"{folder / MODEL}:5: model churn: ")
+    assert said in str(raised.value)
 
 
 UNREADABLE: dict[str, tuple[str, str | bytes, str]] = {

@@ -120,6 +120,23 @@ def test_no_as_of_and_no_event(con: duckdb.DuckDBPyConnection) -> None:
     assert labelled(con, [], ABSENT) == [(1, AS_OF, 1, AS_OF + 7 * DAY)]
 
 
+def test_names_that_queries_use_inside_are_names_like_any_other(con: duckdb.DuckDBPyConnection) -> None:
+    con.sql(f"SELECT 1 AS member, DATE '{AS_OF}' AS as_of, 0 AS label, 5 AS matures").create("s")
+    con.sql(
+        f"SELECT 1 AS member, TIMESTAMPTZ '{NOW}' AS occurred_at, 2 AS amount_of_label, 7 AS matures"
+    ).create("e")
+    found = build_labels(
+        con,
+        con.table("s"),
+        con.table("e"),
+        [AS_OF],
+        entity=Entity("member"),
+        population="label = 0 AND matures = 5",
+        label=Label(sum="amount_of_label", where="matures = 7", within="7d"),
+    )
+    assert found.fetchall() == [(1, AS_OF, 2.0, AS_OF + 7 * DAY)]
+
+
 # maturity
 
 

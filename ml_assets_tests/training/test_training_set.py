@@ -83,6 +83,19 @@ def of_schema(train: Train) -> dict[str, str]:
     return training_set_schema(entity, label_column(LABEL, "what came"), train, features).types
 
 
+def test_a_feature_named_like_a_column_of_labels_is_the_feature(
+    con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
+) -> None:
+    write(con, tables)
+    snapshot, _ = tables
+    named = snapshot.read(con).project("*, as_of - 400 AS matures, 9 AS member")
+    named.create("named")
+    snapshot.replace(con.table("named"), between=(WEEKS[0], WEEKS[-1]), provenance=Provenance())
+    rows = build(con, tables, features=("matures", "member")).rows
+    labelled = rows.project("household_id, label, as_of - matures, member").distinct().order("household_id")
+    assert labelled.fetchall() == [(household, household % 2, 400, 9) for household in (1, 2, 3)]
+
+
 def test_labels_meet_the_features_of_their_own_as_of(
     con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from ml_assets.contracts.compile.closed import closed_days
-from ml_assets.contracts.compile.columns import build_columns, check_bindings, source_columns
+from ml_assets.contracts.compile.columns import TIMES, build_columns, check_bindings, source_columns
 from ml_assets.contracts.compile.day_rules import check_relationship, day_rules
 from ml_assets.contracts.compile.definitions import promises, readings
 from ml_assets.contracts.compile.document import Document, Where, check_schema, known_keys, parse, standard
@@ -266,13 +266,16 @@ def check_columns(document: Document) -> None:
                 f"the property name {prop['name']!r} is taken by a column that every table gets; rename it"
             )
             raise document.error((*where, at, "name"), message)
+        if prop["name"].lower() in TIMES and prop["name"] not in TIMES:
+            message = f"the property name {prop['name']!r} is written {prop['name'].lower()!r}; rename it"
+            raise document.error((*where, at, "name"), message)
     named = {prop["name"]: (at, prop) for at, prop in enumerate(properties)}
     if "occurred_at" not in named:
         message = (
             f"the property 'occurred_at' (when an event happened) is missing{nearest('occurred_at', named)}"
         )
         raise document.error(where, message)
-    for name in ("occurred_at", "available_at"):
+    for name in TIMES:
         at, prop = named.get(name, (0, None))
         if prop is not None and not (prop["logicalType"] == "timestamp" and prop.get("required", False)):
             message = f"the property {name!r} must have logicalType timestamp and required true"

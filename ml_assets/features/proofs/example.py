@@ -25,7 +25,7 @@ def try_example(con: duckdb.DuckDBPyConnection, features: FeatureSet, feature: F
         return []
     for source, columns in features.sources.items():
         given = _events(features, feature) if source == features.source_of(feature) else _nothing(columns)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {events_of(source)} AS {given}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(events_of(source))} AS {given}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE tiles AS {tiles_query(features)}")
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE spine AS SELECT DISTINCT 0 AS {ROW}, {features.entity}, "

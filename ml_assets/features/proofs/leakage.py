@@ -58,7 +58,9 @@ def find_leaks(
 
 def _compiled(con: duckdb.DuckDBPyConnection, features: FeatureSet, which: str, as_of: date) -> Rows:
     for source in features.sources:
-        con.execute(f"CREATE OR REPLACE TEMP VIEW {events_of(source)} AS SELECT * FROM {which}_{source}")
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW {quote(events_of(source))} AS SELECT * FROM {which}_{source}"
+        )
     con.execute(f"CREATE OR REPLACE TEMP TABLE tiles AS {tiles_query(features)}")
     return values_of(con, features, snapshot_query(features, as_of, as_of))
 

@@ -123,8 +123,13 @@ def _check_columns(spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None
     for column in (*features.entity, "as_of"):
         if column not in types:
             raise FeatureError(f"the spine has {unknown(column, types)}", column)
+    lower = {name.lower() for name in types}
+    for column in lower & {ROW, TURN}:
+        raise FeatureError(
+            f"the spine has a column {column}, which is a name of ours: rename or drop it", column
+        )
     for column in features.columns:
-        if column in types:
+        if column in lower:
             raise FeatureError(
                 f"the spine has a column {column}, which is a feature: rename or drop it", column
             )

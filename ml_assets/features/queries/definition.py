@@ -98,7 +98,7 @@ def _mode(features: FeatureSet, feature: Feature, column: str, days: int | None,
     past = f"past_{features.source_of(feature)}"
     inside = _inside(feature, days, now).removeprefix(" FILTER (").removesuffix(")")
     return (
-        f"{column}__mode AS (SELECT {entity}, first(value ORDER BY n DESC, value) AS {quote(column)} FROM ("
-        f"SELECT {entity}, {value} AS value, count(*) AS n FROM {past} {inside} GROUP BY {entity}, value) AS counted "
+        f"{column}__mode AS (SELECT {entity}, first(__value ORDER BY __n DESC, __value) AS {quote(column)} FROM ("
+        f"SELECT {entity}, {value} AS __value, count(*) AS __n FROM {past} {inside} GROUP BY {entity}, __value) AS counted "
         f"GROUP BY {entity})"
     )

@@ -76,7 +76,7 @@ def _check_expressions(con: "DuckDBPyConnection", features: FeatureSet) -> None:
         if not (aggregation := feature.aggregation):
             continue
         where = f"WHERE {feature.where}" if feature.where else ""
-        events = events_of(features.source_of(feature))
+        events = quote(events_of(features.source_of(feature)))
         read.append((feature, f"SELECT {aggregation.read or '1'} AS x FROM {events} {where}"))
         of_events = [part.of_events for part in aggregation.parts.values() if part.of_events]
         parts += [(feature, f"SELECT {part} FROM {events}") for part in of_events]
@@ -102,7 +102,7 @@ def _layered(con: "DuckDBPyConnection", features: FeatureSet) -> dict[str, str]:
 
 def _create(con: "DuckDBPyConnection", table: str, columns: Mapping[str, str]) -> None:
     listed = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in columns.items())
-    con.execute(f"CREATE TEMP TABLE {table} ({listed})")
+    con.execute(f"CREATE TEMP TABLE {quote(table)} ({listed})")
 
 
 def _described(con: "DuckDBPyConnection", query: str) -> dict[str, str]:

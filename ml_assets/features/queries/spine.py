@@ -13,6 +13,7 @@ from ml_assets.features.aggregations.distinct import Distinct
 from ml_assets.features.feature_set import Aggregated, FeatureSet
 from ml_assets.features.queries.layers import layers, merged_parts
 from ml_assets.features.queries.tiles import (
+    AVAILABLE,
     carried_parts,
     columns_of_source,
     known_events,
@@ -23,6 +24,8 @@ from ml_assets.lake.sql import quote
 
 ROW = "__row"
 """The column that numbers the rows of a spine. Names that begin so are never a source's."""
+AS_OF = "__as_of"
+"""The moment of a row, beside the columns of a source."""
 
 
 def spine_query(features: FeatureSet) -> str:
@@ -38,14 +41,14 @@ def spine_query(features: FeatureSet) -> str:
     listed = [*features.distinct, *features.tallied]
     joins = "".join(f" LEFT JOIN {column.name}__listed USING ({ROW})" for column in listed)
     steps = [
-        f"asked AS (SELECT {ROW}, {features.entity}, as_of, CAST(as_of AS DATE) AS __day FROM spine)",
+        f"asked AS (SELECT {ROW}, {features.entity}, as_of AS {AS_OF}, CAST(as_of AS DATE) AS __day FROM spine)",
         *(step for source in features.sources for step in _touched(features, source, windows)),
         *(_carried(features) if carried_parts(features) else []),
         _pieces(features, windows),
         _folded(features),
         *(_distinct(column) for column in features.distinct),
         *(_tallied(column) for column in features.tallied),
-        *layers(features, ROW, f"asked LEFT JOIN folded USING ({ROW}){joins}", "as_of"),
+        *layers(features, ROW, f"asked LEFT JOIN folded USING ({ROW}){joins}", AS_OF),
     ]
     return (
         f"WITH {', '.join(steps)} SELECT {', '.join([ROW, *map(quote, features.columns)])} "
@@ -62,17 +65,17 @@ def _touched(features: FeatureSet, source: str, windows: list[int]) -> list[str]
     """The events of which a tile would tell too little, aggregated: known only on as_of's day, or on a window's first."""
     known = f"known_{source}"
     same = features.entity.equal(known, "asked")
-    begins = {days: f"occurred_at >= as_of - INTERVAL '{days}' DAY" for days in windows}
+    begins = {days: f"occurred_at >= {AS_OF} - INTERVAL '{days}' DAY" for days in windows}
     flags = [f"{begins[days]} AS {_within(days)}" for days in windows]
     branches = [
         f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
-        "AND available_date = __day WHERE occurred_at < as_of AND available_at <= as_of"
+        f"AND {AVAILABLE} = __day WHERE occurred_at < {AS_OF} AND available_at <= {AS_OF}"
     ]
     for days in windows:
         flags = [f"{days == other} AS {_within(other)}" for other in windows]
         branches.append(
             f"SELECT {', '.join([ROW, f'{known}.*', *flags])} FROM asked JOIN {known} ON {same} "
-            f"AND event_date = __day - {days} WHERE available_date < __day AND {begins[days]}"
+            f"AND event_date = __day - {days} WHERE {AVAILABLE} < __day AND {begins[days]}"
         )
     touched = f"touched_{source}"
     return [

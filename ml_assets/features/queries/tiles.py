@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from ml_assets.features.aggregations.aggregation import Part, Tally
 from ml_assets.features.feature_set import FeatureSet
+from ml_assets.lake.sql import quote
 
 AVAILABLE_DATE = "GREATEST(event_date, CAST(available_at - INTERVAL 1 MICROSECOND AS DATE))"
 """The last day at whose beginning an event was not known: known at 00:00 belongs to the day before."""
+AVAILABLE = "__available_date"
+"""That day, beside the columns of the source."""
 
 
 def tiles_query(features: FeatureSet) -> str:
@@ -19,14 +22,16 @@ def tiles_query(features: FeatureSet) -> str:
     named ``<feature>__<part>``. A tile holds the events of one source; the parts of other sources are NULL in it.
     Events without an entity don't make tiles.
     """
-    keys = [str(features.entity), "event_date", "available_date"]
+    keys = [str(features.entity), "event_date", AVAILABLE]
     steps, tiles = [], []
     for source in features.sources:
         steps += [
             known_events(features, source),
             *parts_of_events(features, source, f"known_{source}", keys),
         ]
-        listed = ", ".join([*keys, *columns_of_source(features, source)])
+        listed = ", ".join(
+            [*keys[:-1], f"{AVAILABLE} AS available_date", *columns_of_source(features, source)]
+        )
         tiles.append(f"SELECT {listed} FROM known_{source}_parts")
     return f"WITH {', '.join(steps)} {' UNION ALL '.join(tiles)}"
 
@@ -37,9 +42,9 @@ def events_of(source: str) -> str:
 
 
 def known_events(features: FeatureSet, source: str) -> str:
-    """The common table expression ``known_<source>``: the events that have an entity, with their available day."""
+    """The common table expression ``known_<source>``: the events that have an entity, with ``__available_date``."""
     return (
-        f"known_{source} AS (SELECT *, {AVAILABLE_DATE} AS available_date FROM {events_of(source)} "
+        f"known_{source} AS (SELECT *, {AVAILABLE_DATE} AS {AVAILABLE} FROM {quote(events_of(source))} "
         f"WHERE {features.entity.is_named})"
     )
 

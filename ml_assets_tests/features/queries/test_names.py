@@ -1,4 +1,4 @@
-"""Names that SQL keeps for itself, or that need quotes, are names like any other."""
+"""Names that SQL keeps for itself, that need quotes, or that queries use inside, are names like any other."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -28,10 +28,21 @@ FEATURES = tuple(
         {"name": "union", "quantile": '"Unit price"', "windows": ["5d"]},
         {"name": "end", "last": "value"},
         {"name": "table", "sql": '"order" * 2'},
+        {"name": "label", "mode": "available_date", "windows": ["5d"]},
+        {"name": "member", "stddev": "as_of", "windows": ["5d"]},
+        {"name": "matures", "first": "label"},
     )
 )
-SHOP = {"Customer ID": "BIGINT", "Unit price": "DECIMAL(9,2)", "value": "VARCHAR"} | {
-    name: SOURCE[name] for name in ("occurred_at", "available_at", "event_date")
+OURS = ("n", "counts", "tiles", "asked", "member", "members", "met", "week", "matures", "layer_0", "day")
+SHOP = {
+    "Customer ID": "BIGINT",
+    "Unit price": "DECIMAL(9,2)",
+    "value": "VARCHAR",
+    "available_date": "DATE",
+    "as_of": "BIGINT",
+    "label": "VARCHAR",
+    **dict.fromkeys(OURS, "VARCHAR"),
+    **{name: SOURCE[name] for name in ("occurred_at", "available_at", "event_date")},
 }
 NAMED = FeatureSet(Entity("Customer ID"), FEATURES, {"shop": SHOP})
 
@@ -42,6 +53,8 @@ def test_they_go_through_every_use_and_proof(con: duckdb.DuckDBPyConnection, tmp
     load(con, history(), "landed")
     rows = con.sql(
         'SELECT household_id AS "Customer ID", amount AS "Unit price", department AS value, '
+        "DATE '1999-12-31' + CAST(amount AS INTEGER) AS available_date, CAST(amount AS BIGINT) AS as_of, "
+        f"department AS label, {', '.join(f'department AS {name}' for name in OURS)}, "
         "occurred_at, available_at, event_date FROM landed"
     )
     lake = Lake(str(tmp_path))
