@@ -16,7 +16,7 @@ import duckdb
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from ml_assets.lake.errors import LakeError, Overtaken
+from ml_assets.lake.errors import LakeError, Overtaken, plain
 from ml_assets.lake.location import Location
 
 CONFIGURATION = {
@@ -55,7 +55,7 @@ def write(
             raise
         raise LakeError(
             f"Table {at.name}: can't write to {at.uri}: {cause}, and run it again. Nothing was committed, "
-            f"the table is as it was. ({_plain(error)})"
+            f"the table is as it was. ({plain(error)})"
         ) from error
 
 
@@ -126,11 +126,6 @@ def _put(
         delta, rows.to_arrow_reader(122_880), schema_mode="merge", commit_properties=properties, **how
     )
     return delta.version()
-
-
-def _plain(error: Exception) -> str:
-    """What Rust says of an error, on one line and without colours."""
-    return " ".join(re.sub("\x1b\\[[0-9;]*m|↳", " ", str(error)).split())
 
 
 def _cause(error: Exception) -> str | None:

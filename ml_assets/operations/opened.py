@@ -54,14 +54,15 @@ def instance() -> Iterator["dg.DagsterInstance"]:
 
 
 def prepare() -> tuple[str, ...]:
-    """Make the instance's and MLflow's databases, before processes use them side by side; put MLflow's aliases right.
+    """Make the instance's and MLflow's databases, before processes use them side by side; mend what was left half done.
 
-    Returns what was wrong with the aliases, in words.
+    Returns what was wrong with the lake's logs and MLflow's aliases, in words.
     """
+    from ml_assets.lake.torn import mend
     from ml_assets.registry.aliases import repair
 
     with instance():
         pass
     if not home.has_registry():
         registry().prepare()
-    return repair(lake(), registry())
+    return (*mend(lake().root), *repair(lake(), registry()))

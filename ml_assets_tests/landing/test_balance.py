@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Provenance, Table
 from ml_assets.lake.maintenance import expire
+from ml_assets.lake.torn import mend
 from ml_assets.landing import LandingFolder, by_day
 from ml_assets.landing.balance import lost_after_raw
 from ml_assets.landing.events import write_events
@@ -164,3 +165,26 @@ def test_days_beyond_their_retention_are_not_missed(
     assert lost_after_raw(con, tables, LATE, FIRST) == []
     lose(tables.raw, f"landing_date = '{THIRD}'")
     assert [lost.day for lost in lost_rows(con, tables)] == [THIRD]
+
+
+@pytest.mark.parametrize("name", ["raw", "files", "quarantine", "events"])
+def test_what_a_torn_commit_wrote_is_made_again(
+    con: duckdb.DuckDBPyConnection, lake: Lake, source: Source, tables: SourceTables, name: str
+) -> None:
+    """A power failure left the newest commit of one of the tables without a byte."""
+
+    def content() -> list[object]:
+        kept = (tables.raw, tables.events, tables.quarantine)
+        return [sorted(table.read(con).fetchall(), key=str) for table in kept]
+
+    before = content()
+    table: Table = getattr(tables, name)
+    newest = max(Path(table.uri, "_delta_log").glob("*.json"))
+    newest.write_bytes(b"")
+    assert [said.split(":")[0] for said in mend(lake.root)] == [f"Table {table.name}"]
+    assert due(con, source, lake) == {FIRST, SECOND, THIRD}
+    copy(con, source, lake)
+    build(con, source, lake)
+    assert content() == before
+    assert due(con, source, lake) == set()
+    assert lost_rows(con, tables) == lost_after_raw(con, tables, LATE, FIRST) == []

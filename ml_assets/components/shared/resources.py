@@ -15,10 +15,28 @@ if TYPE_CHECKING:
     from ml_assets.registry.mlflow_registry import Registry
 
 
+_LOOKED_AT = set[str]()
+"""The lakes that this process has looked for torn commits in: a power failure ends all processes."""
+
+
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where the Delta tables live: a folder, or an object-store URL."""
+    """Where the Delta tables live: a folder, or an object-store URL.
+
+    As a process starts to use it, commits that a power failure tore are mended.
+    """
 
     root: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Called by Dagster when a run starts, or a sensor is asked."""
+        if self.root in _LOOKED_AT:
+            return
+        from ml_assets.lake.torn import mend
+
+        for note in mend(self.root):
+            if context.log:
+                context.log.warning(note)
+        _LOOKED_AT.add(self.root)
 
     @property
     def lake(self) -> Lake:

@@ -1,7 +1,11 @@
 """Every run over a source says whether rows were lost, of which days, and what to do; what can be had again is."""
 
+from pathlib import Path
+
+import pytest
 from deltalake import DeltaTable
 
+from ml_assets.components.shared import resources
 from ml_assets.lake import Table
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House, between_of, checks, span
@@ -45,3 +49,14 @@ def test_what_can_not_be_had_again_stops_what_reads_it(house: House) -> None:
         f"raw of visits has other rows than landed on 1 days: 2024-01-02: 0 rows, {rows} expected."
     )
     assert "landed again" in said
+
+
+def test_a_run_mends_what_a_power_failure_tore(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.land(0, 1)
+    assert house.run(SOURCE, 0, 1).success
+    rows = house.rows("visits/raw")
+    max(Path(house.source.raw.uri, "_delta_log").glob("*.json")).write_bytes(b"")
+    monkeypatch.setattr(resources, "_LOOKED_AT", set())
+    tick = house.tick("visits_landing")
+    assert house.launch(tick.only).success
+    assert house.rows("visits/raw") == rows
