@@ -89,7 +89,9 @@ def _told(lines: TextIO, key: str, now: datetime) -> str | None:
     lines.seek(0)
     found = [json.loads(line) for line in lines if line.strip()]
     recent = [
-        one["at"] for one in found if one["key"] == key and now - datetime.fromisoformat(one["at"]) < AGAIN
+        one["at"]
+        for one in found
+        if one["key"] == key and abs(now - datetime.fromisoformat(one["at"])) < AGAIN
     ]
     return recent[-1] if recent else None
 

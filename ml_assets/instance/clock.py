@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 
 def _system() -> datetime:
@@ -20,6 +20,11 @@ def now() -> datetime:
 def today() -> date:
     """The UTC day of this moment."""
     return now().date()
+
+
+def now_after(newest: datetime) -> datetime:
+    """This moment, or the next one after the ``newest`` on record: a clock that was ahead may have been set right."""
+    return max(now(), newest + timedelta(microseconds=1))
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def write_moves(
     """
     while True:
         newest = log.moves[-1].at if log.moves else NEVER
-        start = max(clock.now(), newest + timedelta(microseconds=1))
+        start = clock.now_after(newest)
         timed = [replace(move, at=start + timedelta(microseconds=n)) for n, move in enumerate(moves)]
         rows = records(con, [_row(log.model, move) for move in timed], PROMOTIONS.types)
         try:

@@ -35,15 +35,16 @@ def place(shop: Shop, first: int, last: int, after: float = 0) -> dict[str, obje
 
 
 def check_log(shop: Shop) -> None:
-    """Every accepted version on record is in raw, with as many rows, each once; and raw has no others."""
+    """Every accepted version is on record once, and in raw with as many rows, each once; and raw has no others."""
     with connect() as con:
         logged = shop.tables.files.read(con).filter("status = 'accepted' AND rows > 0")
-        known = set(logged.select("landing_date, content_hash, rows").fetchall())
+        lines = logged.select("landing_date, content_hash, rows").fetchall()
         held = shop.tables.raw.read(con).aggregate(
             "landing_date, content_hash, count(DISTINCT row_number), count(*)"
         )
         found = held.fetchall()
-    assert {(on, digest, rows) for on, digest, rows, _ in found} == known
+    assert len({(on, digest) for on, digest, _ in lines}) == len(lines), "no version is logged twice"
+    assert {(on, digest, rows) for on, digest, rows, _ in found} == set(lines)
     assert all(rows == distinct for _, _, distinct, rows in found)
 
 

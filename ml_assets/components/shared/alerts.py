@@ -68,22 +68,22 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def tick_failures(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Report the ticks that have failed since the last look; the cursor is the newest one reported."""
-    seen = float(context.cursor or 0)
+    """Report the ticks that have failed since the last look; the cursor is the number of the newest one reported."""
+    seen = int(context.cursor) if context.cursor and context.cursor.isdigit() else 0
     failed = [
         (state, tick)
         for state in context.instance.all_instigator_state()
         for tick in context.instance.get_ticks(
             state.instigator_origin_id,
             state.selector_id,
-            after=seen,
             statuses=[TickStatus.FAILURE],
             limit=LOOKED_AT,
         )
+        if tick.tick_id > seen
     ]
     told = [f"{state.instigator_name}: {send(tick_alert(state, tick))}" for state, tick in failed]
     if failed:
-        context.update_cursor(str(max(tick.timestamp for _, tick in failed)))
+        context.update_cursor(str(max(tick.tick_id for _, tick in failed)))
     return dg.SkipReason("; ".join(told) or "no tick has failed")
 
 

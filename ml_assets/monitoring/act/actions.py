@@ -32,7 +32,8 @@ class ActionLog:
         self, con: duckdb.DuckDBPyConnection, action: Action, situation: Situation, decided_by: str
     ) -> bool:
         """Append a decision, unless the last one by the same decider says the same of the same day."""
-        now = clock.now()
+        noted = self.newest(con, 20)
+        now = clock.now_after(noted[0]["at"]) if noted else clock.now()
         row = {
             "at": now,
             "as_of": situation.today,
@@ -46,7 +47,7 @@ class ActionLog:
             "decided_by": decided_by,
             "month": date(now.year, now.month, 1),
         }
-        last = [one for one in self.newest(con, 20) if one["decided_by"] == decided_by]
+        last = [one for one in noted if one["decided_by"] == decided_by]
         if last and all(last[0][name] == row[name] for name in COMPARED):
             return False
         self.table.append(

@@ -96,8 +96,16 @@ def test_a_tick_that_fails_is_told_once(house: House) -> None:
     assert [a["message"] for a in alerts_in(alerts_file())] == ["the disk is gone", "the disk is slow"]
 
 
-def fail_tick(house: House, sensor: str, message: str) -> None:
-    """A failed tick on the instance, as the daemon writes it."""
+def test_a_tick_that_fails_after_the_clock_was_set_right_is_told(house: House) -> None:
+    fail_tick(house, "visits_landing", "the disk is gone", ahead=1_000 * 86_400)
+    tick = house.tick("tick_failures")
+    fail_tick(house, "visits_landing", "the disk is slow")
+    assert house.tick("tick_failures", tick.cursor).skip.startswith("visits_landing: log ")
+    assert [a["message"] for a in alerts_in(alerts_file())] == ["the disk is gone", "the disk is slow"]
+
+
+def fail_tick(house: House, sensor: str, message: str, ahead: float = 0) -> None:
+    """A failed tick on the instance, as the daemon writes it, by a clock that is ``ahead`` by seconds."""
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("ml_assets"), "__repository__")
     origin = RemoteInstigatorOrigin(repository, sensor)
     state = InstigatorState(
@@ -111,7 +119,7 @@ def fail_tick(house: House, sensor: str, message: str) -> None:
             instigator_name=sensor,
             instigator_type=InstigatorType.SENSOR,
             status=TickStatus.FAILURE,
-            timestamp=time.time(),
+            timestamp=time.time() + ahead,
             error=SerializableErrorInfo(f"{message}\n", [], "OSError"),
             selector_id=state.selector_id,
         )
