@@ -8,6 +8,7 @@ from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared import maintenance
 from ml_assets.components.shared.alerts import run_failures, tick_failures
+from ml_assets.components.shared.executor import leased_in_process
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource
 from ml_assets.instance.home import CHECKOUT, data, lake_root
 
@@ -35,7 +36,7 @@ def build(module: str = "ml_assets.defs") -> dg.Definitions:
         tree.build_defs(),
         maintenance.definitions(),
         dg.Definitions(
-            resources=resources(), sensors=[run_failures, tick_failures], executor=dg.in_process_executor
+            resources=resources(), sensors=[run_failures, tick_failures], executor=leased_in_process
         ),
     )
 

@@ -16,6 +16,7 @@ import psutil
 
 GENTLE_SECONDS = 20.0
 FIRM_SECONDS = 5.0
+DEAD = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,21 @@ class Leader:
     @classmethod
     def of(cls, pid: int) -> "Leader":
         """The leader with that pid. Raises ProcessLookupError if it is gone already."""
-        for process in processes():
-            if process.pid == pid:
-                return cls(pid, process.started)
-        raise ProcessLookupError(f"process {pid} has ended")
+        process = _process(pid)
+        if process is None:
+            raise ProcessLookupError(f"process {pid} has ended")
+        return cls(pid, process.started)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it lives, and not another process that has its pid by now."""
+        try:
+            process = psutil.Process(self.pid)
+            return _started(process) == self.started and process.status() not in DEAD
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
 
 
 def processes() -> list[Process]:
@@ -115,16 +127,26 @@ def _send(pid: int, sent: signal.Signals) -> None:
 
 
 def _living() -> Iterator[Process]:
-    for process in psutil.process_iter():
-        try:
-            with process.oneshot():
-                # Both times move when the clock is set, what is between them doesn't.
-                started = f"{process.create_time() - psutil.boot_time():.2f} s after boot"
-                if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
-                    group, command = os.getpgid(process.pid), " ".join(process.cmdline())
-                    yield Process(process.pid, group, started, command)
-        except (psutil.Error, ProcessLookupError, PermissionError):
-            continue  # It ended while being read, or is not ours to read.
+    for pid in psutil.pids():
+        if process := _process(pid):
+            yield process
+
+
+def _started(process: psutil.Process) -> str:
+    """Both times move when the clock is set, what is between them doesn't."""
+    return f"{process.create_time() - psutil.boot_time():.2f} s after boot"
+
+
+def _process(pid: int) -> Process | None:
+    """A living process; None if there is none, it ends while being read, or is not ours to read."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.status() in DEAD:
+                return None
+            return Process(pid, os.getpgid(pid), _started(process), " ".join(process.cmdline()))
+    except (psutil.Error, ProcessLookupError, PermissionError):
+        return None
 
 
 def _listening_pid(port: int) -> int | None:

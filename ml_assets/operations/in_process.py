@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
-from ml_assets.instance import progress
+from ml_assets.instance import lease, progress
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config that keeps Dagster's event log out of the terminal; the instance has all of it."""
@@ -34,14 +34,15 @@ def execute(
     run_id = make_new_run_id()
     instance.add_event_listener(run_id, _Steps(instance, run_id).hear)
     try:
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            asset_selection=assets,
-            run_config=run_config or QUIET,
-            tags=tags,
-            raise_on_error=False,
-        )
+        with lease.held(instance.run_storage, run_id):
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                asset_selection=assets,
+                run_config=run_config or QUIET,
+                tags=tags,
+                raise_on_error=False,
+            )
     except KeyboardInterrupt:
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:

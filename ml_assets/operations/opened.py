@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ml_assets.instance import home
+from ml_assets.instance import home, progress
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -45,11 +45,15 @@ def registry() -> "Registry":
 
 @contextmanager
 def instance() -> Iterator["dg.DagsterInstance"]:
-    """The project's Dagster instance, made on first use."""
+    """The project's Dagster instance, made on first use. Runs whose process is gone are ended, and told."""
     import dagster as dg
+
+    from ml_assets.instance.daemon import end_abandoned
 
     home.prepare_dagster_home()
     with dg.DagsterInstance.get() as found:
+        for said in end_abandoned(found):
+            progress.say(f"note: {said}")
         yield found
 
 
