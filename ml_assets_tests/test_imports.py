@@ -16,7 +16,7 @@ WITHOUT_DAGSTER = (
     *("pipeline", "project", "serving", "monitoring", "evaluation", "registry", "training", "features"),
     *("landing", "contracts", "lake", "instance", "pages"),
 )
-PLUGINS = {f"ml_assets.instance.{name}" for name in ("daemon", "event_log", "webserver")}
+PLUGINS = {f"ml_assets.instance.{name}" for name in ("compute_logs", "daemon", "event_log", "webserver")}
 """What Dagster loads by name, as dagster.yaml says, and the process that is Dagster."""
 
 

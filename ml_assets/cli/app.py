@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ml_assets.cli.exit_codes import CLOSED, DONE, FAULT, INTERRUPTED, NO
+from ml_assets.instance import stopping
 
 COMPLETING = "_ML_ASSETS_COMPLETE"
 """The variable by which a shell asks for completions."""
@@ -25,18 +26,19 @@ def run() -> NoReturn:
     except BrokenPipeError:
         code = CLOSED
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = stopping.exit_code()
     os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code, one of ``exit_codes``."""
-    try:
-        return _command(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:
-        return _stopped()
-    except Exception as error:
-        return _failed(error)
+    with stopping.noticed():
+        try:
+            return _command(sys.argv[1:] if arguments is None else list(arguments))
+        except KeyboardInterrupt:
+            return _stopped()
+        except Exception as error:
+            return _failed(error)
 
 
 def _command(arguments: list[str]) -> int:
@@ -106,8 +108,8 @@ def _meant(error: BaseException) -> BaseException | None:
 
 
 def _stopped() -> int:
-    print("\nstopped; what is written is whole, and the same command goes on from here", file=sys.stderr)
-    return INTERRUPTED
+    print(f"\n{stopping.STOPPED}", file=sys.stderr)
+    return stopping.exit_code()
 
 
 def _tell(text: str) -> None:

@@ -1,6 +1,6 @@
 """The exit codes of every command."""
 
-DONE, NO, USAGE, FAULT, INTERRUPTED, CLOSED = 0, 1, 2, 70, 130, 141
+DONE, NO, USAGE, FAULT, INTERRUPTED, CLOSED, TERMINATED = 0, 1, 2, 70, 130, 141, 143
 
 EXIT_CODES = {
     DONE: ("done", ""),
@@ -12,8 +12,9 @@ EXIT_CODES = {
     FAULT: ("a fault of ml-assets", "with `ML_ASSETS_TRACEBACK=1` in front it prints the stack trace"),
     INTERRUPTED: (
         "interrupted",
-        "by Ctrl-C; what is written is whole, and the same command goes on from there",
+        "by Ctrl-C, within ten seconds; what is written is whole, and the same command goes on from there",
     ),
     CLOSED: ("output closed", "whoever read it has gone, as `| head` does"),
+    TERMINATED: ("terminated", "the same by SIGTERM"),
 }
 """Code -> what it means in a word, and in full."""

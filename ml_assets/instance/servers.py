@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -18,9 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
-from ml_assets.instance import progress
+from ml_assets.instance import progress, stopping
 from ml_assets.instance.guard import OWN, further_hosts
 from ml_assets.instance.home import config_file, prepare_dagster_home
 from ml_assets.instance.processes import Leader, end, group_of, listener
@@ -29,7 +27,6 @@ HOST = "127.0.0.1"
 START_SECONDS = 180.0
 LOG_LINES = 20
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOCATIONS = (
     "{workspaceOrError{... on PythonError{message} ... on Workspace{locationEntries{name loadStatus "
     "locationOrLoadError{__typename ... on PythonError{message}}}}}}"
@@ -79,11 +76,12 @@ def serve(
     A port that is not given is that of ML_ASSETS_PORT and ML_ASSETS_MLFLOW_PORT, or else 3000 and 5000.
     In the background it returns then; in the foreground it stays until Ctrl-C, SIGTERM or ``down``, and
     leaves no process behind. If both run already, it says so. Returns an exit code: 0, or 1 if a server
-    can't be started, can't load the project or ends by itself; the reason is on stderr.
+    can't be started, can't load the project or ends by itself; the reason is on stderr. Raises KeyboardInterrupt where
+    it is stopped before both serve, with nothing left running.
     """
     home = home.resolve()
     try:
-        with _stopping() as stop:
+        with stopping.asked() as stop:
             with _only_one(home):
                 running = _read(home)
                 if running and all(group_of(it.leader) and _answers(it.url) for it in running.values()):
@@ -226,7 +224,7 @@ def _wait(home: Path, server: Server, child: subprocess.Popen[bytes], stop: thre
     deadline = time.monotonic() + START_SECONDS
     while not _answers(server.url + server.health):
         if stop.wait(0.3):
-            raise ServeError(f"interrupted while {server.name} was starting; everything is ended")
+            raise KeyboardInterrupt
         if child.poll() is not None:
             code = child.returncode
             raise ServeError(f"{server.name} ended at once, exit code {code}. {_tail(home, server.name)}")
@@ -258,7 +256,7 @@ def _check_locations(home: Path, url: str, stop: threading.Event) -> None:
         if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
             return
         if stop.wait(0.3):
-            raise ServeError("interrupted while the project was loading; everything is ended")
+            raise KeyboardInterrupt
         if time.monotonic() > deadline:
             raise ServeError(
                 f"the project is not loaded after {START_SECONDS:.0f} s. {_tail(home, 'Dagster')}"
@@ -288,22 +286,6 @@ def _end(home: Path, running: Mapping[str, Running]) -> list[str]:
         raise ServeError(f"these processes don't end: {names}. End them by hand: kill -9 {left[0].pid} ...")
     _pid_file(home).unlink(missing_ok=True)
     return alive
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set, while the body runs."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in STOPPING}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ WHOLE = "scratch.json"
 INSTANCE = """\
 telemetry: {enabled: false}
 event_log_storage: {module: ml_assets.instance.event_log, class: SqliteEventLog}
+compute_logs: {module: ml_assets.instance.compute_logs, class: ComputeLogs}
 """
 """The instance of a scratch: SQLite in its own folder, whatever the project's own dagster.yaml says."""
 CODE = home.CHECKOUT / "ml_assets"

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
+from ml_assets.instance.stopping import unheard
 from ml_assets.registry.requirements import ImportWatch, pins_of
 
 if TYPE_CHECKING:
@@ -98,9 +99,15 @@ def trial_process(path: Sequence[str] | None = None) -> Iterator[TrialProcess]:
     its_own = {**os.environ, "OMP_NUM_THREADS": "1"}
     if path is not None:
         its_own["PYTHONPATH"] = os.pathsep.join(path)
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=its_own)
+    with unheard():
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=its_own
+        )
     try:
         yield TrialProcess(process)
+    except BaseException:
+        process.kill()
+        raise
     finally:
         process.communicate()
 

@@ -6,9 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import dagster as dg
+import psutil
 import pytest
 
 from ml_assets.instance.home import CHECKOUT
@@ -64,26 +67,54 @@ def test_exit_codes_and_streams(
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_is_one_line_and_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        pytest.param(signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_a_command_that_is_stopped_says_one_line_leaves_no_run_in_progress_and_goes_on(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     visits.land(tmp_path / "landing", visits.day(0), visits.day(3))
     words = command("materialize")
     with subprocess.Popen(
-        words, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as started:
         assert started.stderr is not None
         for line in started.stderr:
             if "visits: raw" in line:
                 break
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=240)
-    assert started.returncode == 130, err
+        time.sleep(0.5)
+        children = psutil.Process(started.pid).children(recursive=True)
+        os.killpg(started.pid, sent)  # as a terminal does: children get it, too
+        out, err = started.communicate(timeout=20)
+    assert started.returncode == code, err
     assert out == ""
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == "stopped; what is written is whole, and the same command goes on from here"
+    psutil.wait_procs(children, timeout=5)
+    assert [child for child in children if child.is_running()] == []
     again = run(tmp_path, [*words, "--json"])
     assert again.returncode == 0, again.stderr
     assert {phase["outcome"] for phase in json.loads(again.stdout)} == {"done"}
     assert "visitor_features: snapshot  2024-01-02 to 2024-01-05" in again.stderr
+    if sent == signal.SIGKILL:
+        assert re.search(r"note: run \w{8} of \w+ is marked as failed: process \d+ of this", again.stderr)
+    else:
+        assert err.splitlines()[-1].startswith("stopped; what is written is whole, and the same command goes")
+        assert "note: run" not in again.stderr
+    with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
+        ended = [run.status for run in instance.get_runs()]
+    assert set(ended) - {dg.DagsterRunStatus.SUCCESS} == {
+        dg.DagsterRunStatus.FAILURE if sent == signal.SIGKILL else dg.DagsterRunStatus.CANCELED
+    }
     assert not DAGSTERS.search(again.stderr)
 
 

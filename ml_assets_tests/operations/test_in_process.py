@@ -1,0 +1,99 @@
+"""Ctrl-C and SIGTERM while a job is executed: it stops in time, whatever a step makes of it, and the run is canceled."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+PROGRAM = """
+import os, subprocess, sys, time
+import dagster as dg
+from ml_assets.instance import stopping
+from ml_assets.instance.stopping import noticed
+from ml_assets.operations.in_process import execute
+
+home, how = sys.argv[1:]
+stopping.SECONDS = 60 if how != "deaf" else 0.5
+
+def waits():
+    print("begun", flush=True)
+    time.sleep(60)
+
+def swallows():
+    try:
+        waits()
+    except BaseException:
+        pass
+
+def renames():
+    try:
+        waits()
+    except BaseException:
+        raise RuntimeError("the query was interrupted") from None
+
+def deaf():
+    subprocess.Popen(["sleep", "600"])
+    while True:
+        swallows()
+
+@dg.op
+def first():
+    globals()[how]()
+
+@dg.op
+def second():
+    print("never", flush=True)
+
+@dg.job
+def work():
+    first()
+    second()
+
+with dg.DagsterInstance.from_config(home) as instance, noticed():
+    try:
+        execute(work, instance)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        os._exit(stopping.exit_code())
+print("went on", flush=True)
+"""
+SETTINGS = """\
+telemetry: {enabled: false}
+compute_logs: {module: ml_assets.instance.compute_logs, class: ComputeLogs}
+"""
+
+
+@pytest.mark.parametrize("how", ["waits", "swallows", "renames", "deaf"])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_stops_the_run_and_nothing_begins_after_it(
+    tmp_path: Path, how: str, sent: signal.Signals, code: int
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(SETTINGS)
+    words = [sys.executable, "-c", PROGRAM, str(tmp_path), how]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        assert started.stdout is not None
+        while "begun" not in started.stdout.readline():
+            assert started.poll() is None
+        children = psutil.Process(started.pid).children(recursive=True)
+        os.killpg(started.pid, sent)  # as a terminal does: children get it, too
+        asked = time.monotonic()
+        out, err = started.communicate(timeout=30)
+    assert time.monotonic() - asked < 10
+    assert started.returncode == code, err
+    assert "never" not in out
+    assert "went on" not in out
+    assert ("stopped; what is written is whole" in err) == (how == "deaf")
+    assert "Traceback" not in err
+    psutil.wait_procs(children, timeout=5)
+    assert [child for child in children if child.is_running()] == []
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        (run,) = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.CANCELED
