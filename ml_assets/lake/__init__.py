@@ -2,7 +2,7 @@
 
 from ml_assets.lake.commit import Commit
 from ml_assets.lake.days import Between, Slot, as_ranges, days
-from ml_assets.lake.engine import connect, content_hash, count, pin, records
+from ml_assets.lake.engine import connect, content_hash, count, on_disk, pin, records
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.marks import Mark, Marks
 from ml_assets.lake.provenance import Provenance
@@ -25,6 +25,7 @@ __all__ = [
     "content_hash",
     "count",
     "days",
+    "on_disk",
     "pin",
     "records",
     "stale_days",

@@ -1,15 +1,19 @@
 """DuckDB as the engine: in-memory connections whose results don't depend on the machine."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
-from ml_assets.lake.sql import quote
+from ml_assets.lake.sql import quote, text
+
+_numbers = itertools.count(1)
 
 
 def pin(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -27,6 +31,22 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         yield pin(con)
     finally:
         con.close()
+
+
+@contextmanager
+def on_disk(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """The name of a further database of a connection, for tables that memory may not hold; it ends with the block.
+
+    What is written to it is packed and goes to a file: 9 million rows of five texts took 42 MB of memory, and 1.5 GB
+    in the connection's own database.
+    """
+    name = f"on_disk_{next(_numbers)}"
+    with TemporaryDirectory(prefix="rows-") as folder:
+        con.execute(f"ATTACH {text(f'{folder}/rows.duckdb')} AS {name}")
+        try:
+            yield name
+        finally:
+            con.execute(f"DETACH {name}")
 
 
 @contextmanager

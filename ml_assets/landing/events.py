@@ -14,7 +14,7 @@ from ml_assets.contracts import Contract, DayRule, Rule
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
-from ml_assets.lake import Between, Provenance
+from ml_assets.lake import Between, Provenance, on_disk
 from ml_assets.lake.sql import quote
 from ml_assets.landing.raw import FileRecord, rows_in_force, seen_files
 from ml_assets.landing.tables import SourceTables
@@ -56,37 +56,42 @@ def write_events(
     personal columns, ``references`` are the events of the sources the contract refers to.
     """
     first, last = between
-    rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
-    con.execute("DROP TABLE IF EXISTS classified")
-    classify(contract, con, rows, late_days=late_days, key=key, references=references).filter(
-        f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
-    ).create("classified")
-    columns = ", ".join(quote(column.name) for column in contract.columns if column.name != "available_at")
-    kept = con.sql(
-        f"SELECT {columns}, available_at, landing_date, row_number, event_date FROM classified "
-        "WHERE len(reasons) = 0"
-    )
-    refused = con.sql(
-        "SELECT file, row_number, content_hash, original, reasons, landing_date, event_date FROM classified "
-        "WHERE len(reasons) > 0"
-    )
-    seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
-    landed = [day for day, file in seen.items() if file.accepted]
-    results = validate(contract, con, kept, refused, landed, references)
-    broken = sorted(
-        (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
-    )
-    held = unwaived(broken, waivers(con, tables))
-    tables.quarantine.update(con, refused, between=between, provenance=provenance)
-    record(con, tables, between, broken, {b.day for b in broken} - set(held), provenance)
-    changed = tables.events.update(con, kept, between=between, provenance=provenance, withhold=held)
-    return Written(
-        accepted={day: n for day, n in _by_day(con, "len(reasons) = 0").items() if day not in held},
-        refused=_by_day(con, "len(reasons) > 0"),
-        withheld=held,
-        broken=tuple(broken),
-        changed=frozenset(changed),
-    )
+    with on_disk(con) as database:
+        table = f"{database}.classified"
+        rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
+        classify(contract, con, rows, late_days=late_days, key=key, references=references).filter(
+            f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
+        ).create(table)
+        columns = ", ".join(
+            quote(column.name) for column in contract.columns if column.name != "available_at"
+        )
+        kept = con.sql(
+            f"SELECT {columns}, available_at, landing_date, row_number, event_date FROM {table} "
+            "WHERE len(reasons) = 0"
+        )
+        refused = con.sql(
+            f"SELECT file, row_number, content_hash, original, reasons, landing_date, event_date FROM {table} "
+            "WHERE len(reasons) > 0"
+        )
+        seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
+        landed = [day for day, file in seen.items() if file.accepted]
+        results = validate(contract, con, kept, refused, landed, references)
+        broken = sorted(
+            (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
+        )
+        held = unwaived(broken, waivers(con, tables))
+        tables.quarantine.update(con, refused, between=between, provenance=provenance)
+        record(con, tables, between, broken, {b.day for b in broken} - set(held), provenance)
+        changed = tables.events.update(con, kept, between=between, provenance=provenance, withhold=held)
+        return Written(
+            accepted={
+                day: n for day, n in _by_day(con, table, "len(reasons) = 0").items() if day not in held
+            },
+            refused=_by_day(con, table, "len(reasons) > 0"),
+            withheld=held,
+            broken=tuple(broken),
+            changed=frozenset(changed),
+        )
 
 
 def _breaches(results: list[RuleResult], referred: Collection[str]) -> list[Breach]:
@@ -120,8 +125,8 @@ def _refused_files(seen: Mapping[date, FileRecord]) -> list[Breach]:
     ]
 
 
-def _by_day(con: duckdb.DuckDBPyConnection, condition: str) -> dict[date, int]:
+def _by_day(con: duckdb.DuckDBPyConnection, table: str, condition: str) -> dict[date, int]:
     found = con.execute(
-        f"SELECT event_date, count(*) FROM classified WHERE {condition} GROUP BY ALL ORDER BY ALL"
+        f"SELECT event_date, count(*) FROM {table} WHERE {condition} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     return dict(found)

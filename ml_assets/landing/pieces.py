@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ml_assets.lake import Between
+from ml_assets.landing.limits import FileLimits
 
 
 class NoLandingFiles(FileNotFoundError):
@@ -54,6 +55,11 @@ class Landing(Protocol):
     @property
     def delimiter(self) -> str:
         """The character between two fields of a CSV file."""
+        ...
+
+    @property
+    def limits(self) -> FileLimits:
+        """What a file may hold at most."""
         ...
 
     def listed(self) -> Sequence[Piece]:

@@ -24,7 +24,7 @@ import duckdb
 from ml_assets.contracts import Contract
 from ml_assets.contracts.contract import SEEN_AT
 from ml_assets.instance import clock
-from ml_assets.lake import Between, Provenance, Table, records
+from ml_assets.lake import Between, Provenance, Table, on_disk, records
 from ml_assets.lake.errors import Overtaken
 from ml_assets.lake.maintenance import expired_before
 from ml_assets.lake.sql import text
@@ -32,6 +32,8 @@ from ml_assets.landing.pieces import Landing, LandingFile, by_day, content_hash
 from ml_assets.landing.reading import RefusedFile, read
 from ml_assets.landing.tables import FILES, REFUSED_FILES, SourceTables, raw_schema
 
+LARGEST_KEPT = 256 * 2**20
+"""Bytes of the largest refused file that is kept: it is held in memory as a whole."""
 ENTRIES = 64
 """How often an entry in the log of files is tried while others make theirs."""
 
@@ -170,7 +172,7 @@ def land(
         for day, record in seen.items()
         if between[0] <= day <= between[1] and day not in listed and record.status != "deleted"
     )
-    with TemporaryDirectory(prefix="landing-") as scratch:
+    with TemporaryDirectory(prefix="landing-") as scratch, on_disk(con) as database:
         found = {day: landing.fetch(item, Path(scratch)) for day, item in listed.items()}
         hashes = _hashes(found)
         lost = {(one.day, one.content_hash) for one in lost_rows(con, tables, between)}
@@ -188,7 +190,9 @@ def land(
             if day not in new and (seen[day].last, seen[day].status) != (hashes[day], "accepted")
         ]
         files = [(found[day], hashes[day]) if day in hashes else found[day] for day in new]
-        result = read(con, files, contract, delimiter=landing.delimiter)
+        result = read(
+            con, files, contract, delimiter=landing.delimiter, limits=landing.limits, database=database
+        )
         accepted = result.counts
         if result.rows is not None:
             _copy(con, tables, result.rows, {day: hashes[day] for day in accepted}, provenance)
@@ -329,16 +333,30 @@ def _as_it_is(refusal: RefusedFile) -> RefusedFile:
 
 
 def _keep_bytes(con: duckdb.DuckDBPyConnection, refused: Table, refusals: Sequence[RefusedFile]) -> None:
-    rows = [
-        {
-            "content_hash": refusal.content_hash,
-            "file": refusal.file.path.name,
-            "content": refusal.file.path.read_bytes(),
-            "month": refusal.file.date.replace(day=1),
-        }
-        for refusal in refusals
-        if refusal.content_hash
-    ]
+    """Keep the bytes of refused files, at most LARGEST_KEPT of them in memory at a time.
+
+    Those that a run kept already which was killed before it logged them aren't kept again.
+    """
+    kept: set[tuple[str, str]] = set()
+    if refusals and refused.exists:
+        kept = set(refused.read(con, columns=["file", "content_hash"]).fetchall())
+    rows: list[dict[str, Any]] = []
+    for refusal in refusals:
+        path = refusal.file.path
+        identity = (path.name, refusal.content_hash)
+        if not refusal.content_hash or identity in kept or path.stat().st_size > LARGEST_KEPT:
+            continue
+        if sum(len(row["content"]) for row in rows) + path.stat().st_size > LARGEST_KEPT:
+            refused.append(records(con, rows, REFUSED_FILES.types), provenance=Provenance())
+            rows = []
+        rows.append(
+            {
+                "content_hash": refusal.content_hash,
+                "file": path.name,
+                "content": path.read_bytes(),
+                "month": refusal.file.date.replace(day=1),
+            }
+        )
     if rows:
         refused.append(records(con, rows, REFUSED_FILES.types), provenance=Provenance())
 

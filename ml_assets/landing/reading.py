@@ -14,6 +14,7 @@ from ml_assets.landing.formats.format import Format, Hashed
 from ml_assets.landing.formats.registry import FORMATS, format_of, suffixes
 from ml_assets.landing.formats.sandbox import Sandbox
 from ml_assets.landing.formats.unsound import Unsound, cannot_open
+from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import LandingFile, content_hash
 from ml_assets.landing.tables import raw_schema
 
@@ -35,7 +36,7 @@ class ReadResult:
 
     ``rows`` is None if no file was accepted; else it has the contract's source columns, ``landing_date``
     DATE, ``file`` VARCHAR (the name), ``content_hash`` VARCHAR and ``row_number`` BIGINT (from 1: of a CSV or
-    Parquet file the number of the row, of JSON lines the number of the line). It is a temporary table of the
+    Parquet file the number of the row, of JSON lines the number of the line). It is a table of the
     connection. ``counts`` has the rows per landing date of every accepted file: 0 for one without rows.
     """
 
@@ -50,25 +51,29 @@ def read(
     contract: Contract,
     *,
     delimiter: str = ",",
+    limits: FileLimits = DEFAULT,
+    database: str = "memory",
 ) -> ReadResult:
     """Read landing files, each alone or with the ``content_hash`` it had when it was looked at before.
 
     All files of a call are of one format, by their names; ``delimiter`` is what parts the fields of CSV.
+    The rows are kept in a table of that ``database`` of the connection.
 
     A file with the contract's columns and no rows is accepted: a day on which nothing happened. A file that
-    is empty, unreadable, of another schema, or that changes while it is read is refused with a reason and
-    costs no other file anything; the reason quotes nothing of the file where the contract has personal columns.
+    is beyond the ``limits``, empty, unreadable, of another schema, or that changes while it is read is refused
+    with a reason and costs no other file anything; the reason quotes nothing of the file where the contract has
+    personal columns.
     Raises ValueError for mixed or unknown formats and for a delimiter that is none.
     """
     hashed, refused = _hashed(files)
     if not hashed:
         return ReadResult(None, refused)
     format = _format([file for file, _ in hashed]).of(delimiter)
-    table = f"landing_rows_{next(_numbers)}"
+    table = f"{database}.landing_rows_{next(_numbers)}"
     types = raw_schema(contract, typed=format.typed).types
     columns = ", ".join(f"{quote(name)} {sql_type}" for name, sql_type in types.items())
-    con.execute(f"CREATE TEMP TABLE {table} ({columns})")
-    with Sandbox(con) as sandbox:
+    con.execute(f"CREATE TABLE {table} ({columns})")
+    with Sandbox(con, limits) as sandbox:
         problems = format.insert(sandbox, hashed, contract, table)
     unsound = []
     for file, digest in hashed:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 
 from ml_assets.contracts.errors import nearest
 from ml_assets.instance.home import STAGED
+from ml_assets.landing.limits import FileLimits
 from ml_assets.landing.pieces import Landing
 from ml_assets.landing.places.database import DatabaseSpec
 from ml_assets.landing.places.folder import FolderSpec, LandingFolder
@@ -25,7 +26,7 @@ def landing_of(place: PlaceSpec, source: str) -> Landing:
     Where ML_ASSETS_LANDING names a folder, it is that folder's subfolder of the source's name instead.
     """
     if staged := os.environ.get(STAGED):
-        return LandingFolder(Path(staged) / source, place.file_pattern, place.delimiter)
+        return LandingFolder(Path(staged) / source, place.file_pattern, place.delimiter, place.limits)
     return place.open()
 
 
@@ -67,7 +68,7 @@ class _EveryPlace:
 
 
 def _schema() -> dict[str, Any]:
-    of_all = PlaceSpec.model_json_schema()["properties"]
+    of_all = PlaceSpec.model_json_schema()["properties"] | {"limits": FileLimits.model_json_schema()}
     own: dict[str, Any] = {}
     for place in PLACES:
         own |= {k: v for k, v in place.model_json_schema()["properties"].items() if k not in of_all}

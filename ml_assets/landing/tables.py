@@ -67,7 +67,8 @@ FILES = Schema(
 )
 REFUSED_FILES = Schema(
     "refused_files",
-    "The bytes of landing files that were refused, so that nothing is lost when a producer overwrites one.",
+    "The bytes of landing files that were refused, so that nothing is lost when a producer overwrites one; "
+    "of a file of more than 256 MiB they are not kept.",
     asset="raw",
     partition_by=("month",),
     columns=(

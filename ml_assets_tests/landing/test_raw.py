@@ -140,3 +140,39 @@ def test_of_two_that_land_at_once_one_comes_first(
         assert in_force(con, tables, contract) == [("ours",), ("theirs",)]
     turns = [turn for turn, *_ in sequence(con, tables)]
     assert turns == list(range(1, len(turns) + 1))
+
+
+def test_refused_bytes_are_kept_once_though_a_run_is_killed_before_it_logs_them(
+    con: duckdb.DuckDBPyConnection,
+    tables: SourceTables,
+    folder: Path,
+    take_in: Callable[..., Landed],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(folder, 1, "nothing of the contract\n1\n")
+    write(folder, 2, "nor here\n1\n")
+    with monkeypatch.context() as killed:
+        killed.setattr("ml_assets.landing.raw._enter", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            take_in(DAY, DAY)
+    take_in()
+    kept = tables.refused.read(con, columns=["file", "content"]).order("file").fetchall()
+    assert kept == [
+        (f"{DAY}.csv", b"nothing of the contract\n1\n"),
+        (f"{OTHER}.csv", b"nor here\n1\n"),
+    ]
+
+
+def test_a_refused_file_too_large_for_memory_is_logged_and_not_kept(
+    con: duckdb.DuckDBPyConnection,
+    tables: SourceTables,
+    folder: Path,
+    take_in: Callable[..., Landed],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ml_assets.landing.raw.LARGEST_KEPT", 20)
+    write(folder, 1, "nothing of the contract\n1\n")
+    write(folder, 2, "nor here\n1\n")
+    take_in()
+    assert {seen.status for seen in seen_files(con, tables.files).values()} == {"refused"}
+    assert tables.refused.read(con, columns=["file"]).fetchall() == [(f"{OTHER}.csv",)]

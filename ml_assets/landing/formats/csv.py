@@ -22,7 +22,8 @@ from ml_assets.landing.formats.sampling import (
 from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns
 from ml_assets.landing.formats.text_file import first_line, parts, shown
-from ml_assets.landing.formats.unsound import AGAIN, Unsound
+from ml_assets.landing.formats.unsound import AGAIN, Unsound, row_too_long
+from ml_assets.landing.limits import FileLimits
 from ml_assets.landing.pieces import LandingFile
 
 CSV = "CSV"
@@ -66,18 +67,18 @@ class Csv(TextFormat):
     ) -> None:
         """See ``TextFormat.insert_file``."""
         delimiter = self.delimiter or ","
-        header = _header(first_line(file.path, CSV), contract.source_columns, delimiter)
+        header = _header(first_line(file.path, CSV, sandbox.limits), contract.source_columns, delimiter)
         columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
         values = ", ".join(quote(name) for name in contract.source_columns)
         query = (
             f"SELECT {values}, DATE '{file.date}', {text(file.path.name)}, {text(digest)}, row_number() OVER () "
             f"FROM read_csv({text(glob_escape(file.path))}, columns = {{{columns}}}, "
-            f"delim = {text(delimiter)}, {STRICT})"
+            f"delim = {text(delimiter)}, max_line_size = {int(sandbox.limits.row)}, {STRICT})"
         )
         try:
             sandbox.hand_over(query, table)
         except duckdb.Error as error:
-            raise _explain(error, file.path) from error
+            raise _explain(error, file.path, sandbox.limits) from error
 
     def sample(self, con: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]) -> Sampled:
         """See ``Format.sample``."""
@@ -161,16 +162,16 @@ def _named(delimiter: str) -> str:
     return USUAL.get(delimiter, repr(delimiter))
 
 
-def _explain(error: duckdb.Error, path: Path) -> Unsound:
+def _explain(error: duckdb.Error, path: Path, limits: FileLimits) -> Unsound:
     """DuckDB's complaint about a CSV file, for a person: which line, what is wrong with it."""
     message = str(error)
     if "invalid state" in message:
-        return _uneven_ends(path) or unreadable(error)
+        return _uneven_ends(path, limits) or unreadable(error)
     found = re.search(r"CSV Error on Line: (\d+)\nOriginal Line: ?(?:\r?\n)*(.*)", message)
     if found is None:
         return unreadable(error)
     content = found[2]
-    line = _physical(path, int(found[1]), content)
+    line = _physical(path, int(found[1]), content, limits)
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if fields is not None:
         return Unsound(
@@ -183,15 +184,13 @@ def _explain(error: duckdb.Error, path: Path) -> Unsound:
             quoted=shown(content),
         )
     if "aximum line size" in message:
-        return Unsound(
-            f"line {line} is longer than a row can be (2,097,152 bytes)", AGAIN, quoted=shown(content)
-        )
+        return row_too_long(f"the row at line {line}", limits.row)
     return Unsound(f"line {line} can't be read", AGAIN, quoted=shown(content))
 
 
-def _physical(path: Path, row: int, content: str) -> int:
+def _physical(path: Path, row: int, content: str, limits: FileLimits) -> int:
     """The number of the line that an editor shows: DuckDB counts a row with line ends in it as one line."""
-    for number, part in parts(path, CSV):
+    for number, part in parts(path, CSV, limits):
         lines = part.decode().split("\n")
         for at in range(max(row - number, 0), len(lines)):
             if lines[at].rstrip("\r") == content.rstrip("\r"):
@@ -199,10 +198,10 @@ def _physical(path: Path, row: int, content: str) -> int:
     return row
 
 
-def _uneven_ends(path: Path) -> Unsound | None:
+def _uneven_ends(path: Path, limits: FileLimits) -> Unsound | None:
     """DuckDB reads either Windows' or Unix' line ends, in one file."""
     usual = ""
-    for number, part in parts(path, CSV):
+    for number, part in parts(path, CSV, limits):
         for at, line in enumerate(part.decode().split("\n")[:-1]):
             end = "CRLF" if line.endswith("\r") else "LF"
             usual = usual or end

@@ -72,7 +72,7 @@ class JsonLines(TextFormat):
         found: set[str] = set()
         empty = True
         try:
-            for first, content in parts(file.path, JSON_LINES):
+            for first, content in parts(file.path, JSON_LINES, sandbox.limits):
                 con.register("landing_lines", _lines(first, content))
                 keys, all_plain = _plain_keys(con)
                 if not all_plain:

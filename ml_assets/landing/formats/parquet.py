@@ -13,16 +13,20 @@ from ml_assets.contracts.compare.changes import type_changed
 from ml_assets.contracts.compile.sql_types import canonical
 from ml_assets.lake.sql import quote, text
 from ml_assets.landing.formats.format import Format, Hashed, Sampled
+from ml_assets.landing.formats.parquet_pages import damage
 from ml_assets.landing.formats.sampling import cannot_sample, check_columns, check_names, create_table
 from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns, types_differ
 from ml_assets.landing.formats.text_file import HEAD, looks_like
 from ml_assets.landing.formats.types import NANOSECONDS, NESTED, UNREADABLE, WALL_CLOCK, lossless
-from ml_assets.landing.formats.unsound import ONCE_MORE, Unsound
+from ml_assets.landing.formats.unsound import ONCE_MORE, Unsound, row_too_long, too_large
+from ml_assets.landing.limits import in_bytes
 
 Schema = tuple[tuple[str, str], ...]
 MAGIC = b"PAR1"
 INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT")
+VALUE = 8
+"""Bytes of a value of a column, at least."""
 SMALLEST = 12
 """Bytes of a Parquet file with nothing in it: twice the magic, and the length of the footer."""
 
@@ -47,7 +51,12 @@ class Parquet(Format):
             if file.path in problems:
                 continue
             footer = footers[file.path]
-            problem = _judge(footer.schema, contract) or _rows_hidden(footer)
+            problem = (
+                _judge(footer.schema, contract)
+                or _rows_hidden(footer)
+                or _too_large(sandbox, file.path, footer)
+                or damage(file.path)
+            )
             if problem is None:
                 groups[footer.schema].append((file, digest))
             else:
@@ -111,11 +120,17 @@ def _not_parquet(path: Path) -> Unsound | None:
 
 @dataclass(frozen=True)
 class Footer:
-    """What a file says of itself: its columns, its rows, and how many values each column has."""
+    """What a file says of itself: its columns, its rows, and how many values each column has.
+
+    ``size`` is that of its pages unpacked, in bytes, in which equal texts may stand once; ``longest`` holds a text of
+    any row.
+    """
 
     schema: Schema
     rows: int
     values: Mapping[str, int]
+    size: int
+    longest: int
 
 
 def _footers(sandbox: Sandbox, paths: Sequence[Path], problems: dict[Path, Unsound]) -> dict[Path, Footer]:
@@ -145,13 +160,47 @@ def _read_footers(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict
         elements[file].append((name, kind, children))
     rows = dict(con.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [names]).fetchall())
     values: dict[str, dict[str, int]] = defaultdict(dict)
-    for file, column, number in con.execute(
-        "SELECT file_name, path_in_schema, sum(num_values) FROM parquet_metadata(?) GROUP BY ALL", [names]
+    sizes: dict[str, int] = defaultdict(int)
+    longest: dict[str, int] = defaultdict(int)
+    for file, column, number, size, largest in con.execute(
+        "SELECT file_name, path_in_schema, sum(num_values), sum(total_uncompressed_size), "
+        "coalesce(max(total_uncompressed_size) FILTER (type LIKE '%BYTE_ARRAY'), 0) FROM parquet_metadata(?) GROUP BY ALL",
+        [names],
     ).fetchall():
         values[file][column] = int(number)
+        sizes[file] += int(size)
+        longest[file] += int(largest)
     return {
-        path: Footer(_top_level(elements[str(path)]), rows[str(path)], values[str(path)]) for path in paths
+        path: Footer(_top_level(elements[name]), rows[name], values[name], sizes[name], longest[name])
+        for path, name in ((path, str(path)) for path in paths)
     }
+
+
+def _too_large(sandbox: Sandbox, path: Path, footer: Footer) -> Unsound | None:
+    """Why a file is beyond the limits, or None. Its texts are measured where its footer leaves that open."""
+    limits = sandbox.limits
+    fixed = footer.rows * len(footer.schema) * VALUE
+    if (size := max(footer.size, fixed)) > limits.unpacked:
+        return too_large(f"{in_bytes(size)} once it is unpacked", limits.unpacked)
+    if fixed + footer.rows * footer.longest <= limits.unpacked and footer.longest <= limits.row:
+        return None
+    texts = [
+        f"coalesce(strlen({quote(name)}), 0)" for name, kind in footer.schema if kind in ("VARCHAR", "BLOB")
+    ]
+    try:
+        [(size, longest, row)] = sandbox.con.execute(
+            f"SELECT coalesce(sum(size), 0), coalesce(max(size), 0), arg_max(file_row_number, size) FROM "
+            f"(SELECT {' + '.join(texts) or '0'} AS size, file_row_number FROM read_parquet("
+            f"{text(glob_escape(path))}, file_row_number = true, hive_partitioning = false))"
+        ).fetchall()
+    except duckdb.Error as error:
+        sandbox.renew()
+        return unreadable(error)
+    if longest > limits.row:
+        return row_too_long(f"row {row + 1}", limits.row)
+    if fixed + size > limits.unpacked:
+        return too_large(f"{in_bytes(fixed + size)} once it is unpacked", limits.unpacked)
+    return None
 
 
 def _rows_hidden(footer: Footer) -> Unsound | None:

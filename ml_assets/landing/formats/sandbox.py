@@ -7,12 +7,11 @@ from typing import Self
 import duckdb
 
 from ml_assets.lake.engine import pin
-from ml_assets.landing.formats.unsound import ONCE_MORE, Unsound
+from ml_assets.landing.formats.unsound import ONCE_MORE, UNREADABLE, Unsound
+from ml_assets.landing.limits import FileLimits
 
-BATCH = 1_000_000
-"""Rows that are handed over at once; with this many the way through Arrow costs next to nothing."""
-
-
+BATCH = 122_880
+"""Rows that are handed over at once: as many as DuckDB has in a group of a table's rows."""
 NO_ROOM = ("failed to offload data block", "could not allocate block", "No space left on device")
 """What DuckDB says where memory and the disk it spills to are full."""
 
@@ -22,14 +21,14 @@ class OutOfRoom(Exception):
 
 
 class Sandbox:
-    """An in-memory DuckDB that reads files, and hands their rows to the connection ``con``.
+    """An in-memory DuckDB that reads files within ``limits``, and hands their rows to the connection ``con``.
 
     A damaged Parquet file can raise DuckDB's InternalException, after which no statement works any more in
     the database that read it: ``renew`` starts with a fresh one.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        self.target = con
+    def __init__(self, con: duckdb.DuckDBPyConnection, limits: FileLimits) -> None:
+        self.target, self.limits = con, limits
         self.con = pin(duckdb.connect(":memory:"))
 
     def __enter__(self) -> Self:
@@ -70,4 +69,4 @@ def unreadable(error: Exception) -> Unsound:
             "free some, or land fewer days in one run, and run it again. No file is refused for it"
         ) from error
     said = first.partition("Error: ")[2] or first
-    return Unsound("isn't readable, it may be cut off, damaged or of another format", ONCE_MORE, quoted=said)
+    return Unsound(UNREADABLE, ONCE_MORE, quoted=said)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ml_assets.landing.formats.unsound import AGAIN, ONCE_MORE, Unsound
+from ml_assets.landing.formats.unsound import AGAIN, ONCE_MORE, Unsound, row_too_long, too_large
+from ml_assets.landing.limits import FileLimits, in_bytes
 
 PIECE = 32 * 2**20
 HEAD = 512
-LONGEST_LINE = 2 * 2**20
-"""In bytes; DuckDB's own limit for CSV."""
+NEWLINE = b"\n"
 SHOWN = 80
 """Longest part of a bad line that a reason quotes."""
 UTF_8_MARK = b"\xef\xbb\xbf"
@@ -47,26 +47,27 @@ def looks_like(head: bytes) -> str | None:
     return None
 
 
-def parts(path: Path, kind: str) -> Iterator[tuple[int, bytes]]:
+def parts(path: Path, kind: str, limits: FileLimits) -> Iterator[tuple[int, bytes]]:
     """The UTF-8 text of a file in parts of whole lines, each with the number of its first line (from 1).
 
     ``kind`` is what the file should be, in words: ``CSV``. A byte order mark is left out. Raises Unsound for
-    a file that is cut off, damaged, empty, not what its name says, or no UTF-8 text, and OSError for one that
-    can't be read. Memory stays within a few parts, however far a file unpacks.
+    a file that is cut off, damaged, empty, beyond the limits, not what its name says, or no UTF-8 text, and
+    OSError for one that can't be read. Memory stays within a few parts, however far a file unpacks.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
         _check_name(path, head, kind)
         file.seek(0)
-        for number, content in _whole_lines(_checked(_unpacked(file, path.suffix), path, kind)):
+        blocks = _within(_unpacked(file, path.suffix), limits.unpacked)
+        for number, content in _whole_lines(_checked(blocks, path, kind), limits.row):
             _check_text(number, content)
             yield number, content.removeprefix(UTF_8_MARK) if number == 1 else content
 
 
-def first_line(path: Path, kind: str) -> str:
+def first_line(path: Path, kind: str, limits: FileLimits) -> str:
     """The first line of a file, once all of it has been found sound; Unsound or OSError otherwise."""
     first = b""
-    for number, content in parts(path, kind):
+    for number, content in parts(path, kind, limits):
         if number == 1:
             first = content.partition(b"\n")[0].partition(b"\r")[0]
     return first.decode()
@@ -123,6 +124,16 @@ def _unpacked(file: IO[bytes], suffix: str) -> Iterator[bytes]:
     return _unpacked_gzip(file) if suffix == ".gz" else iter(lambda: file.read(PIECE), b"")
 
 
+def _within(blocks: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """The blocks of a file as they are; Unsound once they are more than it may hold."""
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > limit:
+            raise too_large(f"more than {in_bytes(limit)} once it is unpacked", limit)
+        yield block
+
+
 def _unpacked_gzip(file: IO[bytes]) -> Iterator[bytes]:
     """DuckDB unpacks gzip too, but doesn't look at its checksum."""
     try:
@@ -159,7 +170,7 @@ def _damaged(error: Exception) -> str:
     return f"is damaged, the compressed data can't be unpacked ({error})"
 
 
-def _whole_lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+def _whole_lines(blocks: Iterator[bytes], longest: int) -> Iterator[tuple[int, bytes]]:
     """Blocks cut after line ends, with the number of the first line; Unsound for NUL and for endless lines."""
     number = 1
     rest = b""
@@ -168,14 +179,27 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         if zero >= 0:
             line = number + block.count(b"\n", 0, zero)
             raise Unsound(f"line {line} has a NUL byte, text is expected", AGAIN)
-        whole, end, rest = (rest + block).rpartition(b"\n")
+        content = rest + block
+        begin = _too_long(content, longest)
+        if begin is not None:
+            raise row_too_long(f"line {number + content.count(NEWLINE, 0, begin)}", longest)
+        whole, end, rest = content.rpartition(NEWLINE)
         if end:
             yield number, whole + end
-            number += whole.count(b"\n") + 1
-        if len(rest) > LONGEST_LINE:
-            raise Unsound(f"line {number} is longer than {LONGEST_LINE:,} bytes", AGAIN)
+            number += whole.count(NEWLINE) + 1
     if rest:
         yield number, rest
+
+
+def _too_long(content: bytes, longest: int) -> int | None:
+    """Where a line begins that is longer than it may be, or None."""
+    begin = 0
+    while len(content) - begin > longest:
+        end = content.rfind(NEWLINE, begin, begin + longest + 1)
+        if end < 0:
+            return begin
+        begin = end + 1
+    return None
 
 
 def _check_text(number: int, content: bytes) -> None:

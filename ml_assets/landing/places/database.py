@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ml_assets.instance import clock
+from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec
 
@@ -52,7 +53,7 @@ class DatabaseSpec(PlaceSpec):
 
     def open(self) -> "LandingQuery":
         """See ``PlaceSpec.open``."""
-        return LandingQuery(self.database, self.query, self.watermark)
+        return LandingQuery(self.database, self.query, self.watermark, limits=self.limits)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class LandingQuery:
     query: str
     watermark: str
     delimiter: str = ","
+    limits: FileLimits = DEFAULT
 
     @property
     def place(self) -> str:

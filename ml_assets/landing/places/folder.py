@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ml_assets.instance.home import root
+from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
 
@@ -21,7 +22,7 @@ class FolderSpec(PlaceSpec):
 
     def open(self) -> "LandingFolder":
         """See ``PlaceSpec.open``."""
-        return LandingFolder(root() / self.path, self.pattern, self.delimiter)
+        return LandingFolder(root() / self.path, self.pattern, self.delimiter, limits=self.limits)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LandingFolder:
     path: Path
     pattern: str = "{date}.parquet"
     delimiter: str = ","
+    limits: FileLimits = DEFAULT
 
     def __post_init__(self) -> None:
         check_pattern(self.pattern)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
 
@@ -34,7 +35,7 @@ class ObjectStoreSpec(PlaceSpec):
 
     def open(self) -> "LandingBucket":
         """See ``PlaceSpec.open``."""
-        return LandingBucket(self.url, self.pattern, self.delimiter)
+        return LandingBucket(self.url, self.pattern, self.delimiter, limits=self.limits)
 
 
 def check_url(url: str) -> None:
@@ -59,6 +60,7 @@ class LandingBucket:
     url: str
     pattern: str = "{date}.parquet"
     delimiter: str = ","
+    limits: FileLimits = DEFAULT
 
     def __post_init__(self) -> None:
         check_pattern(self.pattern)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ml_assets.landing.formats.csv import check_delimiter
 from ml_assets.landing.formats.registry import suffixes
+from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import Landing
 
 
@@ -25,6 +26,7 @@ class PlaceSpec(BaseModel):
         "format: .parquet, .csv or .jsonl (or .ndjson), the last two also with .gz or .zst.",
     )
     delimiter: str = Field(",", description="The character between two fields of a CSV file.")
+    limits: FileLimits = Field(DEFAULT, description="How much a file may hold at most.")
     late_days: int = Field(0, ge=0, description="How many days after it happened a row may still arrive.")
 
     @field_validator("pattern")

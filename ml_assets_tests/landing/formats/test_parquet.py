@@ -118,6 +118,35 @@ def test_a_column_that_is_there_twice_is_named(
     assert "another schema: column 'id' is there more than once" in reason(read_all(con, folder, contract))
 
 
+@pytest.mark.parametrize("seen_by", ["checksums", "bounds"])
+def test_a_bit_that_flipped_on_the_way_is_seen(
+    con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, seen_by: str
+) -> None:
+    """DuckDB reads the wrong value without a word."""
+    rows = con.sql(f"SELECT * EXCLUDE n REPLACE (n AS id) FROM ({GOOD}), range(1000, 1100) AS numbers(n)")
+    path = folder / "2017-07-02.parquet"
+    pq.write_table(
+        rows.to_arrow_table(),
+        path,
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=seen_by == "checksums",
+    )
+    content = bytearray(path.read_bytes())
+    at = content.index((1050).to_bytes(8, "little"))
+    bit = 1 if seen_by == "checksums" else 1 << 7
+    content[at + (0 if seen_by == "checksums" else 2)] ^= bit
+    path.write_bytes(content)
+    parquet(con, folder, 1, GOOD)
+    result = read_all(con, folder, contract)
+    said = {
+        "checksums": "CRC checksum verification failed",
+        "bounds": "its column 'id' has values outside of the bounds",
+    }
+    assert said[seen_by] in reason(result)
+    assert days(result) == {1: 1}
+
+
 @pytest.mark.parametrize("damage", ["cut", "middle", "footer", "text", "short"])
 def test_a_damaged_file_is_refused_alone(
     con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, damage: str
