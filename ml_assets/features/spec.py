@@ -208,7 +208,9 @@ class Feature(BaseModel):
         """The columns that its SQL names: of events, or with ``sql`` of other features."""
         value = self.aggregation.read if self.aggregation else self.expression
         texts = [text for text in (value, self.where) if text]
-        return tuple(dict.fromkeys(column for text in texts for column in columns_of(text, self.name)))
+        return tuple(
+            dict.fromkeys(column for text in texts for column in columns_of(text, f"feature {self.name}"))
+        )
 
     @property
     def columns(self) -> dict[str, int | None]:

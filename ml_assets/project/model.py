@@ -72,14 +72,16 @@ class ModelSpec(Declared):
         """The model with its features. Raises FeatureError where a name in it is unknown."""
         known = group.feature_types
         named = {
-            "population": columns_of(self.population, "population"),
+            "population": columns_of(self.population, f"model {name}, population"),
             "slices": self.slices,
             "groups": self.groups,
             "baseline": [self.baseline],
             "train.monotone": list(self.train.monotone),
             "train.weight": [
                 column
-                for column in (columns_of(self.train.weight, "weight") if self.train.weight else ())
+                for column in (
+                    columns_of(self.train.weight, f"model {name}, train.weight") if self.train.weight else ()
+                )
                 if column not in ("as_of", "cutoff")
             ],
         }
@@ -98,7 +100,7 @@ class ModelSpec(Declared):
         if self.train.after_each is not None:
             texts.append(("train.after_each", self.train.after_each))
         for where, text in texts:
-            for column in columns_of(text, where):
+            for column in columns_of(text, f"model {name}, {where}"):
                 if column not in bound.source.columns:
                     raise FeatureError(
                         f"model {name}, {where}: {unknown(column, bound.source.columns)}", column

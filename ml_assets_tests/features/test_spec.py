@@ -149,8 +149,11 @@ ITEMS = {"name": "items", "count": "*", "windows": ["7d"]}
             [SPEND, {**ITEMS, "name": "spend_7d__sum"}],
             "feature spend_7d__sum: the name is taken by a part of spend; rename it",
         ),
-        ([{"name": "x", "sum": "amount +", "windows": ["7d"]}], "feature x: 'amount [+]' is not an SQL expr"),
-        ([{"name": "x", "sum": "(amount", "windows": ["7d"]}], "feature x: '[(]amount' is not an SQL expr"),
+        (
+            [{"name": "x", "sum": "amount +", "windows": ["7d"]}],
+            "feature x: 'amount [+]' isn't a DuckDB expr",
+        ),
+        ([{"name": "x", "sum": "(amount", "windows": ["7d"]}], "feature x: '[(]amount' isn't a DuckDB expr"),
     ],
     ids=str,
 )

@@ -28,8 +28,8 @@ def test_the_columns_an_expression_reads(text: str, columns: set[str]) -> None:
 )
 def test_what_is_no_expression_names_the_feature(text: str) -> None:
     with pytest.raises(FeatureError) as refused:
-        columns_of(text, "spend")
-    assert str(refused.value).startswith(f"feature spend: {text!r} is not an SQL expression (")
+        columns_of(text, "feature spend")
+    assert str(refused.value).startswith(f"feature spend: {text!r} isn't a DuckDB expression: ")
 
 
 def test_threads_do_not_get_each_others_columns() -> None:

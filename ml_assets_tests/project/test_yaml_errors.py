@@ -55,6 +55,34 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "sum: amount, where: channel = = 'web',",
         "feature spend: ",
     ),
+    "a feature that reads a file": (
+        *(GROUP, "sum: amount,", "last: \"(SELECT content FROM read_text('/etc/passwd'))\"}  #"),
+        "uses a subquery; only what follows from the row's own columns is reproducible",
+    ),
+    "chance in a filter": (
+        *(GROUP, "sum: amount,", 'sum: amount, where: "random() < 0.5",'),
+        "feature spend: 'random() < 0.5' uses random(); only what follows",
+    ),
+    "the clock in an sql feature": (
+        *(GROUP, "sum: amount, windows: [14d]", "sql: extract(year FROM now())"),
+        "feature spend: 'extract(year FROM now())' uses now(); only what follows",
+    ),
+    "the clock in the population": (
+        *(MODEL, "population: visits_14d > 0", "population: current_date > '2024-01-01'"),
+        "uses current_date; only what follows",
+    ),
+    "a table function in the label": (
+        *(MODEL, '"amount >= 0"', "\"amount IN (FROM glob('/*'))\""),
+        "uses a subquery; only what follows",
+    ),
+    "chance in the weight": (
+        *(MODEL, "    history:", "    weight: random()\n    history:"),
+        "model churn, train.weight: 'random()' uses random(); only what follows",
+    ),
+    "chance in the moments": (
+        *(MODEL, "    history:", "    after_each: uuid() > 'a'\n    history:"),
+        "uses uuid(); only what follows",
+    ),
     "two aggregations": (
         GROUP,
         "sum: amount,",

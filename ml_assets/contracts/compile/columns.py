@@ -5,14 +5,13 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import sql_types, syntax
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column
 from ml_assets.contracts.errors import nearest
-from ml_assets.lake import sql
+from ml_assets.lake import sql, syntax
 
 PROPERTIES: Where = ("schema", 0, "properties")
-ONLY_OWN = "only what follows from the row's own columns is reproducible; remove it"
 PERSONAL = "personal"
 TIMES = ("occurred_at", "available_at")
 
@@ -89,7 +88,7 @@ def _column(
         text = f"CAST({sql.quote(sources[0])} AS VARCHAR)"
         expression = sql_types.from_text(sql_type, text, **options)
     else:
-        sources = _read_by(document, where, prop, logic, spelling, scratch)
+        sources = _read_by(document, where, prop, logic, spelling)
         expression = sql_types.within_range(
             sql_type, f"struct_extract({sql_types.attempt(prop['name'], logic, sources, sql_type)}, 'value')"
         )
@@ -193,31 +192,16 @@ def _read_by(
     prop: dict[str, Any],
     logic: str,
     spelling: dict[str, str],
-    scratch: duckdb.DuckDBPyConnection,
 ) -> tuple[str, ...]:
     """The landing columns a transformLogic names, in order of appearance."""
     place: Where = (*where, "transformLogic")
     try:
-        selects = syntax.statements(f"SELECT ({logic})", scratch)
+        named = syntax.columns(logic)
     except ValueError as error:
-        raise document.error(place, f"transformLogic isn't a DuckDB expression: {error}") from error
-    query = selects[0]["node"]
-    if len(selects) != 1 or len(query["select_list"]) != 1 or query["from_table"]["type"] != "EMPTY":
-        raise document.error(place, "transformLogic must be one DuckDB expression")
+        raise document.error(place, f"transformLogic {error}") from error
     names: dict[str, str] = {}
-    unstable, aggregates = syntax.unstable(scratch), syntax.aggregates(scratch)
-    for node in syntax.nodes(query["select_list"]):
-        function = node.get("function_name")
-        found = syntax.offence(node, unstable)
-        if node.get("class") == "SUBQUERY":
-            found = "a subquery"
-        elif node.get("class") == "WINDOW" or function in aggregates:
-            found = f"{function}()"
-        if found:
-            raise document.error(place, f"transformLogic uses {found}; {ONLY_OWN}")
-        if node.get("class") == "COLUMN_REF":
-            name = str(node["column_names"][-1])
-            names.setdefault(name.lower(), spelling.setdefault(name.lower(), name))
+    for name in named:
+        names.setdefault(name.lower(), spelling.setdefault(name.lower(), name))
     if not names:
         raise document.error(place, "transformLogic names no landing column; expected at least one")
     landing = prop.get("physicalName")

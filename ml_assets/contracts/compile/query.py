@@ -6,10 +6,9 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.contracts.compile import syntax
 from ml_assets.contracts.compile.quality import Quality
 from ml_assets.contracts.contract import Column
-from ml_assets.lake import sql
+from ml_assets.lake import sql, syntax
 
 TABLE = "_contract_day"
 TABLE_WORDS = ("table", "object")
@@ -75,9 +74,9 @@ def _filled(quality: Quality, query: str) -> str:
 
 
 def _check_tree(quality: Quality, query: str) -> None:
-    """Refuse several statements, other tables, files, samples, clocks and chance."""
+    """Refuse several statements, other tables, and whatever isn't listed as allowed: files, clocks, chance, recursion."""
     try:
-        selects = syntax.statements(query, quality.scratch)
+        selects = syntax.statements(query)
     except ValueError as error:
         raise quality.error(f"the query isn't a DuckDB SELECT: {error}", "query") from error
     if len(selects) != 1:
@@ -91,14 +90,11 @@ def _check_tree(quality: Quality, query: str) -> None:
         raise quality.error(message, "query")
     if TABLE not in tables:
         raise quality.error("the query reads no events; write FROM {table}", "query")
-    unstable = syntax.unstable(quality.scratch)
-    for node in nodes:
-        found = syntax.offence(node, unstable)
-        if found:
-            message = (
-                f"the query uses {found}; only what follows from the day's events is reproducible: remove it"
-            )
-            raise quality.error(message, "query")
+    if found := syntax.offence(nodes):
+        message = (
+            f"the query uses {found}; only what follows from the day's events is reproducible: remove it"
+        )
+        raise quality.error(message, "query")
 
 
 def _defined(node: dict[str, Any]) -> list[str]:
@@ -112,10 +108,10 @@ def _table(node: dict[str, Any]) -> str:
     return ".".join(str(part) for part in parts if part).lower()
 
 
-def columns_read(query: str, names: list[str], con: duckdb.DuckDBPyConnection) -> list[str]:
+def columns_read(query: str, names: list[str]) -> list[str]:
     """Those of ``names`` that a checked query may read; all where it takes columns without naming them."""
     runnable = query.replace("{table}", sql.quote(TABLE))
-    nodes = syntax.nodes(syntax.statements(runnable, con))
+    nodes = syntax.nodes(syntax.statements(runnable))
     aliases = {TABLE, *(str(node.get("alias", "")).lower() for node in nodes if "class" not in node)}
     for node in nodes:
         whole_row = node.get("class") == "COLUMN_REF" and str(node["column_names"][0]).lower() in aliases

@@ -22,7 +22,7 @@ def judged_days(
 
     What the query reads is put in order of days once, so that a day costs its own rows only.
     """
-    names = columns_read(rule.query, list(readable(contract.columns)), con)
+    names = columns_read(rule.query, list(readable(contract.columns)))
     _contract_events = events
     listed = ", ".join(sql.quote(name) for name in dict.fromkeys([*names, "event_date"]))
     con.execute(

@@ -7,12 +7,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ml_assets.features import Entity, Feature, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.proofs import leakage
 from ml_assets.features.proofs.differences import Disparity
 from ml_assets.features.proofs.leakage import find_leaks
 from ml_assets.features.queries import tiles
-from ml_assets.lake import Provenance
+from ml_assets.lake import Provenance, syntax
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, midnight
 from ml_assets_tests.features.test_store import FIRST, LAST, Store, history
 
@@ -48,8 +48,11 @@ PEEKS = {
 
 @pytest.mark.parametrize("feature", PEEKS.values(), ids=PEEKS.keys())
 def test_an_expression_that_peeks_is_named(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, feature: Feature
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature: Feature
 ) -> None:
+    with pytest.raises(FeatureError, match="uses a subquery"):
+        FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE})
+    monkeypatch.setattr(syntax, "_offence", lambda *_: None)
     features = FeatureSet(Entity("household_id"), (*LIMITED, feature), {"shop": SOURCE})
     store = Store(con, tmp_path, features)
     store.land(history())
