@@ -67,9 +67,6 @@ def _words(arguments: list[str]) -> list[str]:
 
 
 def _environment() -> None:
-    from ml_assets.instance import home
-
-    os.environ.setdefault("DAGSTER_HOME", str(home.dagster_home()))
     for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")

@@ -10,6 +10,8 @@ from ml_assets.cli.shared import Cutoffs, Json
 from ml_assets.instance import home, progress
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from ml_assets.operations.materialize import Done
 
 CUTOFFS = 12
@@ -23,9 +25,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(cutoffs: Cutoffs = CUTOFFS) -> int:
-    """Land the sample, materialize everything, and serve the UI in the background."""
-    from ml_assets.instance.servers import serve
+    """Land the sample, materialize everything, and serve the UI in the background, also where a phase fails."""
+    from ml_assets.instance import servers
 
+    servers.require_ports(home.root())
+    crash: Exception | None = None
+    done: list[Done] = []
     with shown():
         folder = home.landing("transactions")
         if not any(folder.glob("*.parquet")):
@@ -33,16 +38,28 @@ def up(cutoffs: Cutoffs = CUTOFFS) -> int:
                 from ml_assets.landing.completejourney import land
 
                 progress.say(str(land(folder)))
-        done = _materialized(cutoffs)
-        if any(phase.is_failure for phase in done):
-            return 1
-        return serve(home.root(), background=True)
+        defs = _loaded()
+        try:
+            done = _materialized(defs, cutoffs)
+        except Exception as error:
+            crash = error
+        code = servers.serve(home.root(), background=True)
+    failed = [phase for phase in done if phase.is_failure]
+    runs = f"{servers.url(home.root())}/runs" if code == 0 else "ml-assets serve"
+    for phase in failed:
+        said = "".join(f"\n  {message}" for message in phase.messages)
+        show.note(
+            f"ml-assets: failed: {phase.phase.in_words}{said}\n  its run: {runs}; mended, `make up` goes on"
+        )
+    if crash is not None:
+        raise crash
+    return 1 if failed else code
 
 
 def materialize(cutoffs: Cutoffs = CUTOFFS, json: Json = False) -> int:
     """Materialize whatever is missing, phase by phase; exit 1 if a phase fails."""
     with shown():
-        done = _materialized(cutoffs)
+        done = _materialized(_loaded(), cutoffs)
     failed = [phase.phase.title for phase in done if phase.is_failure]
     if json:
         show.as_json([phase.record for phase in done])
@@ -53,15 +70,20 @@ def materialize(cutoffs: Cutoffs = CUTOFFS, json: Json = False) -> int:
     return 1 if failed else 0
 
 
-def _materialized(cutoffs: int) -> "list[Done]":
+def _loaded() -> "dg.Definitions":
     with progress.phase("load the project"):
         from ml_assets.operations import opened
 
         defs = opened.definitions()
-        from ml_assets.operations.materialize import materialize
-
         for said in opened.prepare():
             progress.say(f"note: {said}")
+    return defs
+
+
+def _materialized(defs: "dg.Definitions", cutoffs: int) -> "list[Done]":
+    from ml_assets.operations import opened
+    from ml_assets.operations.materialize import materialize
+
     with opened.instance() as running:
         return materialize(opened.project(), defs, running, opened.lake(), opened.registry(), cutoffs=cutoffs)
 

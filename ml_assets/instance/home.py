@@ -39,8 +39,15 @@ def landing(source: str) -> Path:
 
 
 def dagster_home() -> Path:
-    """Where the Dagster instance keeps runs, events and logs: its DAGSTER_HOME."""
+    """Where the Dagster instance keeps runs, events and logs: its DAGSTER_HOME, whatever that of the shell is."""
     return root() / ".dagster"
+
+
+def other_dagster_home() -> Path | None:
+    """The DAGSTER_HOME of the environment, if it isn't the project's."""
+    named = os.environ.get("DAGSTER_HOME")
+    other = Path(named).expanduser().resolve() if named else dagster_home()
+    return None if other == dagster_home() else other
 
 
 def config_file(name: str, home: Path | None = None) -> Path:

@@ -98,6 +98,22 @@ def serve(
     return 0
 
 
+def require_ports(home: Path) -> None:
+    """Raise ServeError where ``serve`` would find a port taken by anybody but its own servers."""
+    home = home.resolve()
+    with _only_one(home):
+        running = _read(home)
+    for server in _servers(home, None, None):
+        own = running.get(server.name)
+        if own is None or own.url != server.url or not group_of(own.leader):
+            _require_free(server)
+
+
+def url(home: Path) -> str:
+    """Where the Dagster that ``serve`` has started answers. Raises KeyError if there is none."""
+    return _read(home.resolve())["Dagster"].url
+
+
 def down(home: Path) -> int:
     """End the servers that ``serve`` started for the project in ``home``, and all their processes.
 
@@ -158,11 +174,7 @@ def _allowed() -> tuple[str, ...]:
 def _start(home: Path, servers: tuple[Server, ...], stop: threading.Event) -> dict[str, Running]:
     """Start the servers and wait until they serve; on any failure, end what was started."""
     for server in servers:
-        if taken := listener(server.port):
-            raise ServeError(
-                f"port {server.port} for {server.name} is taken by {taken}. End it, or choose another port: "
-                f"{server.port_variable}={server.port + 1000} in front of the command."
-            )
+        _require_free(server)
     environment = _environment(home, prepare_dagster_home(home), servers)
     running: dict[str, Running] = {}
     children: dict[str, subprocess.Popen[bytes]] = {}
@@ -187,6 +199,14 @@ def _start(home: Path, servers: tuple[Server, ...], stop: threading.Event) -> di
             for child in children.values():
                 child.wait()
     return running
+
+
+def _require_free(server: Server) -> None:
+    if taken := listener(server.port):
+        raise ServeError(
+            f"port {server.port} for {server.name} is taken by {taken}. End it, or choose another port: "
+            f"{server.port_variable}={server.port + 1000} in front of the command."
+        )
 
 
 def _environment(home: Path, dagster_home: Path, servers: tuple[Server, ...]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ml_assets.instance import home, progress
@@ -43,15 +44,27 @@ def registry() -> "Registry":
     return Registry.below(home.data())
 
 
+@cache
+def _say_once(line: str) -> None:
+    progress.say(line)
+
+
 @contextmanager
 def instance() -> Iterator["dg.DagsterInstance"]:
-    """The project's Dagster instance, made on first use. Runs whose process is gone are ended, and told."""
+    """The project's Dagster instance, made on first use. Runs whose process is gone are ended, and told.
+
+    The DAGSTER_HOME of a shell may be another project's: it is not used, and that is told.
+    """
     import dagster as dg
 
     from ml_assets.instance.daemon import end_abandoned
 
-    home.prepare_dagster_home()
-    with dg.DagsterInstance.get() as found:
+    folder = home.prepare_dagster_home()
+    if other := home.other_dagster_home():
+        _say_once(
+            f"note: DAGSTER_HOME={other} is not used, but the project's own: {folder} (see ML_ASSETS_HOME)"
+        )
+    with dg.DagsterInstance.from_config(str(folder)) as found:
         for said in end_abandoned(found):
             progress.say(f"note: {said}")
         yield found

@@ -1,0 +1,95 @@
+"""The commands of every day: in which order `up` does things, and whose Dagster instance is used."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from ml_assets.cli import daily, show
+from ml_assets.cli.app import main
+from ml_assets.instance import servers
+from ml_assets.operations.materialize import Done, Phase
+from ml_assets_tests.house import MINI
+from ml_assets_tests.instance.test_servers import free_port
+
+Capture = pytest.CaptureFixture[str]
+FAILED = Done(Phase("churn: labels", (), None), False, 1.0, ("churn__labels: no such column",))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with landing files, of the mini project; nobody listens on its ports."""
+    monkeypatch.setattr(show, "PATIENCE", 600)
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("ML_ASSETS_DEFS", MINI)
+    monkeypatch.setenv("ML_ASSETS_MINI_LANDING", str(tmp_path / "landing"))
+    for variable in ("ML_ASSETS_PORT", "ML_ASSETS_MLFLOW_PORT"):
+        monkeypatch.setenv(variable, str(free_port()))
+    (tmp_path / "data" / "landing" / "transactions").mkdir(parents=True)
+    (tmp_path / "data" / "landing" / "transactions" / "2017-01-01.parquet").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The homes that servers were started for; none is."""
+    homes: list[Path] = []
+    monkeypatch.setattr(servers, "serve", lambda home, background: homes.append(home) or 0)
+    monkeypatch.setattr(servers, "url", lambda home: "http://127.0.0.1:1234")
+    monkeypatch.setattr(daily, "_loaded", lambda: None)
+    return homes
+
+
+def test_up_looks_at_the_ports_before_it_does_anything(
+    monkeypatch: pytest.MonkeyPatch, served: list[Path], capsys: Capture
+) -> None:
+    monkeypatch.setattr(daily, "_loaded", lambda: pytest.fail("trained before it looked"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("ML_ASSETS_MLFLOW_PORT", str(taken.getsockname()[1]))
+        assert main(["up"]) == 1
+    assert "for MLflow is taken by process" in capsys.readouterr().err
+    assert served == []
+
+
+def test_up_serves_also_where_a_phase_fails_and_tells_that_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, served: list[Path], capsys: Capture, home: Path
+) -> None:
+    monkeypatch.setattr(daily, "_materialized", lambda defs, cutoffs: [FAILED])
+    assert main(["up"]) == 1
+    assert served == [home]
+    last = capsys.readouterr().err.splitlines()[-3:]
+    assert last == [
+        "ml-assets: failed: churn: labels",
+        "  churn__labels: no such column",
+        "  its run: http://127.0.0.1:1234/runs; mended, `make up` goes on",
+    ]
+
+
+def test_up_serves_also_where_materializing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, served: list[Path], capsys: Capture, home: Path
+) -> None:
+    def refuses(defs: object, cutoffs: int) -> list[Done]:
+        raise FileNotFoundError(f"the landing folder {home / 'landing'} does not exist")
+
+    monkeypatch.setattr(daily, "_materialized", refuses)
+    assert main(["up"]) == 1
+    assert served == [home]
+    assert capsys.readouterr().err.splitlines()[-1].startswith("ml-assets: the landing folder ")
+
+
+def test_the_shells_dagster_home_is_another_projects_and_stays_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, home: Path
+) -> None:
+    other = home / "another project"
+    other.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(other))
+    assert main(["init"]) == 0
+    assert list(other.iterdir()) == []
+    assert (home / ".dagster" / "history" / "runs.db").exists()
+    said = f"note: DAGSTER_HOME={other} is not used, but the project's own: {home / '.dagster'}"
+    assert capsys.readouterr().err.count(said) == 1
+    monkeypatch.setenv("DAGSTER_HOME", str(home / ".dagster"))
+    assert main(["init"]) == 0
+    assert "note" not in capsys.readouterr().err
