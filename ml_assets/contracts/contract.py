@@ -42,8 +42,8 @@ class Column:
     value as ``sql_type``, and NULL where there is none or it can't be read; it takes landing columns of any
     type, text included. A ``personal`` column is read and judged as ``sql_type`` and kept as ``stored_type``:
     text, the keyed hash of its value. ``logic`` is the contract's ``transformLogic``. ``timezone`` is where naive
-    wall-clock times belong, ``time_format`` the contract's ``format``; ``offset_required`` refuses times
-    without an offset.
+    wall-clock times belong, and ``ambiguous`` what becomes of those that its clocks show twice or never;
+    ``time_format`` is the contract's ``format``; ``offset_required`` refuses times without an offset.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Column:
     expression: str
     logic: str | None = None
     timezone: str = "UTC"
+    ambiguous: Literal["earlier", "later", "refuse"] = "refuse"
     time_format: str | None = None
     offset_required: bool = False
     personal: bool = False

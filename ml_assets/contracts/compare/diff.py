@@ -214,6 +214,10 @@ def _of_origin(where: str, old: Column, new: Column) -> Iterator[Change]:
             yield breaks(f"{options}.timezone", what, "producers", "times without an offset are refused")
         else:
             yield Change("safe", f"{options}.timezone", f"{what}; times without an offset are taken too")
+    if old.ambiguous != new.ambiguous:
+        why = "local times that occur twice or never become other moments, or are refused"
+        what = arrow(old.ambiguous, new.ambiguous)
+        yield breaks(f"{where}.customProperties.ambiguous", what, "producers and readers", why)
     if old.timezone != new.timezone:
         why = "times without an offset become other moments"
         yield breaks(

@@ -1,18 +1,20 @@
 """The typed columns of a contract, and the landing columns they read."""
 
 import difflib
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 
 from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
+from ml_assets.contracts.compile.time_formats import check_format, strptime_format
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column
 from ml_assets.contracts.errors import nearest
 from ml_assets.lake import sql, syntax
 
 PROPERTIES: Where = ("schema", 0, "properties")
 PERSONAL = "personal"
+AMBIGUOUS = "ambiguous"
 TIMES = ("occurred_at", "available_at")
 
 
@@ -144,7 +146,7 @@ def _type_options(
     result: dict[str, Any] = {}
     if "format" in options:
         try:
-            sql_types.strptime_format(options["format"])
+            check_format(options["format"])
         except ValueError as error:
             raise document.error((*place, "format"), str(error)) from error
         result["time_format"] = options["format"]
@@ -159,7 +161,7 @@ def _type_options(
                 "defaultTimezone has no effect where timezone is true (times carry their own); remove one"
             )
             raise document.error((*place, "defaultTimezone"), message)
-        if "format" in options and "%z" not in sql_types.strptime_format(options["format"]):
+        if "format" in options and "%z" not in strptime_format(options["format"]):
             message = (
                 f"timezone is true but format {options['format']!r} has no offset; add XXX or remove timezone"
             )
@@ -176,6 +178,26 @@ def _type_options(
             )
             raise document.error((*place, "defaultTimezone"), f"there is no time zone {zone!r}{hint}")
         result["timezone"] = zone
+    return result | _ambiguous(document, where, prop, result.get("timezone", "UTC"))
+
+
+def _ambiguous(document: Document, where: Where, prop: dict[str, Any], zone: str) -> dict[str, Any]:
+    """What becomes of local times that occur twice or never: a custom property, for the standard has no word for it."""
+    result: dict[str, Any] = {}
+    for at, custom in enumerate(prop.get("customProperties", [])):
+        place: Where = (*where, "customProperties", at)
+        if custom["property"] != AMBIGUOUS:
+            continue
+        if custom["value"] not in get_args(sql_types.Ambiguous):
+            known = get_args(sql_types.Ambiguous)
+            message = f"{AMBIGUOUS} is {custom['value']!r}{nearest(custom['value'], known)}"
+            raise document.error((*place, "value"), message)
+        if zone in sql_types.CLOCKS_OF_ONE_OFFSET:
+            message = (
+                f"{AMBIGUOUS} is about times of a zone whose clocks are put back; name it as defaultTimezone"
+            )
+            raise document.error(place, message)
+        result["ambiguous"] = custom["value"]
     return result
 
 

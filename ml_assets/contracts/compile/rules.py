@@ -76,6 +76,8 @@ def _type_rule(column: Column) -> RowRule:
     wanted = sql_types.expected(column.sql_type, column.time_format, column.offset_required)
     if column.logic is None or column.personal:
         reason = _said(column, _quoted(_value(column.sources[0])), f"{wanted} expected")
+        if column.sql_type == "TIMESTAMPTZ" and column.logic is None and column.ambiguous == "refuse":
+            reason = f"CASE WHEN {_shown_twice_or_never(column)} THEN {_of_clocks(column)} ELSE {reason} END"
     else:
         start = sql.text(f"{column.name} can't be worked out from ")
         parts = [f"{sql.text(source + ' ')} || {_quoted(_value(source))}" for source in column.sources]
@@ -91,6 +93,27 @@ def _type_rule(column: Column) -> RowRule:
         reason=reason,
         kind="type",
     )
+
+
+def _shown_twice_or_never(column: Column) -> str:
+    """SQL that holds where a column's text is a time that clocks of its zone show twice or never."""
+    reading = sql_types.from_text(
+        column.sql_type,
+        _value(column.sources[0]),
+        timezone=column.timezone,
+        time_format=column.time_format,
+        offset_required=column.offset_required,
+        ambiguous="earlier",
+    )
+    return f"({reading}) IS NOT NULL"
+
+
+def _of_clocks(column: Column) -> str:
+    tail = (
+        f"which clocks in {column.timezone} show twice or never; its offset, or the custom property "
+        "'ambiguous' (earlier or later) in the contract expected"
+    )
+    return _said(column, _quoted(_value(column.sources[0])), tail)
 
 
 def _required_rule(column: Column) -> RowRule:

@@ -2,9 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
+from ml_assets.contracts.compile.time_formats import strptime_format
 from ml_assets.lake.sql import quote, text
 
+Ambiguous = Literal["earlier", "later", "refuse"]
+"""What becomes of a local time that clocks show twice or never."""
+CLOCKS_OF_ONE_OFFSET = ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
 TYPES = {
     "string": {"VARCHAR"},
     "integer": {"TINYINT", "SMALLINT", "INTEGER", "BIGINT"},
@@ -30,28 +35,6 @@ ALIASES = {
     "REAL": "FLOAT",
     "NUMERIC": "DECIMAL",
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
-}
-# java.time.format.DateTimeFormatter, the standard's notation, in DuckDB's strptime.
-JAVA_FORMATS = {
-    "yyyy": "%Y",
-    "uuuu": "%Y",
-    "yy": "%y",
-    "MMMM": "%B",
-    "MMM": "%b",
-    "MM": "%m",
-    "M": "%-m",
-    "dd": "%d",
-    "d": "%-d",
-    "HH": "%H",
-    "H": "%-H",
-    "hh": "%I",
-    "mm": "%M",
-    "ss": "%S",
-    "SSS": "%g",
-    "SSSSSS": "%f",
-    "a": "%p",
-    "XXX": "%z",
-    "xx": "%z",
 }
 _TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)"
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
@@ -95,23 +78,6 @@ def scale(sql_type: str) -> int:
     return int(sql_type.rstrip(")").split(",")[1])
 
 
-def strptime_format(java: str) -> str:
-    """A DateTimeFormatter pattern as DuckDB's strptime format; ValueError names the part it can't say."""
-    result = []
-    for match in re.finditer(r"('[^']*')|(([A-Za-z])\3*)|.", java, flags=re.DOTALL):
-        quoted, letters, other = match[1], match[2], match[0]
-        if quoted:
-            result.append((quoted[1:-1] or "'").replace("%", "%%"))
-        elif letters:
-            if letters not in JAVA_FORMATS:
-                known = ", ".join(JAVA_FORMATS)
-                raise ValueError(f"format {java!r} has the part {letters!r}; expected parts of {known}")
-            result.append(JAVA_FORMATS[letters])
-        else:
-            result.append(other.replace("%", "%%"))
-    return "".join(result)
-
-
 def from_text(
     sql_type: str,
     value: str,
@@ -119,6 +85,7 @@ def from_text(
     timezone: str = "UTC",
     time_format: str | None = None,
     offset_required: bool = False,
+    ambiguous: Ambiguous = "refuse",
 ) -> str:
     """SQL that reads the text expression ``value`` as ``sql_type``, NULL where it isn't exactly one.
 
@@ -140,11 +107,10 @@ def from_text(
         return within_range(sql_type, _matching(trimmed, pattern, f"TRY_CAST({value} AS {sql_type})"))
     if sql_type == "DATE":
         if time_format:
-            parsed = f"try_strptime({trimmed}, {text(strptime_format(time_format))})"
-            return within_range(sql_type, f"CAST({parsed} AS DATE)")
+            return within_range(sql_type, f"CAST({_parsed(trimmed, time_format)} AS DATE)")
         return within_range(sql_type, _matching(trimmed, _DAY, f"TRY_CAST({trimmed} AS DATE)"))
     if sql_type == "TIMESTAMPTZ":
-        return within_range(sql_type, _timestamp(trimmed, timezone, time_format, offset_required))
+        return within_range(sql_type, _timestamp(trimmed, timezone, time_format, offset_required, ambiguous))
     return f"TRY_CAST({trimmed} AS {sql_type})"
 
 
@@ -152,19 +118,50 @@ def _matching(value: str, pattern: str, result: str) -> str:
     return f"CASE WHEN regexp_full_match({value}, {text(pattern)}) THEN {result} END"
 
 
-def _timestamp(value: str, timezone: str, time_format: str | None, offset_required: bool) -> str:
+def _parsed(value: str, time_format: str) -> str:
+    """SQL of a text as strptime reads it; of a year with fewer digits than four nothing: 01/02/17 isn't of the year 17."""
+    parsed = f"try_strptime({value}, {text(strptime_format(time_format))})"
+    return f"CASE WHEN year({parsed}) >= 1000 THEN {parsed} END"
+
+
+def _timestamp(
+    value: str, timezone: str, time_format: str | None, offset_required: bool, ambiguous: Ambiguous
+) -> str:
     if time_format:
-        java = strptime_format(time_format)
-        parsed = f"try_strptime({value}, {text(java)})"
-        if "%z" not in java:
-            return f"timezone({text(timezone)}, {parsed})"
+        parsed = _parsed(value, time_format)
+        if "%z" not in strptime_format(time_format):
+            return of_local(parsed, timezone, ambiguous)
         return f"CASE WHEN NOT regexp_matches({value}, {text(_NO_OFFSET)}) THEN {parsed} END"
     has_offset = f"regexp_full_match({value}, {text(_DAY + _TIME + _OFFSET)})"
     absolute = f"WHEN {has_offset} THEN TRY_CAST({value} AS TIMESTAMPTZ)"
     if offset_required:
         return f"CASE {absolute} END"
-    naive = f"timezone({text(timezone)}, TRY_CAST({value} AS TIMESTAMP))"
+    naive = of_local(f"TRY_CAST({value} AS TIMESTAMP)", timezone, ambiguous)
     return f"CASE WHEN regexp_full_match({value}, {text(_DAY + _TIME + '?')}) THEN {naive} {absolute} END"
+
+
+def of_local(local: str, timezone: str, ambiguous: Ambiguous) -> str:
+    """SQL of the moment at which clocks of a zone show a time, a TIMESTAMP, in a session whose zone is UTC.
+
+    Where they show it twice or never, because they are put back or forward on that day, ``earlier`` takes the offset
+    of the day before, ``later`` that of the day after, and ``refuse`` gives NULL.
+    """
+    zone = text(timezone)
+    if timezone in CLOCKS_OF_ONE_OFFSET:
+        return f"timezone({zone}, {local})"
+    before, after = (
+        f"(t.moment {sign} INTERVAL 1 DAY + (t.local - timezone({zone}, t.moment {sign} INTERVAL 1 DAY)))"
+        for sign in "-+"
+    )
+    shown_before, shown_after = (f"timezone({zone}, {at}) = t.local" for at in (before, after))
+    chosen = {
+        "earlier": f"WHEN {shown_before} OR NOT {shown_after} THEN {before} ELSE {after}",
+        "later": f"WHEN {shown_after} OR NOT {shown_before} THEN {after} ELSE {before}",
+        "refuse": f"WHEN {shown_before} AND NOT {shown_after} THEN {before} "
+        f"WHEN {shown_after} AND NOT {shown_before} THEN {after}",
+    }[ambiguous]
+    times = f"list_transform([{local}], lambda local: {{'local': local, 'moment': timezone({zone}, local)}})"
+    return f"list_transform({times}, lambda t: CASE WHEN {before} = {after} THEN t.moment {chosen} END)[1]"
 
 
 def attempt(name: str, logic: str, sources: Sequence[str], sql_type: str) -> str:

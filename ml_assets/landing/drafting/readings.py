@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from ml_assets.contracts.compile import sql_types
+from ml_assets.contracts.compile.time_formats import strptime_format
 from ml_assets.lake import sql
 from ml_assets.landing.drafting.sample import Sample
 from ml_assets.landing.formats.sampling import FILE
@@ -378,7 +379,7 @@ def _times_in_text(column: LandingColumn) -> Iterator[Reading]:
     formats = [(written, "TIMESTAMPTZ") for written in ISO_TIMES]
     formats += [(f"{day} {time}", "TIMESTAMPTZ") for day in DAYS for time in TIMES]
     for written, _ in _fitting(column, formats)[:1]:
-        parsed = f"strptime({{}}, {sql.text(sql_types.strptime_format(written))})"
+        parsed = f"strptime({{}}, {sql.text(strptime_format(written))})"
         logic = parsed if "XXX" in written else f"timezone('UTC', {parsed})"
         notes = [f"a time in a text column, written as {written}", *_turned(column, written)]
         if not written.endswith(("XXX", "'Z'")):

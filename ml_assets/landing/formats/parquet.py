@@ -8,8 +8,9 @@ from pathlib import Path
 
 import duckdb
 
-from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts import Column, Contract, ContractError
 from ml_assets.contracts.compare.changes import type_changed
+from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.sql_types import canonical
 from ml_assets.lake.sql import quote, text
 from ml_assets.landing.formats.format import Format, Hashed, Sampled
@@ -56,6 +57,7 @@ class Parquet(Format):
                 or _rows_hidden(footer)
                 or _too_large(sandbox, file.path, footer)
                 or damage(file.path)
+                or _unclear(sandbox, file.path, footer.schema, contract)
             )
             if problem is None:
                 groups[footer.schema].append((file, digest))
@@ -296,11 +298,43 @@ def _cast(name: str, found: str, wanted: str, contract: Contract) -> str:
         made = "make_timestamp" if found in WALL_CLOCK else "make_timestamptz"
         column = f"{made}({microseconds})"
     if wanted == "TIMESTAMPTZ" and found in WALL_CLOCK:
-        zone = next(
-            column.timezone for column in contract.columns if column.logic is None and name in column.sources
-        )
-        return f"timezone({text(zone)}, CAST({column} AS TIMESTAMP))"
+        read_by = _read_by(name, contract)
+        return sql_types.of_local(f"CAST({column} AS TIMESTAMP)", read_by.timezone, read_by.ambiguous)
     return f"CAST({column} AS {wanted})"
+
+
+def _read_by(name: str, contract: Contract) -> Column:
+    """The column of events that takes a landing column as it is."""
+    return next(c for c in contract.columns if c.logic is None and name in c.sources)
+
+
+def _unclear(sandbox: Sandbox, path: Path, schema: Schema, contract: Contract) -> Unsound | None:
+    """Why a file is refused whose wall-clock times are shown twice or never: no row of raw could tell them apart."""
+    found = dict(schema)
+    for name, wanted in contract.raw_schema(typed=True).items():
+        if wanted != "TIMESTAMPTZ" or found[name] not in WALL_CLOCK:
+            continue
+        read_by = _read_by(name, contract)
+        if read_by.ambiguous != "refuse" or read_by.timezone in sql_types.CLOCKS_OF_ONE_OFFSET:
+            continue
+        moment = _cast(name, found[name], wanted, contract)
+        try:
+            [(rows, example)] = sandbox.con.execute(
+                f"SELECT count(*), CAST(min(landed.{quote(name)}) AS VARCHAR) FROM read_parquet("
+                f"{text(glob_escape(path))}, hive_partitioning = false) AS landed "
+                f"WHERE landed.{quote(name)} IS NOT NULL AND {moment} IS NULL"
+            ).fetchall()
+        except duckdb.Error as error:
+            sandbox.renew()
+            return unreadable(error)
+        if rows:
+            return Unsound(
+                f"has {rows:,} times in {name!r} that clocks in {read_by.timezone} show twice or never",
+                "land moments (with a zone), or say with the custom property 'ambiguous' of the contract whether the "
+                "earlier or the later is meant",
+                quoted=example,
+            )
+    return None
 
 
 def _sampled_types(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

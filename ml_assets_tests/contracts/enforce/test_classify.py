@@ -3,7 +3,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -15,6 +16,7 @@ from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.validate import validate
+from ml_assets.lake import engine
 from ml_assets_tests.contracts.conftest import DAY, GOOD, classified, landed
 from ml_assets_tests.profiles import examples
 
@@ -455,3 +457,67 @@ def test_any_chunking_of_the_days_gives_what_one_pass_gives(
     found = [row for chunk in chunks for row in judged(calls_contract, con, chunk, late_days)]
     assert len(whole) == len(rows)
     assert sorted(found, key=repr) == sorted(whole, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("written", "earlier", "later"),
+    [
+        ("2017-10-29 01:30:00", "2017-10-29 00:30", "2017-10-29 01:30"),
+        ("2017-03-26 01:30:00", "2017-03-26 01:30", "2017-03-26 00:30"),
+    ],
+    ids=["shown twice", "never shown"],
+)
+def test_a_local_time_that_clocks_show_twice_or_never_is_read_as_declared(
+    con: duckdb.DuckDBPyConnection, written: str, earlier: str, later: str
+) -> None:
+    read = {}
+    for rule in get_args(sql_types.Ambiguous):
+        moment = sql_types.from_text("TIMESTAMPTZ", f"'{written}'", timezone="Europe/London", ambiguous=rule)
+        read[rule] = con.execute(f"SELECT strftime({moment}, '%Y-%m-%d %H:%M')").fetchone()
+    assert read == {"earlier": (earlier,), "later": (later,), "refuse": (None,)}
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2037, 12, 1)),
+    st.sampled_from(
+        ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"]
+    ),
+)
+@examples(1000)
+def test_every_local_time_is_the_moment_that_pythons_zones_give(local: datetime, zone: str) -> None:
+    folds = [local.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1)]
+    wanted = {"earlier": folds[0], "later": folds[1], "refuse": folds[0] if folds[0] == folds[1] else None}
+    with engine.scratch() as con:
+        for rule, moment in wanted.items():
+            sql = sql_types.of_local(f"TIMESTAMP '{local}'", zone, rule)  # type: ignore[arg-type]
+            assert con.execute(f"SELECT {sql}").fetchone() == (moment,)
+
+
+def test_a_local_time_that_occurs_twice_is_quarantined_in_words(
+    contract: Contract, con: duckdb.DuckDBPyConnection
+) -> None:
+    day = {"landing_date": "2017-10-29", "day": "29/10/2017"}
+    twice, once = classified(
+        contract,
+        con,
+        [day | {"occurred_at": "2017-10-29 01:30:00"}, day | {"occurred_at": "2017-10-29 01:30:00+01"}],
+    )
+    assert twice["reasons"] == [
+        "occurred_at_type: occurred_at is '2017-10-29 01:30:00', which clocks in Europe/London show twice or never; "
+        "its offset, or the custom property 'ambiguous' (earlier or later) in the contract expected"
+    ]
+    assert once["reasons"] == []
+
+
+def test_a_year_of_two_digits_is_not_a_year_of_the_first_century(con: duckdb.DuckDBPyConnection) -> None:
+    read = {
+        written: con.execute(
+            f"SELECT {sql_types.from_text('DATE', repr(written), time_format=how)}"
+        ).fetchone()
+        for written, how in (
+            ("01/02/17", "dd/MM/yyyy"),
+            ("01/02/2017", "dd/MM/yyyy"),
+            ("1/02/17", "dd/MM/yy"),
+        )
+    }
+    assert read == {"01/02/17": (None,), "01/02/2017": (date(2017, 2, 1),), "1/02/17": (date(2017, 2, 1),)}

@@ -118,6 +118,21 @@ def test_a_column_that_is_there_twice_is_named(
     assert "another schema: column 'id' is there more than once" in reason(read_all(con, folder, contract))
 
 
+def test_wall_clocks_that_show_a_time_twice_refuse_the_file(
+    con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract
+) -> None:
+    parquet(con, folder, 1, GOOD)
+    parquet(
+        con, folder, 2, f"SELECT * REPLACE (TIMESTAMP '2017-10-29 01:30:00' AS occurred_at) FROM ({GOOD})"
+    )
+    result = read_all(con, folder, contract)
+    said = (
+        "has 1 times in 'occurred_at' that clocks in Europe/London show twice or never: 2017-10-29 01:30:00; "
+    )
+    assert said in reason(result)
+    assert days(result) == {1: 1}
+
+
 @pytest.mark.parametrize("seen_by", ["checksums", "bounds"])
 def test_a_bit_that_flipped_on_the_way_is_seen(
     con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, seen_by: str
