@@ -8,7 +8,7 @@ import duckdb
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
 from ml_assets.monitoring.rehearse.calibrate import Calibration, calibrate
-from ml_assets.pipeline.steps.drift import profiles_of
+from ml_assets.pipeline.steps.drift import learnt_from, profiles_of
 from ml_assets.registry.promotion_log import champion_on_record
 
 if TYPE_CHECKING:
@@ -41,10 +41,8 @@ def calibrate_champion(
     champion = champion_on_record(con, tables.promotions, model.name)
     if champion is None:
         raise Refusal(f"{model.name} has no champion yet. Materialize {model.name}/champion first.")
-    columns = ["as_of", *model.entity, *model.group.feature_types]
-    trained = tables.training_set.read(con, columns=columns, between=(champion.cutoff, champion.cutoff))
     found = calibrate(
-        trained.order(f"as_of, {model.entity}").df(),
+        learnt_from(con, model, lake, champion.version, champion.cutoff),
         profiles_of(con, tables, champion.version),
         model.spec.monitoring,
         entity=list(model.entity),

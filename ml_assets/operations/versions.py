@@ -1,13 +1,14 @@
 """The versions of a model in a line each, and moves of its champion by a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from getpass import getuser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml_assets.registry.aliases import names
 from ml_assets.registry.book import Book
+from ml_assets.registry.facts import on_holdout
 from ml_assets.registry.promotion import ChampionMoved, approve, override, promote_version
 from ml_assets.registry.rollback import rollback
 
@@ -55,11 +56,16 @@ def version_lines(book: Book) -> list[VersionLine]:
     log = book.log()
     named = names(book, log)
     verdicts = {verdict.version: verdict.passed for verdict in book.verdicts()}
-    leant_on = {move.to_version: bool(move.evidence["passed"]) for move in log.moves if move.evidence}
+    leant_on = {
+        move.to_version: bool(move.evidence["passed"])
+        for move in log.moves
+        if move.evidence and "passed" in move.evidence
+    }
     overridden = {move.to_version: move.who for move in log.moves if move.action == "override"}
-    metrics = _main_metrics(book)
+    versions = sorted(book.registry.versions(book.model), key=lambda v: v.number)
+    metrics = _main_metrics(book, versions)
     found = []
-    for version in sorted(book.registry.versions(book.model), key=lambda v: v.number):
+    for version in versions:
         number = version.number
         metric, value = metrics.get(number, (None, None))
         found.append(
@@ -81,16 +87,19 @@ def version_lines(book: Book) -> list[VersionLine]:
     return found
 
 
-def _main_metrics(book: Book) -> dict[int, tuple[str, float]]:
-    """Version -> the main metric of its evaluation and its value."""
-    if not book.tables.evaluation.exists:
-        return {}
-    rows = book.tables.evaluation.read(book.con).filter("role = 'candidate'").to_arrow_table().to_pylist()
+def _main_metrics(book: Book, versions: "Sequence[Version]") -> dict[int, tuple[str, float]]:
+    """Version -> the main metric of its newest evaluation and its value."""
+    table = book.tables.evaluation
+    rows = (
+        table.read(book.con).filter("role = 'candidate'").to_arrow_table().to_pylist() if table.exists else []
+    )
+    measured: dict[int, Mapping[str, Any]] = {row["model_version"]: row for row in rows}
     found = {}
-    for row in rows:
+    for version in versions:
+        row = measured.get(version.number) or on_holdout(book.registry.metrics(version))
         name = next((name for name in MAIN_METRICS if row.get(name) is not None), None)
         if name:
-            found[row["model_version"]] = name, row[name]
+            found[version.number] = name, row[name]
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import duckdb
 
 from ml_assets.lake import Table
+from ml_assets.registry.alike import alike
 from ml_assets.registry.mlflow_registry import Registry, Version
 from ml_assets.registry.promotion_log import PromotionLog, read_log
 from ml_assets.registry.verdicts import (
@@ -68,11 +69,14 @@ class Book:
 
     def plan(self, log: PromotionLog | None = None) -> Plan:
         """What to do about the candidates."""
-        return plan(self.verdicts(), log or self.log(), self.candidates(), self.rules)
+        log = log or self.log()
+        return plan(self.verdicts(), log, self.candidates(), self.rules, alike(self.registry, log))
 
     def reference(self, cutoff: date) -> int | None:
         """The version that a candidate of ``cutoff`` is compared with."""
-        return reference(self.verdicts(), self.log(), self.candidates(), self.rules, cutoff)
+        log = self.log()
+        same = alike(self.registry, log)
+        return reference(self.verdicts(), log, self.candidates(), self.rules, cutoff, same)
 
     def evidence(self, verdict: GateVerdict) -> dict[str, Any]:
         """What a line of the log says of the decision record it leans on: enough to read that record again."""

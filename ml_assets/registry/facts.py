@@ -145,7 +145,7 @@ def _rows(con: duckdb.DuckDBPyConnection, table: Table, version: int | None, whe
 
 def _evidence(log: PromotionLog, version: int, table: str) -> int | None:
     """The version of a table that the newest move to a version leant on."""
-    named = [m.evidence[table] for m in log.moves if m.to_version == version and m.evidence]
+    named = [m.evidence.get(table) for m in log.moves if m.to_version == version and m.evidence]
     return next((int(number) for number in reversed(named) if number is not None), None)
 
 
@@ -229,9 +229,14 @@ class _Run:
     importance: Mapping[str, float] = field(default_factory=dict)
 
     def own_metrics(self, version: int) -> tuple[Row, ...]:
-        prefix = "holdout_"
-        found = {k.removeprefix(prefix): v for k, v in self.metrics.items() if k.startswith(prefix)}
+        found = on_holdout(self.metrics)
         return ({"role": "candidate", "model_version": version, **found},) if found else ()
+
+
+def on_holdout(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of the metrics of a version's MLflow run, those on the holdout that judged it, by their plain names."""
+    prefix = "holdout_"
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
 def _run(registry: Registry, run_id: str) -> _Run:

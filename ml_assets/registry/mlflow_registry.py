@@ -272,8 +272,13 @@ class Registry:
         self.client().delete_registered_model_alias(model, name)
 
     def metrics(self, version: Version) -> dict[str, float]:
-        """The newest value of every metric of the version's run."""
-        return dict(self.client().get_run(version.run_id).data.metrics)
+        """The newest value of every metric of the version's run; empty if the run is gone."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self.client().get_run(version.run_id).data.metrics)
+        except MlflowException:
+            return {}
 
     def artifact(self, version: Version) -> Path:
         """The folder of a version's artifact, on this machine.

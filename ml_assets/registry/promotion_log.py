@@ -5,9 +5,10 @@ that move the champion at once, in whatever processes, one wins and the other is
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from operator import eq
 from typing import Any, Literal
 
 import duckdb
@@ -32,7 +33,7 @@ DID: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Move:
-    """One line of the log. ``evidence`` names the decision record it leans on."""
+    """One line of the log. ``evidence`` names the decision record it leans on, or what a rollback withdrew."""
 
     action: Action
     from_version: int | None
@@ -75,12 +76,16 @@ class PromotionLog:
     @property
     def withdrawn(self) -> frozenset[int]:
         """The versions a rollback moved away from and no later move brought back."""
-        away: set[int] = set()
+        return frozenset(self.withdrawals())
+
+    def withdrawals(self, alike: Callable[[int, int], bool] = eq) -> dict[int, Move]:
+        """Version -> the rollback that moved away from it, if no later move brought it, or one ``alike``, back."""
+        away: dict[int, Move] = {}
         for move in self.moves:
             if move.action == "rollback" and move.from_version is not None:
-                away.add(move.from_version)
-            away.discard(move.to_version)
-        return frozenset(away)
+                away[move.from_version] = move
+            away = {number: by for number, by in away.items() if not alike(number, move.to_version)}
+        return away
 
     @property
     def previous(self) -> int | None:

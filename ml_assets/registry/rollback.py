@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ml_assets.registry.aliases import follow
+from ml_assets.registry.alike import WITHDREW, identity
 from ml_assets.registry.book import Book
 from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError, Version
@@ -26,7 +27,7 @@ class RolledBack:
 def rollback(book: Book, *, who: str, reason: str, smoke: Smoke, to: int | None = None) -> RolledBack:
     """Move the champion back: to version ``to``, or to the one before it.
 
-    The version moved away from is not promoted again by itself. Raises RegistryError, with everything as it
+    The version moved away from is not promoted again by itself, under no number. Raises RegistryError, with everything as it
     was, if there is no champion, nothing to go back to, or the target can't predict.
     """
     notes = follow(book)
@@ -40,7 +41,9 @@ def rollback(book: Book, *, who: str, reason: str, smoke: Smoke, to: int | None 
             f"Version {target.number} of {book.model} can't predict, so version {log.champion} stays champion and "
             f"nothing was changed. {why.rstrip('.')}. Take another version with --to."
         ) from error
-    moved = move(book, log, "rollback", target, who, reason, None, notes)
+    left = book.find(log.champion)
+    withdrew = {WITHDREW: identity(left.tags)} if left else None
+    moved = move(book, log, "rollback", target, who, reason, withdrew, notes)
     log = book.log()
     champion = book.find(log.champion)
     if champion is None:

@@ -23,7 +23,9 @@ PROMOTIONS = Schema(
         StoredColumn("who", "VARCHAR", "Who did it: a user, a sensor, or dagster."),
         StoredColumn("reason", "VARCHAR", "Why, in words."),
         StoredColumn(
-            "evidence", "VARCHAR", "The decision record it leans on, as JSON; empty if it leans on none."
+            "evidence",
+            "VARCHAR",
+            "The decision record it leans on, as JSON; of a rollback, what the version that it withdrew is.",
         ),
         StoredColumn("month", "DATE", "First day of the month in which it was moved.", DAY),
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from operator import eq
 from typing import Literal
 
 import duckdb
@@ -89,13 +90,17 @@ def newest_candidates(con: duckdb.DuckDBPyConnection, candidate: Table) -> dict[
 
 
 def plan(
-    verdicts: Sequence[GateVerdict], log: PromotionLog, candidates: Mapping[date, int], rules: PromotionRules
+    verdicts: Sequence[GateVerdict],
+    log: PromotionLog,
+    candidates: Mapping[date, int],
+    rules: PromotionRules,
+    alike: Callable[[int, int], bool] = eq,
 ) -> Plan:
     """Walk the verdicts in the order of cutoffs, from the champion on.
 
     A verdict is followed only if it passed, still holds (see ``refusal``), and compared the candidate with the
     very version that is champion at its turn; anything else is refused with a reason. Where a person approves,
-    it waits, and no other verdict builds on it.
+    it waits, and no other verdict builds on it. ``alike`` says whether two versions are the same model.
     """
     follow: list[GateVerdict] = []
     refuse: list[tuple[GateVerdict, str]] = []
@@ -105,7 +110,7 @@ def plan(
             if verdict.passed and verdict.version not in log.champions:
                 refuse.append((verdict, _overtaken(verdict, log)))
             continue
-        why = refusal(verdict, log, candidates, rules, current)
+        why = _withdrawn(verdict, log, alike) or refusal(verdict, log, candidates, rules, current)
         if why:
             refuse.append((verdict, why))
             continue
@@ -125,6 +130,20 @@ def _overtaken(verdict: GateVerdict, log: PromotionLog) -> str:
     )
 
 
+def _withdrawn(verdict: GateVerdict, log: PromotionLog, alike: Callable[[int, int], bool]) -> str | None:
+    """That a person has withdrawn this version, or the same model under another number; None if nobody has."""
+    version = verdict.version
+    for number, move in log.withdrawals(alike).items():
+        if alike(version, number):
+            again = "" if number == version else f" is version {number} trained again, which"
+            return (
+                f"version {version}{again} was rolled back; a newer candidate is needed. {move.who} said why: "
+                f"{move.reason.rstrip('.')}. To use it all the same: ml-assets models promote {log.model} {version} "
+                "--override --why TEXT"
+            )
+    return None
+
+
 def refusal(
     verdict: GateVerdict,
     log: PromotionLog,
@@ -135,8 +154,6 @@ def refusal(
     """Why a verdict is not followed while ``champion`` is in use, and what to do; None if it is."""
     again = f"evaluate it again: materialize {log.model}/evaluation of {verdict.cutoff}"
     newest = candidates.get(verdict.cutoff)
-    if verdict.version in log.withdrawn:
-        return f"version {verdict.version} was rolled back; a newer candidate is needed"
     if newest is None:
         return (
             f"there is no candidate of cutoff {verdict.cutoff} on record: materialize {log.model}/candidate and "
@@ -172,6 +189,7 @@ def reference(
     candidates: Mapping[date, int],
     rules: PromotionRules,
     cutoff: date,
+    alike: Callable[[int, int], bool] = eq,
 ) -> int | None:
     """The version a candidate of ``cutoff`` is compared with: the one that is champion at its turn.
 
@@ -180,7 +198,7 @@ def reference(
     """
     earlier = [verdict for verdict in verdicts if verdict.cutoff < cutoff]
     if log.cutoff is None or log.cutoff < cutoff:
-        ahead = plan(earlier, log, candidates, rules).promote
+        ahead = plan(earlier, log, candidates, rules, alike).promote
         return ahead[-1].version if ahead else log.champion
-    passed = [v for v in earlier if v.passed and v.version not in log.withdrawn]
+    passed = [v for v in earlier if v.passed and not _withdrawn(v, log, alike)]
     return max(passed, key=lambda v: (v.cutoff, v.version)).version if passed else None

@@ -41,11 +41,15 @@ class Shelf(Registry):
     gone: set[int] = field(default_factory=set)
     spoilt: set[int] = field(default_factory=set)
     """The versions whose files have changed."""
+    tags: dict[int, dict[str, str]] = field(default_factory=dict)
+    """What versions are tagged with beside their cutoff."""
 
     def version(self, model: str, number: int) -> Version:
         if number > 9 or number in self.gone:
             raise RegistryError(f"Model {model} has no version {number}.")
-        return Version(model, number, f"run {number}", {"cutoff": str(week(number))})
+        return Version(
+            model, number, f"run {number}", {"cutoff": str(week(number)), **self.tags.get(number, {})}
+        )
 
     def versions(self, model: str | None = None) -> list[Version]:
         return [self.version(model or MODEL, n) for n in range(1, 10) if n not in self.gone]
@@ -54,6 +58,9 @@ class Shelf(Registry):
         if version.number in self.spoilt:
             raise RegistryError(f"The files of version {version.number} are not those that were registered.")
         return Path("nowhere")
+
+    def metrics(self, version: Version) -> dict[str, float]:
+        return {"holdout_auc": version.number / 10, "tune_loss": 0.3}
 
     def aliases(self, model: str) -> dict[str, int]:
         return dict(self.pointing)

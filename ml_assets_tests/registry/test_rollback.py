@@ -104,3 +104,49 @@ def test_a_lost_champion_can_be_rolled_back_from(two: Book, shelf: Shelf) -> Non
     done = back(two)
     assert shelf.pointing == {"champion": 1}
     assert "the registry has no such version" in done.moved.notes[0]
+
+
+FILE = {"model_sha256": "files-1:abc"}
+RECIPE = {"cutoff": str(week(2)), "training_set": "rows-1:123", "config": "xyz"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (FILE, FILE),
+        ({"model_sha256": "abc"}, FILE),
+        ({**FILE, **RECIPE}, {"model_sha256": "other", **RECIPE}),
+    ],
+    ids=["the same files", "of which the older hash has no scheme", "the same rows and configuration"],
+)
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_was_rolled_back_stays_away_under_another_number(
+    two: Book, shelf: Shelf, before: dict[str, str], after: dict[str, str], lost: bool
+) -> None:
+    shelf.tags.update({2: before, 3: after})
+    back(two)
+    if lost:
+        shelf.gone.add(2)
+    decide(two, verdict(3, 1, cutoff=2))
+    refused = promote(two, who="ada", run="r").refused_newest
+    assert "version 3 is version 2 trained again, which was rolled back; a newer candidate is" in refused
+    assert (
+        "ada said why: complaints. To use it all the same: ml-assets models promote lapse 3 --over" in refused
+    )
+    assert two.reference(week(3)) == 1
+    override(two, who="eve", reason="it was the source", version=3)
+    assert shelf.pointing["champion"] == 3
+    back(two)
+    shelf.tags[4] = {"model_sha256": "a new one"}
+    decide(two, verdict(4, 1))
+    assert promote(two, who="ada", run="r").champion == two.find(4), (
+        "another model of a later cutoff is not meant"
+    )
+
+
+def test_a_person_who_says_otherwise_is_obeyed_from_then_on(two: Book, shelf: Shelf) -> None:
+    shelf.tags.update({2: FILE, 3: FILE, 4: FILE})
+    back(two)
+    override(two, who="eve", reason="it was the source", version=3)
+    decide(two, verdict(4, 3))
+    assert promote(two, who="ada", run="r").champion == two.find(4)

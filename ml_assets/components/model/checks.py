@@ -140,14 +140,19 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         asset=key,
         name="every_member_scored",
         blocking=True,
-        description=f"Every member of the population has one score per champion and as_of, {promised}.",
+        description=f"Every member of the population has one score of the champion at each as_of that it scored, "
+        f"{promised}. What an earlier champion said is history: its members may have changed since.",
     )
     def every_member_scored(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.AssetCheckResult:
+        from ml_assets.registry.promotion_log import champion_on_record
+
         predictions, snapshot = model.tables(lake.lake).predictions, model.group.snapshot(lake.lake)
         asked = between_of_run(context.run.tags)
         with connection(duckdb) as con:
+            champion = champion_on_record(con, model.tables(lake.lake).promotions, model.name)
+            version = champion.version if champion else -1
             predictions.read(con, between=asked).create_view("checked_predictions", replace=True)
             span = con.sql("SELECT min(as_of), max(as_of) FROM checked_predictions").fetchall()[0]
             within = asked or (span if span[0] else None)
@@ -158,7 +163,8 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
                 f"count(DISTINCT ({model.entity})) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
                 f"{wrong}) AS wrong FROM checked_predictions GROUP BY ALL) "
                 "SELECT wanted.as_of, wanted.n, scored.n, entities, wrong FROM wanted JOIN scored USING (as_of) "
-                "WHERE scored.n <> wanted.n OR entities <> scored.n OR wrong > 0 ORDER BY 1"
+                f"WHERE (scored.n <> wanted.n AND model_version = {version}) OR entities <> scored.n OR wrong > 0 "
+                "ORDER BY 1"
             ).fetchall()
             ((total,),) = con.sql("SELECT count(*) FROM checked_predictions").fetchall()
         failing = {

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -146,9 +148,11 @@ def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
         from ml_assets.evaluation.plots import importance_plot
         from ml_assets.pipeline.steps.candidate import Workplace, train_candidates
 
-        run = run_of(context)
-        with connection(duckdb) as con, mlflow.parent_run(context, model.name) as parent, failing():
-            place = Workplace(run, con, model, lake.lake, mlflow.registry, training.of(model.name))
+        with connection(duckdb) as con, failing(), ExitStack() as opened:
+            parent = cache(lambda: opened.enter_context(mlflow.parent_run(context, model.name)))
+            place = Workplace(
+                run_of(context), con, model, lake.lake, mlflow.registry, training.of(model.name)
+            )
             trained = train_candidates(place, model.cutoffs.between(*between(context)), parent)
             shown = stored(model.tables(lake.lake).candidate, model.schemas["candidate"])
         newest = trained[-1]

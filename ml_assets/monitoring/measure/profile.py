@@ -175,13 +175,15 @@ def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:
         held = f"of versions {', '.join(map(str, versions))}" if versions else "empty"
         raise ProfileError(
             f"Expected the training profile of one model version; the table read is {held}. "
-            "Filter it by model_version, or materialize the candidate again if its profile is missing."
+            "Filter it by model_version; where the profile of the champion is missing, go back to a version that has one, "
+            "or materialize the candidate again and promote that version."
         )
     missing = [name for name in names if name not in table.column_names]
     if missing or any(row["psi_threshold"] is None for row in found):
         raise ProfileError(
             f"The training profile of version {versions[0]} was stored by an earlier release and has no "
-            f"{', '.join(missing) or 'psi_threshold'}. Materialize the candidate of its cutoff again."
+            f"{', '.join(missing) or 'psi_threshold'}. Materialize the candidate of its cutoff again and promote that "
+            "version."
         )
     return [FeatureProfile(**{name: row[name] for name in names}) for row in found]
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -61,8 +61,8 @@ class Workplace:
         return self.model.tables(self.lake)
 
 
-def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: str) -> list[Trained]:
-    """Train the candidate of every cutoff, in order, below the MLflow run ``parent``.
+def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: Callable[[], str]) -> list[Trained]:
+    """Train the candidate of every cutoff, in order, below an MLflow run that ``parent`` opens for the first fitted.
 
     A cutoff whose training set allows no model costs the others nothing: then CannotRun is raised at the end, in words.
     """
@@ -87,18 +87,24 @@ def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: str) -> 
     return trained
 
 
-def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, parent: str) -> Trained:
+def train_candidate(
+    place: Workplace, trials: "TrialProcess", cutoff: date, parent: Callable[[], str]
+) -> Trained:
     """Search, fit, log to MLflow as a nested run, register a version, store the training profile and the record.
 
     Raises NotTrainable or FrameError, in words, if the training set allows no model.
     """
     from ml_assets.training.baseline import fit_baseline
-    from ml_assets.training.fit import check_trainable
+    from ml_assets.training.fit import NotTrainable, check_trainable
     from ml_assets.training.frames import check_frame
     from ml_assets.training.importance import importance_of
 
     model, tables = place.model, place.tables
     schema, spec, target = model.group.feature_types, model.spec, model.spec.label.target
+    if cutoff not in tables.training_set.marks():
+        raise NotTrainable(
+            f"There is no training set of cutoff {cutoff}: materialize {tables.training_set.name} of that partition first."
+        )
     rows = tables.training_set.read(place.con, between=(cutoff, cutoff))
     digest = content_hash(rows, ["as_of", *model.row_key])
     frame = rows.order(f"as_of, {model.row_key}").df()
@@ -108,7 +114,7 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
     found, fitted = _fitted(place, frame, f"{cutoff}_{model.config[:12]}_{digest[:12]}")
     importance = importance_of(fitted.predictor, tune, target)
     tags = _tags(place, cutoff, digest, fitted, found)
-    with place.registry.run(model.name, f"{model.name} {cutoff}", tags, parent) as run_id:
+    with place.registry.run(model.name, f"{model.name} {cutoff}", tags, parent()) as run_id:
         _log(place.registry, spec.train.history, fitted, importance, found)
         for split in ("train", "tune"):
             place.registry.log_dataset(
@@ -144,7 +150,7 @@ def train_candidate(place: Workplace, trials: "TrialProcess", cutoff: date, pare
     profile = profile_rows(
         place.con, _profile(place, frame, fitted, importance), version=version.number, cutoff=cutoff
     )
-    tables.profiles.replace(profile, between=(cutoff, cutoff), provenance=made)
+    tables.profiles.append(profile, provenance=made.saying(model_version=str(version.number)), about=[cutoff])
     tables.candidate.replace(
         records(place.con, [row], CANDIDATE.types), between=(cutoff, cutoff), provenance=made
     )

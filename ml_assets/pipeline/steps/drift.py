@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ml_assets.instance.progress import counted
-from ml_assets.lake import Between, Lake, records
+from ml_assets.lake import Between, Lake, LakeError, records
 from ml_assets.monitoring.act.evidence import (
     FoundLoss,
     drift_evidence,
@@ -76,6 +76,24 @@ def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: in
     """The training profile stored with a version."""
     rows = tables.profiles.read(con).filter(f"model_version = {version}")
     return profiles_from_rows(rows.to_arrow_table())
+
+
+def learnt_from(
+    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, version: int, cutoff: date
+) -> "pd.DataFrame":
+    """The rows that a version of that cutoff was fitted on, by as_of and entity: the training set as it was then.
+
+    Of a version that was trained before this was on record, it is the training set of its cutoff as it is now.
+    """
+    tables, columns = model.tables(lake), ["as_of", *model.entity, *model.group.feature_types]
+    try:
+        inputs = tables.profiles.made(cutoff, model_version=str(version)).inputs
+    except LakeError:
+        inputs = {}
+    at = inputs.get(tables.training_set.name)
+    rows = tables.training_set.read(con, columns=columns, between=(cutoff, cutoff), version=at)
+    frame: pd.DataFrame = rows.order(f"as_of, {model.entity}").df()
+    return frame
 
 
 def watch_days(

@@ -9,15 +9,13 @@ import duckdb
 
 from ml_assets.lake import Lake
 from ml_assets.pipeline.run import CannotRun
-from ml_assets.pipeline.steps.drift import scored_population
+from ml_assets.pipeline.steps.drift import learnt_from, scored_population
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
 from ml_assets.registry.promotion_log import read_log
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml_assets.registry.mlflow_registry import Registry, Version
 
 
@@ -53,7 +51,7 @@ def report_drift(
             f"Version {champion.number} has scored nobody on {as_of}. Materialize {model.name}/predictions of that day."
         )
     report = evidently_report(
-        _training_frame(con, model, lake, champion),
+        learnt_from(con, model, lake, champion.number, champion.cutoff)[list(types)],
         rows,
         numeric=numeric,
         categorical=[name for name in types if name not in numeric],
@@ -62,13 +60,3 @@ def report_drift(
     artifact = f"drift/{as_of}.html"
     registry.log_result(champion.run_id, {}, {artifact: report.html})
     return Reported(champion, artifact, report.table, len(rows))
-
-
-def _training_frame(
-    con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, champion: "Version"
-) -> "pd.DataFrame":
-    between = champion.cutoff, champion.cutoff
-    columns = ["as_of", *model.entity, *model.group.feature_types]
-    rows = model.tables(lake).training_set.read(con, columns=columns, between=between)
-    ordered: pd.DataFrame = rows.order(f"as_of, {model.entity}").df()
-    return ordered[list(model.group.feature_types)]

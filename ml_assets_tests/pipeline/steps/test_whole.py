@@ -98,7 +98,7 @@ class Walk:
         assert gathered.cutoff == CUTOFF
         place = Workplace(Run("training"), con, model, lake, registry, self.home / "training")
         with registry.parent_run(model.name, "training", "by hand") as parent:
-            (trained,) = train_candidates(place, [CUTOFF], parent)
+            (trained,) = train_candidates(place, [CUTOFF], lambda: parent)
         assert trained.row["cutoff"] == CUTOFF
         with trial_process() as trials:
             judged = evaluate_cutoff(place, trials, CUTOFF)

@@ -1,0 +1,84 @@
+"""The champion's own cutoff trained again makes another version, and takes nothing from the one in use."""
+
+import dagster as dg
+import pytest
+
+from ml_assets.lake import Provenance, connect
+from ml_assets.operations.calibrate import calibrate_champion
+from ml_assets.operations.versions import version_lines
+from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.steps.drift import learnt_from
+from ml_assets.registry.mlflow_registry import Registry
+from ml_assets_tests import visits
+from ml_assets_tests.house import House, checks, failures
+
+pytestmark = pytest.mark.slow
+CUTOFF = visits.day(63)
+LAST = visits.day(70)
+
+
+def runs_of(registry: Registry) -> int:
+    return len(registry.client().search_runs([registry.experiment("churn")]))
+
+
+def test_the_champion_is_watched_and_listed_as_before(finished: House) -> None:
+    champion = finished.champion
+    assert champion is not None
+    assert champion.cutoff == CUTOFF
+    with connect() as con:
+        before = learnt_from(con, finished.churn, finished.lake, 1, CUTOFF)
+        table = finished.churn.tables(finished.lake).training_set
+        corrected = table.read(con, between=(CUTOFF, CUTOFF)).select("* REPLACE (visits_7d + 1 AS visits_7d)")
+        table.replace(corrected, between=(CUTOFF, CUTOFF), provenance=Provenance())
+    again = finished.run(["churn/candidate", "churn/evaluation"], CUTOFF)
+    assert not failures(again)
+    watched = finished.run(["churn/drift"], LAST)
+    assert watched.success, failures(watched)
+    assert finished.champion == champion
+    with connect() as con:
+        found = calibrate_champion(con, finished.churn, finished.lake, days=2, seeds=1, rows=300)
+        assert found.version == 1
+        assert learnt_from(con, finished.churn, finished.lake, 1, CUTOFF).equals(before)
+        assert not learnt_from(con, finished.churn, finished.lake, 2, CUTOFF).equals(before)
+        book = book_of(con, finished.churn, finished.lake, finished.registry)
+        lines = version_lines(book)
+    assert [(line.version, line.metric) for line in lines] == [(1, "auc"), (2, "auc")]
+
+
+def test_without_its_training_set_a_candidate_says_so_and_leaves_no_run(finished: House) -> None:
+    runs = runs_of(finished.registry)
+    result = finished.run(["churn/candidate"], visits.day(56))
+    assert failures(result) == {
+        "churn__candidate": f"There is no training set of cutoff {visits.day(56)}: materialize churn/training_set of that "
+        "partition first."
+    }
+    assert runs_of(finished.registry) == runs
+
+
+def test_scores_of_an_earlier_champion_are_history(finished: House) -> None:
+    """Another version has scored the day before it was corrected: one member more than there are now."""
+    predictions = finished.churn.tables(finished.lake).predictions
+    with connect() as con:
+        rows = predictions.read(con, between=(LAST, LAST))
+        more = rows.select("* REPLACE (2::BIGINT AS model_version)").union(
+            rows.limit(1).select("* REPLACE (2::BIGINT AS model_version, 9999 AS visitor_id)")
+        )
+        predictions.replace(more, between=(LAST, LAST), also="model_version = 2", provenance=Provenance())
+    result = finished.run(["churn/predictions"], LAST)
+    assert result.success, failures(result)
+    assert checks(result)["every_member_scored"].passed
+
+
+def test_a_member_that_the_champion_did_not_score_fails(finished: House) -> None:
+    predictions = finished.churn.tables(finished.lake).predictions
+    with connect() as con:
+        rows = predictions.read(con, between=(LAST, LAST)).order("visitor_id").limit(3)
+        predictions.replace(rows, between=(LAST, LAST), provenance=Provenance())
+    selection = dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey(["churn", "predictions"]), "every_member_scored")
+    )
+    jobs = dg.Definitions(jobs=[dg.define_asset_job("alone", selection=selection)])
+    job = dg.Definitions.merge(finished.defs, jobs).resolve_job_def("alone")
+    result = job.execute_in_process(instance=finished.instance, raise_on_error=False)
+    (found,) = result.get_asset_check_evaluations()
+    assert not found.passed
