@@ -26,6 +26,17 @@ PROFILES = Schema(
         ),
         StoredColumn("categories", "VARCHAR[]", "Of categories, the up to 20 most frequent, each a bin."),
         StoredColumn(
+            "seen",
+            "BLOB",
+            "Of more categories than bins, a bit for each by its MD5; empty if there were no more.",
+        ),
+        StoredColumn(
+            "novel_share",
+            "DOUBLE",
+            "The most values of an as_of that no other as_of had, where there is a bit for each.",
+            SHARE,
+        ),
+        StoredColumn(
             "shares", "DOUBLE[]", "Of the values, by bin; the last of categories is all others.", SHARE
         ),
         StoredColumn("null_share", "DOUBLE", "Rows without a value.", SHARE),

@@ -58,7 +58,7 @@ def reproduce(
     table is no longer kept, or a hash on record is of a scheme this release doesn't make.
     """
     from ml_assets.training.fit import fit
-    from ml_assets.training.frames import check_frame
+    from ml_assets.training.frames import check_frame, usable_rows
     from ml_assets.training.predictor import files_hash
     from ml_assets.training.training_set import build_training_set
 
@@ -82,14 +82,11 @@ def reproduce(
     )
     digest = content_hash(built.rows, ["as_of", *model.row_key])
     target = model.spec.label.target
-    frame = check_frame(
-        built.rows.order(f"as_of, {model.row_key}").df(),
-        model.group.feature_types,
-        entity=model.row_key,
-        target=target,
-    )
+    types, rows = model.group.feature_types, built.rows.order(f"as_of, {model.row_key}").df()
+    usable, _ = usable_rows(rows, types, entity=model.row_key)
+    frame = check_frame(usable, types, entity=model.row_key, target=target)
     parameters = json.loads(tags["parameters"])
-    fitted = fit(frame, model.group.feature_types, model.spec.train, target, parameters=parameters)
+    fitted = fit(frame, types, model.spec.train, target, parameters=parameters)
     with TemporaryDirectory() as folder:
         fitted.predictor.save(Path(folder))
         sha256 = files_hash(Path(folder))

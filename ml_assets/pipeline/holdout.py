@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def holdout_of(
     con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, cutoff: date
 ) -> "pd.DataFrame":
-    """The labelled population at the cutoff with its features."""
-    from ml_assets.training.frames import check_frame
+    """The labelled population at the cutoff with its features, but for rows that no estimator can take."""
+    from ml_assets.training.frames import check_frame, usable_rows
 
     between = (cutoff, cutoff)
     features = list(model.group.feature_types)
@@ -29,9 +29,9 @@ def holdout_of(
         "SELECT holdout_snapshot.*, label FROM holdout_labels "
         f"JOIN holdout_snapshot USING ({model.entity}, as_of) ORDER BY {model.entity}"
     )
-    return check_frame(
-        rows.df(), model.group.feature_types, entity=model.entity, target=model.spec.label.target
-    )
+    types = model.group.feature_types
+    usable, _ = usable_rows(rows.df(), types, entity=list(model.entity))
+    return check_frame(usable, types, entity=model.entity, target=model.spec.label.target)
 
 
 def digest_of(holdout: "pd.DataFrame") -> str:

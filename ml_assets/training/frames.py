@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ml_assets.lake.sql import quote
 from ml_assets.training.target import Target
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 Categories = Mapping[str, Sequence[str]]
 TEXT = "VARCHAR"
+LARGEST = 3.4028234663852886e38
+"""The largest number that 32 bits hold, as estimators count: a larger one would be infinite."""
 
 
 class FrameError(Exception):
@@ -68,6 +71,64 @@ def check_frame(
         ) from errors
 
 
+def usable_rows(
+    frame: "pd.DataFrame", schema: Mapping[str, str], *, entity: Sequence[str]
+) -> "tuple[pd.DataFrame, tuple[str, ...]]":
+    """The rows that an estimator can take, and in words those that it can't: one has a number beyond 32 bits.
+
+    ``schema`` maps feature columns to DuckDB types; a column ``label`` or ``weight`` counts too.
+    """
+    import numpy as np
+
+    left_out, told = np.zeros(len(frame), dtype=bool), []
+    for name in (*_numbers(schema), "label", "weight"):
+        if name not in frame:
+            continue
+        wrong = _beyond(frame[name].to_numpy(dtype="float64", na_value=np.nan))
+        left_out |= wrong
+        for place in wrong.nonzero()[0]:
+            row = frame.iloc[place]
+            whose = ", ".join(f"{key} {row[key]}" for key in (*entity, "as_of"))
+            told.append(
+                f"{name} of {whose} is {row[name]:g}, beyond {LARGEST:.2g}: the row is left out. Look at the events of "
+                "that entity, and give the column a rule."
+            )
+    return (frame[~left_out], tuple(told)) if told else (frame, ())
+
+
+def is_usable(schema: Mapping[str, str]) -> str:
+    """SQL of whether a row's numbers are such as ``usable_rows`` leaves in."""
+    held = [
+        f"abs({quote(name)}::DOUBLE) > {LARGEST!r} AND NOT isnan({quote(name)}::DOUBLE)"
+        for name in _numbers(schema)
+    ]
+    return f"NOT coalesce({' OR '.join(f'({one})' for one in held) or 'false'}, false)"
+
+
+def _numbers(schema: Mapping[str, str]) -> list[str]:
+    return [name for name, kind in schema.items() if kind not in (TEXT, "BOOLEAN")]
+
+
+def _beyond(values: "np.ndarray") -> "np.ndarray":
+    """Of each number whether 32 bits can't hold it; nulls and NaN can be held."""
+    import numpy as np
+
+    wrong: np.ndarray = np.abs(values) > LARGEST
+    return wrong
+
+
+def _held(frame: "pd.DataFrame", name: str) -> "np.ndarray":
+    """The numbers of a column, in 64 bits. Raises FrameError where 32 can't hold one."""
+    values = frame[name].to_numpy(dtype="float64", na_value=float("nan"))
+    wrong = _beyond(values).nonzero()[0]
+    if len(wrong):
+        raise FrameError(
+            f"{name} is {values[wrong[0]]:g} in row {frame.index[wrong[0]]}, and {len(wrong)} rows in all are beyond "
+            f"{LARGEST:.2g}, the largest number of 32 bits. Leave these rows out, or give the column a rule."
+        )
+    return values
+
+
 def categories_of(frame: "pd.DataFrame", schema: Mapping[str, str]) -> dict[str, list[str]]:
     """The categories of every text and boolean column, sorted; the code of a category is its position."""
     return {
@@ -86,7 +147,7 @@ def to_matrix(frame: "pd.DataFrame", columns: Sequence[str], categories: Categor
         .map({value: float(code) for code, value in enumerate(categories[name])})
         .astype("float64")
         if name in categories
-        else frame[name].astype("float64")
+        else _held(frame, name)
         for name in columns
     }
     return pd.DataFrame(matrix, index=frame.index)
@@ -102,5 +163,5 @@ def to_floats(frame: "pd.DataFrame", columns: Sequence[str], categories: Categor
             codes = {value: float(code) for code, value in enumerate(categories[name])}
             floats[:, position] = frame[name].map(codes).astype("float64")
         else:
-            floats[:, position] = frame[name].to_numpy(dtype="float64")
+            floats[:, position] = _held(frame, name)
     return floats

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ml_assets.training import Train
 from ml_assets.training.fit import Fitted, NotTrainable, check_trainable, fit, loss_of
+from ml_assets.training.frames import FrameError
 from ml_assets.training.predictor import Scores, files_hash
 from ml_assets.training.target import BINARY, REGRESSION, Target
 from ml_assets_tests.profiles import examples
@@ -360,3 +361,14 @@ def test_the_spec_imports_nothing_heavy() -> None:
         check=False,
     )
     assert said.stdout == "[]\n", said.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_beyond_32_bits_is_refused_in_words_by_fit_and_score(name: str) -> None:
+    frame, target = make_frame(), TARGETS["binary"]
+    fitted = fit(frame, SCHEMA, quick(name), target)
+    frame.loc[7, "recency"] = 1e39
+    with pytest.raises(FrameError, match=r"recency is 1e\+39 in row 7"):
+        fit(frame, SCHEMA, quick(name), target)
+    with pytest.raises(FrameError, match=r"recency is 1e\+39 in row 7"):
+        fitted.predictor.score(frame)

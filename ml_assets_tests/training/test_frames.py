@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from typing import Any
 
@@ -5,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.training.frames import FrameError, categories_of, check_frame, to_matrix
+from ml_assets.lake import connect
+from ml_assets.training.frames import (
+    FrameError,
+    categories_of,
+    check_frame,
+    is_usable,
+    to_floats,
+    to_matrix,
+    usable_rows,
+)
 from ml_assets.training.target import BINARY, REGRESSION, Target
 
 SCHEMA = {"recency": "DOUBLE", "trips": "BIGINT", "favourite": "VARCHAR", "is_member": "BOOLEAN"}
@@ -123,3 +133,35 @@ def test_the_matrix_of_a_column_of_nulls_only() -> None:
 def test_the_matrix_keeps_the_index() -> None:
     checked = check_frame(frame(), SCHEMA, entity=["household_id"], target=BINARY).iloc[[2, 0]]
     assert to_matrix(checked, ["trips"], {}).index.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("make", [to_matrix, to_floats])
+@pytest.mark.parametrize("value", [1e39, -1e300, np.inf])
+def test_a_number_beyond_32_bits_is_told_by_column_and_row(make: Any, value: float) -> None:
+    given = frame(recency=[1.5, None, value]).astype({"recency": "float64"})
+    with pytest.raises(
+        FrameError, match=f"recency is {re.escape(f'{value:g}')} in row 2, and 1 rows in all are beyond"
+    ):
+        make(given, ["trips", "recency"], {})
+
+
+def test_a_row_with_such_a_number_is_left_out_alone() -> None:
+    given = frame(recency=[1e39, None, 3.4e38], trips=[4, 0, 7], label=[0.0, -1e40, 1.0])
+    kept, told = usable_rows(given, SCHEMA, entity=["household_id"])
+    assert kept.index.tolist() == [2]
+    assert [said.partition(",")[0] for said in told] == [
+        "recency of household_id 1",
+        "label of household_id 2",
+    ]
+    assert "as_of 2020-01-05 is 1e+39, beyond 3.4e+38: the row is left out" in told[0]
+    assert usable_rows(frame(), SCHEMA, entity=["household_id"])[1] == ()
+
+
+def test_sql_leaves_in_the_same_rows() -> None:
+    given = frame(recency=[1e39, None, 3.4e38], is_member=[True, None, False])
+    more = pd.concat([given, frame(recency=[np.inf, -1e39, np.nan])])
+    with connect() as con:
+        left = con.from_df(more.drop(columns="is_member")).filter(is_usable(SCHEMA)).df()
+    kept, _ = usable_rows(more, SCHEMA, entity=["household_id"])
+    assert left["recency"].fillna(-1).tolist() == kept["recency"].fillna(-1).tolist()
+    assert is_usable({"favourite": "VARCHAR"}) == "NOT coalesce(false, false)"

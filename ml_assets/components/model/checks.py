@@ -141,12 +141,14 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         name="every_member_scored",
         blocking=True,
         description=f"Every member of the population has one score of the champion at each as_of that it scored, "
-        f"{promised}. What an earlier champion said is history: its members may have changed since.",
+        f"{promised}. What an earlier champion said is history: its members may have changed since. Members with a number "
+        "beyond 32 bits have none, and are told where predictions are made.",
     )
     def every_member_scored(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.AssetCheckResult:
         from ml_assets.registry.promotion_log import champion_on_record
+        from ml_assets.training.frames import is_usable
 
         predictions, snapshot = model.tables(lake.lake).predictions, model.group.snapshot(lake.lake)
         asked = between_of_run(context.run.tags)
@@ -159,7 +161,8 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
             snapshot.read(con, between=within).create_view("checked_population", replace=True)
             rows = con.sql(
                 f"WITH wanted AS (SELECT as_of, count(*) AS n FROM checked_population WHERE ({model.spec.population}) "
-                f"GROUP BY as_of), scored AS (SELECT as_of, model_version, count(*) AS n, "
+                f"AND {is_usable(model.group.feature_types)} GROUP BY as_of), "
+                "scored AS (SELECT as_of, model_version, count(*) AS n, "
                 f"count(DISTINCT ({model.entity})) AS entities, count(*) FILTER (WHERE score IS NULL OR isnan(score) "
                 f"{wrong}) AS wrong FROM checked_predictions GROUP BY ALL) "
                 "SELECT wanted.as_of, wanted.n, scored.n, entities, wrong FROM wanted JOIN scored USING (as_of) "

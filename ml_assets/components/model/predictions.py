@@ -11,6 +11,9 @@ from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.pipeline.steps.predictions import predict
 from ml_assets.project.model import DeclaredModel
 
+SHOWN = 20
+"""How many refused members the UI shows."""
+
 
 def asset(model: DeclaredModel) -> dg.AssetsDefinition:
     """The champion's scores."""
@@ -38,6 +41,7 @@ def asset(model: DeclaredModel) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata=shown
             | {"dagster/row_count": done.rows, "mean score": done.mean, "model version": done.version}
+            | ({"refused": "; ".join(done.refused[:SHOWN])} if done.refused else {})
         )
 
     return predictions

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.monitoring.measure.counting import Counted, Kind, count_bins
+from ml_assets.monitoring.measure.counting import Counted, Kind, count_bins, share_set
 from ml_assets.monitoring.measure.profile import FeatureProfile, grouped, histogram_of
 from ml_assets.monitoring.measure.statistics import (
     chi_square,
@@ -30,7 +30,8 @@ class FeatureDrift:
     the Wasserstein distance and ``mean_shift`` the distance of the means, both in training deviations; ``ks`` is
     the Kolmogorov-Smirnov statistic; ``low`` and ``high`` are the least and the greatest value. Of categories:
     ``chi_square`` with its degrees of freedom, and ``unseen_share``, the share of values outside the profile's
-    categories beyond what training had of such. Of the volume ``mean`` is the number of rows. What a feature has
+    categories beyond what training had of such, or of values that training never had beyond what was new in each of its
+    blocks, whichever is more. Of the volume ``mean`` is the number of rows. What a feature has
     not is None: numbers of categories, a shift of what was constant, a distance where one side has no value. The
     p-values, of rows that count as independent, are for a person to read and decide nothing.
 
@@ -212,8 +213,18 @@ def _categories(profile: FeatureProfile, counted: Counted) -> dict[str, Any]:
         "chi_square": statistic,
         "chi_square_freedom": freedom,
         "chi_square_p": p,
-        "unseen_share": max(0.0, counted.counts[-1] / values - profile.shares[-1]),
+        "unseen_share": max(
+            0.0, counted.counts[-1] / values - profile.shares[-1], _never_seen(profile, counted)
+        ),
     }
+
+
+def _never_seen(profile: FeatureProfile, counted: Counted) -> float:
+    """The share of values that training never had, those counted in that share a bit with one that it had."""
+    if not profile.seen:
+        return 0.0
+    told = 1 - share_set(profile.seen)
+    return min(1.0, counted.unseen / sum(counted.counts) / told if told else 0.0) - profile.novel_share
 
 
 def _broken(drift: FeatureDrift, policy: MonitoringPolicy) -> list[str]:

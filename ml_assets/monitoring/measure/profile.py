@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import date
 from functools import cached_property
 from itertools import groupby
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ml_assets.lake import records
+from ml_assets.lake.sql import quote
 from ml_assets.monitoring.measure.counting import (
     Bins,
     Counted,
@@ -18,6 +19,7 @@ from ml_assets.monitoring.measure.counting import (
     ProfileError,
     count_bins,
     rounded,
+    seen_bits,
     types_of,
     value_of,
 )
@@ -49,7 +51,9 @@ class FeatureProfile:
 
     ``edges`` are the inner edges of up to 56 fine bins of a numeric feature, strictly increasing; a bin includes
     its upper edge, the outer bins are open; a value shared by several quantiles has a bin of its own.
-    ``categories`` are the up to 20 most frequent values of a categorical one. ``shares`` of the non-null values
+    ``categories`` are the up to 20 most frequent values of a categorical one; if there were more, ``seen`` has a bit
+    for each of them all, and ``novel_share`` is the largest share of a block's values that no other block had.
+    ``shares`` of the non-null values
     by bin sum to 1, the last of a categorical feature being all other values; they are all 0 if every value is
     null. ``lowest``, ``highest``, ``mean`` and ``deviation`` (population standard deviation) are None without
     numbers. ``weight`` is the feature's share of what the model uses. Above ``psi_threshold``,
@@ -75,11 +79,13 @@ class FeatureProfile:
     psi_threshold: float
     shift_threshold: float | None
     null_threshold: float
+    seen: bytes = b""
+    novel_share: float = 0.0
 
     @property
     def bins(self) -> Bins:
         """The bins to count current rows by."""
-        return Bins(self.feature, self.kind, self.edges, self.categories)
+        return Bins(self.feature, self.kind, self.edges, self.categories, self.seen)
 
     @cached_property
     def counts(self) -> list[float]:
@@ -151,6 +157,13 @@ def build_profile(
         _profile(summary, [counted[position] for counted in blocks], shares[summary.bins.feature], floors)
         for position, summary in enumerate(summaries)
     ]
+    if len(blocks) >= FEW_BLOCKS:
+        built = [
+            replace(p, novel_share=_novel_share(con, value_of(p.feature, p.kind, types[p.feature]), block))
+            if p.seen
+            else p
+            for p in built
+        ]
     return [*built, _volume([counted[0].rows for counted in blocks], psi_floor)] if volume else built
 
 
@@ -168,7 +181,7 @@ def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:
     Raises ProfileError if there are none, if they are of more than one version, or if they were stored by an
     earlier release of this project, which kept less.
     """
-    names = [field.name for field in fields(FeatureProfile)]
+    names = [field.name for field in fields(FeatureProfile) if field.default is MISSING]
     found = table.to_pylist()
     versions = sorted({row["model_version"] for row in found})
     if len(versions) != 1:
@@ -185,7 +198,14 @@ def profiles_from_rows(table: "pa.Table") -> list[FeatureProfile]:
             f"{', '.join(missing) or 'psi_threshold'}. Materialize the candidate of its cutoff again and promote that "
             "version."
         )
-    return [FeatureProfile(**{name: row[name] for name in names}) for row in found]
+    return [
+        FeatureProfile(
+            **{name: row[name] for name in names},
+            seen=row.get("seen") or b"",
+            novel_share=row.get("novel_share") or 0.0,
+        )
+        for row in found
+    ]
 
 
 def coarse_groups(shares: Sequence[float]) -> list[int]:
@@ -275,9 +295,23 @@ def _summary(name: str, kind: Kind, found: Any) -> _Summary:
     if kind == "categorical":
         counts: dict[str, int] = found or {}
         most = sorted(counts, key=lambda value: (-counts[value], value))[:TOP_CATEGORIES]
-        return _Summary(Bins(name, kind, [], most), None, None)
+        seen = seen_bits(counts) if len(counts) > TOP_CATEGORIES else b""
+        return _Summary(Bins(name, kind, [], most, seen), None, None)
     quantiles, (mean, deviation) = found
     return _Summary(Bins(name, kind, _edges(quantiles or []), []), rounded(mean), rounded(deviation))
+
+
+def _novel_share(con: duckdb.DuckDBPyConnection, value: str, block: str) -> float:
+    """The largest share of a block's values that no other block has, of the rows that were summarised."""
+    ((share,),) = con.execute(
+        f"WITH counted AS (SELECT {value} AS value, {quote(block)} AS block, count(*) AS n FROM summarised_rows "
+        f"WHERE {value} IS NOT NULL GROUP BY ALL), "
+        "alone AS (SELECT any_value(block) AS block, sum(n) AS n FROM counted GROUP BY value HAVING count(*) = 1), "
+        "by_block AS (SELECT block, sum(n) AS n FROM counted GROUP BY 1), "
+        "novel AS (SELECT block, sum(n) AS n FROM alone GROUP BY 1) "
+        "SELECT max(coalesce(novel.n, 0) / by_block.n) FROM by_block LEFT JOIN novel USING (block)"
+    ).fetchall()
+    return float(share)
 
 
 def _edges(quantiles: Sequence[float]) -> list[float]:
@@ -318,6 +352,7 @@ def _profile(
         psi_threshold=max(least_psi, MARGIN * farthest_psi),
         shift_threshold=max(least_shift, MARGIN * farthest_shift) if bins.kind == "numeric" else None,
         null_threshold=min(1.0, null_share + max(LEAST_NULLS, 3 * deviation if calibrated else 0.0)),
+        seen=bins.seen,
     )
 
 

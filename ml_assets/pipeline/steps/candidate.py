@@ -96,7 +96,7 @@ def train_candidate(
     """
     from ml_assets.training.baseline import fit_baseline
     from ml_assets.training.fit import NotTrainable, check_trainable
-    from ml_assets.training.frames import check_frame
+    from ml_assets.training.frames import check_frame, usable_rows
     from ml_assets.training.importance import importance_of
 
     model, tables = place.model, place.tables
@@ -108,6 +108,9 @@ def train_candidate(
     rows = tables.training_set.read(place.con, between=(cutoff, cutoff))
     digest = content_hash(rows, ["as_of", *model.row_key])
     frame = rows.order(f"as_of, {model.row_key}").df()
+    frame, unusable = usable_rows(frame, schema, entity=model.row_key)
+    for said in unusable:
+        place.run.log.warning(said)
     check_trainable(frame, cutoff, target)
     frame = check_frame(frame, schema, entity=model.row_key, target=target)
     tune = frame[frame["split"] == "tune"]

@@ -164,13 +164,15 @@ def _facts(place: Workplace, contest: Contest, digests: dict[str, str]) -> Holdo
 
 def _served(place: Workplace, trials: "TrialProcess", contest: Contest) -> Served:
     """What the fresh process makes of the candidate's artifact, held against the scores kept when it was fitted."""
-    from ml_assets.training.frames import check_frame
+    from ml_assets.training.frames import check_frame, usable_rows
 
     model, cutoff = place.model, contest.cutoff
     types = model.group.feature_types
     rows = place.tables.training_set.read(place.con, between=(cutoff, cutoff)).filter("split = 'tune'")
-    frame = rows.order(f"as_of, {model.row_key}").limit(CHECKED_ROWS).df()
-    frame = check_frame(frame, types, entity=model.row_key, target=model.spec.label.target)
+    usable, _ = usable_rows(rows.order(f"as_of, {model.row_key}").df(), types, entity=model.row_key)
+    frame = check_frame(
+        usable.head(CHECKED_ROWS), types, entity=model.row_key, target=model.spec.label.target
+    )
     trial = trials.run(place.registry.artifact(contest.candidate), frame[list(types)])
     return Served(
         same_scores=None if trial.error else list(trial.scores) == contest.record["checked_scores"],

@@ -24,6 +24,8 @@ class Predicted:
     version: int
     rows: int
     mean: float | None
+    refused: tuple[str, ...]
+    """In words, the members that no estimator can take."""
 
 
 def predict(
@@ -36,9 +38,10 @@ def predict(
 ) -> Predicted:
     """Score the snapshots ``between`` with the champion, beside the scores of others.
 
+    A member with a number that no estimator can take is refused alone, and told.
     Raises CannotRun without a champion, and with the ways out where it can't be used.
     """
-    from ml_assets.training.frames import check_frame
+    from ml_assets.training.frames import check_frame, usable_rows
 
     table, snapshot = model.tables(lake).predictions, model.group.snapshot(lake)
     log = read_log(con, model.tables(lake).promotions, model.name)
@@ -52,8 +55,12 @@ def predict(
     except RegistryError as error:
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
     made = run.made(snapshot, model_version=str(champion.number))
-    frame = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
-    checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
+    types = model.group.feature_types
+    members = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
+    frame, refused = usable_rows(members, types, entity=list(model.entity))
+    for said in refused:
+        run.log.error(said)
+    checked = check_frame(frame, types, entity=model.entity, target=None)
     rows = prediction_rows(
         con,
         frame,
@@ -67,4 +74,4 @@ def predict(
     ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
     if n == 0:
         run.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
-    return Predicted(champion.number, n, mean)
+    return Predicted(champion.number, n, mean, refused)

@@ -1,6 +1,5 @@
 """The champion's own cutoff trained again makes another version, and takes nothing from the one in use."""
 
-import dagster as dg
 import pytest
 
 from ml_assets.lake import Provenance, connect
@@ -10,7 +9,7 @@ from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.steps.drift import learnt_from
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets_tests import visits
-from ml_assets_tests.house import House, checks, failures
+from ml_assets_tests.house import House, failures
 
 pytestmark = pytest.mark.slow
 CUTOFF = visits.day(63)
@@ -53,32 +52,3 @@ def test_without_its_training_set_a_candidate_says_so_and_leaves_no_run(finished
         "partition first."
     }
     assert runs_of(finished.registry) == runs
-
-
-def test_scores_of_an_earlier_champion_are_history(finished: House) -> None:
-    """Another version has scored the day before it was corrected: one member more than there are now."""
-    predictions = finished.churn.tables(finished.lake).predictions
-    with connect() as con:
-        rows = predictions.read(con, between=(LAST, LAST))
-        more = rows.select("* REPLACE (2::BIGINT AS model_version)").union(
-            rows.limit(1).select("* REPLACE (2::BIGINT AS model_version, 9999 AS visitor_id)")
-        )
-        predictions.replace(more, between=(LAST, LAST), also="model_version = 2", provenance=Provenance())
-    result = finished.run(["churn/predictions"], LAST)
-    assert result.success, failures(result)
-    assert checks(result)["every_member_scored"].passed
-
-
-def test_a_member_that_the_champion_did_not_score_fails(finished: House) -> None:
-    predictions = finished.churn.tables(finished.lake).predictions
-    with connect() as con:
-        rows = predictions.read(con, between=(LAST, LAST)).order("visitor_id").limit(3)
-        predictions.replace(rows, between=(LAST, LAST), provenance=Provenance())
-    selection = dg.AssetSelection.checks(
-        dg.AssetCheckKey(dg.AssetKey(["churn", "predictions"]), "every_member_scored")
-    )
-    jobs = dg.Definitions(jobs=[dg.define_asset_job("alone", selection=selection)])
-    job = dg.Definitions.merge(finished.defs, jobs).resolve_job_def("alone")
-    result = job.execute_in_process(instance=finished.instance, raise_on_error=False)
-    (found,) = result.get_asset_check_evaluations()
-    assert not found.passed

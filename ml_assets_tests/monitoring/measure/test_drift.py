@@ -15,7 +15,13 @@ from ml_assets.monitoring.measure.drift import (
     judge_day,
     measure,
 )
-from ml_assets.monitoring.measure.profile import FeatureProfile, ProfileError, build_profile
+from ml_assets.monitoring.measure.profile import (
+    FeatureProfile,
+    ProfileError,
+    build_profile,
+    profile_rows,
+    profiles_from_rows,
+)
 from ml_assets_tests.monitoring.conftest import CATEGORICAL, NUMERIC, WEIGHTS, day_rows
 
 POLICY = MonitoringPolicy()
@@ -175,6 +181,37 @@ class TestMeasure:
         found = measured(con, again, built)["x"]
         assert found.unseen_share == pytest.approx(0, abs=0.08)
         assert not found.broken
+
+    @pytest.mark.parametrize("values", [21, 200, 1000, 5000, 100_000])
+    def test_categories_that_are_all_renamed_overnight_break_the_data(
+        self, con: duckdb.DuckDBPyConnection, values: int
+    ) -> None:
+        rng = np.random.default_rng(3)
+        frame = pd.DataFrame({"x": [f"k{n}" for n in rng.zipf(1.3, 40_000) % values]})
+        frame["as_of"] = np.arange(40_000) % 4
+        built = build_profile(con, con.from_df(frame), numeric=[], categorical=["x"], volume=False)
+        built = profiles_from_rows(profile_rows(con, built, version=1, cutoff=MONDAY).to_arrow_table())
+        same = pd.DataFrame({"x": [f"k{n}" for n in rng.zipf(1.3, 2000) % values]})
+        assert not measured(con, same, built)["x"].broken
+        found = measured(con, same + "-2", built)["x"]
+        assert found.broken
+        assert found.unseen_share == pytest.approx(1 - built[0].novel_share, abs=0.03)
+        third = same["x"].where(same.index % 3 > 0, same["x"] + "-2").to_frame()
+        assert measured(con, third, built)["x"].broken
+
+    def test_identifiers_that_are_new_every_day_are_no_rename(self, con: duckdb.DuckDBPyConnection) -> None:
+        frame = pd.DataFrame({"x": [f"k{n}" for n in range(4000)], "as_of": np.arange(4000) // 1000})
+        built = build_profile(con, con.from_df(frame), numeric=[], categorical=["x"], volume=False)
+        assert built[0].novel_share == 1
+        found = measured(con, pd.DataFrame({"x": [f"k{n}" for n in range(4000, 5000)]}), built)["x"]
+        assert not found.broken
+
+    def test_a_profile_of_an_earlier_release_counts_as_it_did(self, con: duckdb.DuckDBPyConnection) -> None:
+        frame = pd.DataFrame({"x": [f"k{n % 200}" for n in range(4000)], "as_of": np.arange(4000) % 4})
+        built = build_profile(con, con.from_df(frame), numeric=[], categorical=["x"], volume=False)
+        kept = profile_rows(con, built, version=1, cutoff=MONDAY).to_arrow_table()
+        old = profiles_from_rows(kept.drop_columns(["seen", "novel_share"]))
+        assert measured(con, frame[["x"]] + "-2", old)["x"].unseen_share == pytest.approx(0.1)
 
     def test_a_constant_that_starts_to_vary_is_a_shift(
         self, con: duckdb.DuckDBPyConnection, profiles: list[FeatureProfile]
