@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 import yaml
-from dagster import DagsterInstance
+from dagster import DagsterInstance, TimeWindowPartitionsDefinition
 from dagster._cli.proxy_server_manager import ProxyServerManager
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -47,6 +47,7 @@ def run(port: int, workspace: Path) -> None:
     }  # errors in YAML without Dagster's own frames
     configure_loggers(formatter="rich", log_level="INFO")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    list_newest_partitions_that_exist()
     with DagsterInstance.get() as instance, _code_servers(instance, workspace) as served:
         instance.optimize_for_webserver(DATABASE_MS, RECYCLE_SECONDS, OVERFLOW)
         target = WorkspaceFileTarget([str(served)])
@@ -60,6 +61,20 @@ def run(port: int, workspace: Path) -> None:
             server.run()
             if daemon.poll() is not None:
                 raise SystemExit(f"Dagster's daemon ended by itself, exit code {daemon.returncode}.")
+
+
+def list_newest_partitions_that_exist() -> None:
+    """Let the newest partitions of a calendar that has ended be its last ones, for this process.
+
+    Dagster counts them back from today, past the end, so that its plots of past years are empty.
+    """
+    stock = TimeWindowPartitionsDefinition._get_current_timestamp
+
+    def no_later_than_its_end(partitions: TimeWindowPartitionsDefinition) -> float:
+        now, end = stock(partitions), partitions.end_timestamp
+        return now if end is None else min(now, end)
+
+    TimeWindowPartitionsDefinition._get_current_timestamp = no_later_than_its_end  # type: ignore[method-assign, assignment]
 
 
 @contextmanager

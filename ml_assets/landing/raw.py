@@ -51,6 +51,16 @@ class Landed:
     absent: tuple[date, ...]
     """Days of the range without a file."""
 
+    def became(self, day: date) -> str:
+        """What became of the file of a day, in words."""
+        refused = [
+            f"{one.file.path.name} refused: {one.reason}" for one in self.refused if one.file.date == day
+        ]
+        if refused:
+            return "; ".join(refused)
+        of = {"accepted": self.accepted, "unchanged": self.unchanged, "deleted": self.deleted}
+        return next((word for word, found in of.items() if day in found), "no file")
+
 
 @dataclass(frozen=True)
 class FileRecord:

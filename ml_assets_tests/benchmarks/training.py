@@ -59,7 +59,7 @@ with dg.DagsterInstance.get() as instance:
         partition_key="2020-04-19", raise_on_error=True)
     print("took", time.perf_counter() - started, flush=True)
     for event in result.asset_materializations_for_node("fails__candidate"):
-        print("fit", event.metadata["fit, s"].value, flush=True)
+        print("fit", event.metadata["fit_seconds"].value, flush=True)
 import os; os._exit(0)
 """
 BARE = """

@@ -175,6 +175,7 @@ def _compared(
             "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
             "entities looked at": f"up to {entities} at each as_of",
             **also,
+            "values that differ": len(found),
             "features that differ": ", ".join(columns) or "none",
             "differences": dg.MetadataValue.json([str(difference) for difference in found[:20]]),
         },

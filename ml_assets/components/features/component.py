@@ -10,7 +10,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import column_lineage, declared, markdown_table, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
-from ml_assets.components.shared.results import finish
+from ml_assets.components.shared.results import finish, numbers_of
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.features.catalogue import shown
 from ml_assets.pipeline.steps.features import build_catalogue, build_snapshots, build_tiles
@@ -57,8 +57,8 @@ def _tiles(group: Group) -> dg.AssetsDefinition:
         table = group.tiles(lake.lake)
         with connection(duckdb) as con:
             built = build_tiles(con, run_of(context), group, lake.lake, between(context))
-        shown = stored(table, group.schemas["tiles"])
-        return finish(context, built.refused, built.days, shown | {"dagster/row_count": built.rows})
+            each = numbers_of(con, table, built.days)
+        return finish(context, built.refused, built.days, each, stored(table, group.schemas["tiles"]))
 
     return tiles
 
@@ -93,11 +93,9 @@ def _snapshot(group: Group) -> dg.AssetsDefinition:
         table = group.snapshot(lake.lake)
         with connection(duckdb) as con:
             built = build_snapshots(con, run_of(context), group, lake.lake, between(context))
-        shown = stored(table, group.schemas["snapshot"]) | {
-            "dagster/row_count": built.rows,
-            "features": len(group.feature_types),
-        }
-        return finish(context, built.refused, built.days, shown)
+            each = numbers_of(con, table, built.days)
+        shown = stored(table, group.schemas["snapshot"]) | {"features": len(group.feature_types)}
+        return finish(context, built.refused, built.days, each, shown)
 
     return snapshot
 

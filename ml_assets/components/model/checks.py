@@ -100,6 +100,8 @@ def _gate_checks(model: DeclaredModel) -> dg.AssetChecksDefinition:
                     "status": row["status"],
                     "observed": row["observed"],
                     "required": row["required"],
+                    "cutoffs": len(history),
+                    "cutoffs passed": sum(status == "PASS" for status in history.values()),
                     "by cutoff": dg.MetadataValue.json(history),
                 },
             )

@@ -14,6 +14,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
+from ml_assets.components.shared.results import finite, numbers_of, tell
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.lake import Between, Lake
 from ml_assets.pipeline.steps.drift import Watched, WatchedDay, watch_days
@@ -56,20 +57,33 @@ def _drift(model: DeclaredModel) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con, failing():
             watched = watch_days(con, run_of(context), model, lake.lake, between(context))
-            shown = stored(model.tables(lake.lake).drift, model.schemas["drift"])
-            drawn = _pictures(con, model, lake.lake, watched) if watched.newest else {}
+            table = model.tables(lake.lake).drift
+            each = numbers_of(con, table, model.group.as_ofs.between(*between(context)))
+            for day in watched.days:
+                each[day.as_of] |= _of_day(day, watched)
+            if watched.days:
+                each[watched.days[-1].as_of] |= _pictures(con, model, lake.lake, watched)
+        tell(context, each)
         return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": watched.rows,
-                "newest day": watched.newest.in_words() if watched.newest else "nobody was scored",
-                "evidence": watched.evidence or "none",
-                "champion version": watched.version,
-            }
-            | drawn
+            metadata=stored(table, model.schemas["drift"]) | {"champion version": watched.version}
         )
 
     return drift
+
+
+def _of_day(day: WatchedDay, watched: Watched) -> dict[str, Any]:
+    """What watching one day found, in words and in numbers."""
+    verdict, estimate = day.verdict, day.estimate
+    numbers = {
+        "breached_share": verdict.share,
+        "rows": verdict.rows,
+        "estimated_loss": estimate.loss if estimate else None,
+    }
+    return {
+        "day": day.in_words(),
+        "evidence": watched.evidence.get(day.as_of, "none"),
+        **finite(numbers),
+    }
 
 
 def _pictures(
@@ -78,8 +92,7 @@ def _pictures(
     """The newest day's features as a table and as plots, and the days before it as plots."""
     from ml_assets.monitoring.show import plots
 
-    day, tables = watched.newest, model.tables(lake)
-    assert day is not None
+    day, tables = watched.days[-1], model.tables(lake)
     weights = sorted(day.drifts, key=lambda d: (-d.weight, d.feature))
     span = day.as_of - SHOWN_DAYS, day.as_of
     rows = tables.drift_days.read(con, between=span).filter(f"model_version = {watched.version}")

@@ -1,5 +1,6 @@
 """The asset ``performance`` of a model, how its predictions turned out, and the check that the model holds up."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,6 +11,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, between_of_run, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.components.shared.results import finite, tell
 from ml_assets.components.shared.runs import run_of
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.pipeline.steps.performance import judge_cohorts
@@ -54,19 +56,32 @@ def asset(model: DeclaredModel) -> dg.AssetsDefinition:
             rows = judge_cohorts(con, run_of(context), model, lake.lake, between(context))
             shown = stored(model.tables(lake.lake).performance, model.schemas["performance"])
             drawn = loss_picture(con, model, lake.lake)
-        newest = rows[-1]["reason"] if rows else "no predictions of these cutoffs have mature labels yet"
-        return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": len(rows),
-                "newest cohort": newest,
-                "cohorts": markdown_table(rows, SHOWN if rows else None),
-                "metrics": markdown_table([_without_words(row) for row in rows]),
-            }
-            | drawn
+        cutoffs = model.cutoffs.between(*between(context))
+        tell(
+            context, {cutoff: _cohorts([row for row in rows if row["as_of"] == cutoff]) for cutoff in cutoffs}
         )
+        return dg.MaterializeResult(metadata=shown | drawn)
 
     return performance
+
+
+def _cohorts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How the predictions of one cutoff turned out, by version; the numbers are those of the newest version."""
+    if not rows:
+        return {"dagster/row_count": 0, "cohort": "no predictions of this cutoff have mature labels yet"}
+    newest = rows[-1]
+    numbers = {
+        name: value
+        for name, value in newest.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return {
+        "dagster/row_count": len(rows),
+        "cohort": newest["reason"],
+        **finite(numbers),
+        "by version": markdown_table(rows, SHOWN),
+        "metrics": markdown_table([_without_words(row) for row in rows]),
+    }
 
 
 def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
@@ -74,7 +89,7 @@ def checks(model: DeclaredModel) -> list[dg.AssetChecksDefinition]:
     return [_holds_up(model)]
 
 
-def _without_words(cohort: dict[str, Any]) -> dict[str, Any]:
+def _without_words(cohort: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cohort.items() if name not in ("reason", "diagnosis")}
 
 

@@ -7,6 +7,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
+from ml_assets.components.shared.results import numbers_of, tell
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.pipeline.steps.predictions import predict
 from ml_assets.project.model import DeclaredModel
@@ -37,10 +38,12 @@ def asset(model: DeclaredModel) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with connection(duckdb) as con, failing():
             done = predict(con, run_of(context), model, lake.lake, mlflow.registry, between(context))
-        shown = stored(model.tables(lake.lake).predictions, model.schemas["predictions"])
+            table, own = model.tables(lake.lake).predictions, f"model_version = {done.version}"
+            as_ofs = model.group.as_ofs.between(*between(context))
+            tell(context, numbers_of(con, table, as_ofs, {"mean_score": "avg(score)"}, own))
         return dg.MaterializeResult(
-            metadata=shown
-            | {"dagster/row_count": done.rows, "mean score": done.mean, "model version": done.version}
+            metadata=stored(table, model.schemas["predictions"])
+            | {"model_version": done.version}
             | ({"refused": "; ".join(done.refused[:SHOWN])} if done.refused else {})
         )
 

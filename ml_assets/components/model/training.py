@@ -3,28 +3,26 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import duckdb
 from dagster_duckdb import DuckDBResource
 
 from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, markdown_table, picture, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource, connection
-from ml_assets.components.shared.results import finish
+from ml_assets.components.shared.results import finish, finite, numbers_of, tell
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.instance.progress import counted
-from ml_assets.lake import Table
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.steps.labels import gather_training_sets, label_cutoffs
 from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
     from ml_assets.pipeline.steps.candidate import Trained
+    from ml_assets.pipeline.steps.evaluation import Judged
 
 
 def assets(model: DeclaredModel) -> list[dg.AssetsDefinition]:
@@ -60,19 +58,20 @@ def _labels(model: DeclaredModel) -> dg.AssetsDefinition:
         table = model.tables(lake.lake).labels
         with connection(duckdb) as con:
             done = label_cutoffs(con, run_of(context), model, lake.lake, between(context))
-            shown = _summary(con, model, table, done.cutoffs) if table.exists else {}
-        waiting = {"mature cutoffs": len(done.maturity.mature), "waiting": done.maturity.message or "none"}
-        return finish(context, done.refused, done.cutoffs, shown | waiting)
+            numbers = numbers_of(con, table, done.cutoffs, {_mean_label(model): "avg(label)"})
+        waiting = done.maturity.message or "its labels are not mature"
+        each = {
+            cutoff: numbers.get(cutoff, {}) | {"waiting": "no" if cutoff in done.maturity.mature else waiting}
+            for cutoff in done.cutoffs
+        }
+        return finish(context, done.refused, done.cutoffs, each, stored(table, model.schemas["labels"]))
 
     return labels
 
 
-def _summary(
-    con: duckdb.DuckDBPyConnection, model: DeclaredModel, labels: Table, cutoffs: Sequence[date]
-) -> dict[str, Any]:
-    rows = labels.read(con, between=(min(cutoffs), max(cutoffs))) if cutoffs else labels.read(con).limit(0)
-    ((count, mean),) = rows.aggregate("count(*), avg(label)").fetchall()
-    return stored(labels, model.schemas["labels"]) | {"dagster/row_count": count, "mean label": mean}
+def _mean_label(model: DeclaredModel) -> str:
+    """What the mean of the labels is called."""
+    return "positive_rate" if model.spec.label.target.kind == "binary" else "mean_label"
 
 
 def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
@@ -112,17 +111,13 @@ def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
+        table = model.tables(lake.lake).training_set
         with connection(duckdb) as con:
             gathered = gather_training_sets(con, run_of(context), model, lake.lake, between(context))
-            shown = stored(model.tables(lake.lake).training_set, model.schemas["training_set"])
-            summary = [one.row() for one in gathered]
-        return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": sum(int(str(row["rows"])) for row in summary),
-                "cutoffs": markdown_table(summary),
-            }
-        )
+            cutoffs = [one.cutoff for one in gathered]
+            numbers = numbers_of(con, table, cutoffs, {_mean_label(model): "avg(label)"})
+            tell(context, {one.cutoff: one.summary() | numbers[one.cutoff] for one in gathered})
+        return dg.MaterializeResult(metadata=stored(table, model.schemas["training_set"]))
 
     return training_set
 
@@ -145,7 +140,6 @@ def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
         mlflow: MlflowResource,
         training: TrainingResource,
     ) -> dg.MaterializeResult:
-        from ml_assets.evaluation.plots import importance_plot
         from ml_assets.pipeline.steps.candidate import Workplace, train_candidates
 
         with connection(duckdb) as con, failing(), ExitStack() as opened:
@@ -155,27 +149,26 @@ def _candidate(model: DeclaredModel) -> dg.AssetsDefinition:
             )
             trained = train_candidates(place, model.cutoffs.between(*between(context)), parent)
             shown = stored(model.tables(lake.lake).candidate, model.schemas["candidate"])
-        newest = trained[-1]
-        rows = [{name: t.row[name] for name in SHOWN_OF_CANDIDATES} for t in trained]
-        shares = sorted(newest.importance.shares.items(), key=lambda item: -item[1])
-        return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "candidates": markdown_table(rows),
-                "model version": newest.row["model_version"],
-                "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, str(newest.row["run_id"]))),
-                "parameters": dg.MetadataValue.json(json.loads(str(newest.row["parameters"]))),
-                "importance": markdown_table(
-                    [{"feature": n, newest.importance.method: s} for n, s in shares]
-                ),
-                "importance of features": picture(importance_plot(newest.importance.shares), "importance"),
-                "fit, s": float(newest.row["fit_seconds"]),
-            }
-            | _search_metadata(newest)
-            | called_for_by(model, context.run.tags)
-        )
+        tell(context, {one.row["cutoff"]: _candidate_metadata(model, mlflow, one) for one in trained})
+        return dg.MaterializeResult(metadata=shown | called_for_by(model, context.run.tags))
 
     return candidate
+
+
+def _candidate_metadata(model: DeclaredModel, mlflow: MlflowResource, trained: "Trained") -> dict[str, Any]:
+    """What the candidate of one cutoff is, and what its search tried."""
+    from ml_assets.evaluation.plots import importance_plot
+
+    row, importance = trained.row, trained.importance
+    shares = sorted(importance.shares.items(), key=lambda item: -item[1])
+    return {
+        **finite({name: row[name] for name in NUMBERS_OF_CANDIDATES}),
+        "MLflow run": dg.MetadataValue.url(mlflow.run_url(model.name, str(row["run_id"]))),
+        "parameters": dg.MetadataValue.json(json.loads(str(row["parameters"]))),
+        "importance": markdown_table([{"feature": n, importance.method: share} for n, share in shares]),
+        "importance of features": picture(importance_plot(importance.shares), "importance"),
+        **_search_plots(trained),
+    }
 
 
 def called_for_by(model: DeclaredModel, tags: Mapping[str, str]) -> dict[str, Any]:
@@ -189,8 +182,7 @@ def called_for_by(model: DeclaredModel, tags: Mapping[str, str]) -> dict[str, An
     return found | {name: dg.MetadataValue.asset(key_of(model, asset))}
 
 
-SHOWN_OF_CANDIDATES = (
-    "cutoff",
+NUMBERS_OF_CANDIDATES = (
     "model_version",
     "rows",
     "rounds",
@@ -202,14 +194,13 @@ SHOWN_OF_CANDIDATES = (
 )
 
 
-def _search_metadata(trained: "Trained") -> dict[str, Any]:
-    """The search's plots and time; nothing without a search."""
+def _search_plots(trained: "Trained") -> dict[str, Any]:
+    """The search's plots; nothing without a search."""
     if trained.found is None:
         return {}
     from ml_assets.training.search_plots import search_plots
 
-    plots = {f"search: {name}": picture(png, name) for name, png in search_plots(trained.found.study).items()}
-    return plots | {"search, s": round(trained.found.seconds, 1), "trials": trained.row["trials"]}
+    return {f"search: {name}": picture(png, name) for name, png in search_plots(trained.found.study).items()}
 
 
 def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
@@ -236,13 +227,10 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
         mlflow: MlflowResource,
         training: TrainingResource,
     ) -> dg.MaterializeResult:
-        from ml_assets.evaluation.plots import pictures, walk_forward_plot
-        from ml_assets.evaluation.spec import METRIC_NAMES
         from ml_assets.pipeline.steps.candidate import Workplace
         from ml_assets.pipeline.steps.evaluation import evaluate_cutoff
         from ml_assets.registry.trial import trial_process
 
-        target = model.spec.label.target
         with connection(duckdb) as con, trial_process() as trials, failing():
             place = Workplace(
                 run_of(context), con, model, lake.lake, mlflow.registry, training.of(model.name)
@@ -252,28 +240,43 @@ def _evaluation(model: DeclaredModel) -> dg.AssetsDefinition:
                 for cutoff in counted(model.cutoffs.between(*between(context)), "cutoffs")
             ]
             shown = stored(model.tables(lake.lake).evaluation, model.schemas["evaluation"])
-        newest, rows = judged[-1], [row for one in judged for row in one.metric_rows]
-        metadata: dict[str, Any] = shown | {
-            "decision": "passed" if newest.decision.passed else "refused",
-            "gates": markdown_table(newest.gate_rows),
-            "walk-forward": markdown_table(rows),
-            "slices": markdown_table(newest.slice_rows),
-            "report": dg.MetadataValue.url(
-                mlflow.run_url(model.name, newest.run_id, "evaluation/report.html")
-            ),
-            "seconds": round(sum(one.seconds for one in judged), 1),
-        }
-        measured = newest.measured
-        if measured.problem is None:
-            plots = pictures(target, measured.labels, measured.said)
-            metadata |= {name: picture(png, name) for name, png in plots.items()}
-        if len(judged) > 1:
-            metric = model.spec.gates.metric_of(target)
-            by_cutoff = f"{METRIC_NAMES[metric]} by cutoff"
-            metadata[by_cutoff] = picture(walk_forward_plot(rows, {metric: by_cutoff}, metric), by_cutoff)
-        return dg.MaterializeResult(metadata=metadata)
+        tell(context, {one.cutoff: _evaluation_metadata(model, mlflow, one) for one in judged})
+        return dg.MaterializeResult(metadata=shown | _walk_forward(model, judged))
 
     return evaluation
+
+
+def _evaluation_metadata(model: DeclaredModel, mlflow: MlflowResource, judged: "Judged") -> dict[str, Any]:
+    """How one candidate was judged; its numbers are those of its row of the table ``evaluation``."""
+    from ml_assets.evaluation.plots import pictures
+
+    measured, (candidate, *_) = judged.measured, judged.metric_rows
+    plots = (
+        pictures(model.spec.label.target, measured.labels, measured.said) if measured.problem is None else {}
+    )
+    return {
+        "decision": "passed" if judged.decision.passed else "refused",
+        **finite({name: value for name, value in candidate.items() if name not in ("cutoff", "role")}),
+        "gates": markdown_table(judged.gate_rows),
+        "roles": markdown_table(judged.metric_rows),
+        "slices": markdown_table(judged.slice_rows),
+        "report": dg.MetadataValue.url(mlflow.run_url(model.name, judged.run_id, "evaluation/report.html")),
+        **{name: picture(png, name) for name, png in plots.items()},
+    }
+
+
+def _walk_forward(model: DeclaredModel, judged: "Sequence[Judged]") -> dict[str, Any]:
+    """The cutoffs of one run beside each other; nothing of a single one."""
+    from ml_assets.evaluation.plots import walk_forward_plot
+    from ml_assets.evaluation.spec import METRIC_NAMES
+
+    if len(judged) == 1:
+        return {}
+    rows = [row for one in judged for row in one.metric_rows]
+    metric = model.spec.gates.metric_of(model.spec.label.target)
+    by_cutoff = f"{METRIC_NAMES[metric]} by cutoff"
+    drawn = walk_forward_plot(rows, {metric: by_cutoff}, metric)
+    return {"walk-forward": markdown_table(rows), by_cutoff: picture(drawn, by_cutoff)}
 
 
 def _champion(model: DeclaredModel) -> dg.AssetsDefinition:

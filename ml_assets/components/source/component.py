@@ -1,6 +1,7 @@
 """The component ``EventSource``: landing files become raw, events and quarantine, guarded by a contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any, NoReturn
 
 import dagster as dg
@@ -11,6 +12,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, stored
 from ml_assets.components.shared.partitions import AS_ONE_RUN, between, partitions_of, window
 from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.components.shared.results import ByPartition, numbers_of, tell
 from ml_assets.components.shared.runs import failing, run_of
 from ml_assets.components.source.checks import contract_checks, landing_checks
 from ml_assets.components.source.sensors import landing_sensor
@@ -57,19 +59,11 @@ def _raw(source: Source) -> dg.AssetsDefinition:
         tables = source.tables(lake.lake)
         with connection(duckdb) as con, failing():
             landed = copy_landing(con, run_of(context), source, lake.lake, between(context))
-        shown = stored(tables.raw, source.schemas["raw"])
+            days_asked = source.days.between(*between(context))
+            numbers = numbers_of(con, tables.raw, days_asked, {"versions": "count(DISTINCT content_hash)"})
+        tell(context, {day: numbers.get(day, {}) | {"file": landed.became(day)} for day in days_asked})
         return dg.MaterializeResult(
-            metadata=shown
-            | {
-                "dagster/row_count": sum(landed.accepted.values()),
-                "files accepted": len(landed.accepted),
-                "files unchanged": len(landed.unchanged),
-                "files refused": "; ".join(f"{r.file.path.name}: {r.reason}" for r in landed.refused)
-                or "none",
-                "files deleted": ", ".join(map(str, landed.deleted)) or "none",
-                "days without a file": len(landed.absent),
-                "landing": source.landing.place,
-            }
+            metadata=stored(tables.raw, source.schemas["raw"]) | {"landing": source.landing.place}
         )
 
     return raw
@@ -119,20 +113,27 @@ def _events(source: Source) -> dg.AssetsDefinition:
         with connection(duckdb) as con, failing():
             written = build_events(con, run_of(context), source, lake.lake, asked)
         shown = {
-            "events": stored(tables.events, source.schemas["events"], promised)
-            | {"days changed": len(written.changed)},
+            "events": stored(tables.events, source.schemas["events"], promised),
             "quarantine": stored(tables.quarantine, source.schemas["quarantine"]),
         }
-        rows = {"events": written.accepted, "quarantine": written.refused}
+        each = {name: {day: _numbers(written, name, day) for day in days(*asked)} for name in shown}
         if written.withheld:
-            publish_rest(context, source, asked, written, shown)
-        for name, by_day in rows.items():
-            yield dg.MaterializeResult(
-                asset_key=key_of(source, name),
-                metadata=shown[name] | {"dagster/row_count": sum(by_day.values())},
-            )
+            publish_rest(context, source, asked, written, shown, each)
+        for name, common in shown.items():
+            tell(context, each[name], key_of(source, name))
+            yield dg.MaterializeResult(asset_key=key_of(source, name), metadata=common)
 
     return events
+
+
+def _numbers(written: Written, asset: str, day: date) -> dict[str, Any]:
+    """What became of the rows of one day, for ``events`` or ``quarantine``."""
+    accepted, refused = written.accepted.get(day, 0), written.refused.get(day, 0)
+    if asset == "quarantine":
+        return {"dagster/row_count": refused}
+    share = {"refused_share": refused / (accepted + refused)} if accepted + refused else {}
+    changed = {"changed": "yes" if day in written.changed else "no"}
+    return {"dagster/row_count": accepted, "refused": refused, **share, **changed}
 
 
 def publish_rest(
@@ -140,18 +141,19 @@ def publish_rest(
     source: Source,
     asked: Between,
     written: Written,
-    shown: dict[str, dict[str, Any]],
+    shown: Mapping[str, Mapping[str, Any]],
+    each: Mapping[str, ByPartition],
 ) -> NoReturn:
     """Tell Dagster which days were published all the same, judge each withheld one, and fail the run."""
     for day in days(*asked):
-        for name, rows in (("quarantine", written.refused), ("events", written.accepted)):
+        for name in ("quarantine", "events"):
             if name == "events" and day in written.withheld:
                 continue
             context.log_event(
                 dg.AssetMaterialization(
                     key_of(source, name),
                     partition=day.isoformat(),
-                    metadata=shown[name] | {"dagster/row_count": rows.get(day, 0)},
+                    metadata={**shown[name], **each[name][day]},
                 )
             )
     broken = {(breach.day, breach.rule): breach.message for breach in written.broken}

@@ -62,12 +62,12 @@ class WatchedDay:
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching a range of days found. ``newest`` is None if nobody was scored."""
+    """What watching a range of days found: of each day on which somebody was scored, in order."""
 
     version: int
-    rows: int
-    newest: WatchedDay | None
-    evidence: str
+    days: Sequence[WatchedDay]
+    evidence: Mapping[date, str]
+    """The reason of the evidence that a day gave, of those that gave any."""
     profiles: list[FeatureProfile]
     reference: "Reference | None"
 
@@ -138,9 +138,8 @@ def watch_days(
     tables.drift_days.replace(records(con, day_rows, DRIFT_DAYS.types), between=between, provenance=made)
     return Watched(
         version=version,
-        rows=len(drift_rows),
-        newest=days[-1] if days else None,
-        evidence=evidence_rows[-1]["reason"] if evidence_rows else "",
+        days=days,
+        evidence={row["as_of"]: row["reason"] for row in evidence_rows},
         profiles=profiles,
         reference=reference,
     )

@@ -68,9 +68,9 @@ class Gathered:
     training_set: TrainingSet
     seconds: float
 
-    def row(self) -> dict[str, object]:
-        """One line for a person."""
-        return {"cutoff": self.cutoff, **self.training_set.summary(), "s": self.seconds}
+    def summary(self) -> dict[str, object]:
+        """What it holds, for a person, and the seconds it took."""
+        return {**self.training_set.summary(), "seconds": self.seconds}
 
 
 def gather_training_sets(

@@ -36,7 +36,7 @@ def test_a_cohort_is_held_against_the_holdout_of_its_version(finished: House) ->
     assert (row["worse"], row["unexpected"], row["diagnosis"]) == (False, False, "stable")
     shown, held = again(finished)
     assert str(shown["loss over time"].value).startswith("![normalised loss over time](data:image/png")
-    assert str(shown["newest cohort"].value).startswith("Version 1 has a normalised loss of")
+    assert str(shown["cohort"].value).startswith("Version 1 has a normalised loss of")
     assert held.passed
     assert "Against its holdout" in str(held.description)
     inputs = tables.performance.history()[0].inputs
