@@ -10,6 +10,9 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Feature
 from ml_assets.lake.sql import quote
 
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE", "U")
+"""What DuckDB's names of numbers begin with."""
+
 
 def computed(feature: Feature) -> str:
     """The aggregation and its expression, as one line."""
@@ -39,7 +42,7 @@ def catalogue(
     """A row for every feature column, with the distribution of its values in the rows of ``snapshot``.
 
     ``types`` maps columns to DuckDB types, ``owners`` answer for features that name none of their own, ``models``
-    use the group. The median is that of numbers, and approximate; the most frequent values are those of text.
+    use the group. The median is that of numbers, the most frequent values are those of text.
     """
     lying = _distributions(con, features, types, snapshot)
     return [
@@ -92,23 +95,33 @@ def _distributions(
     types: Mapping[str, str],
     rows: duckdb.DuckDBPyRelation,
 ) -> dict[str, dict[str, Any]]:
+    """Exact, so that the same rows have the same in whatever order they lie."""
     rows.create_view("catalogued_rows", replace=True)
-    found = con.execute(
-        'SELECT column_name, "min", "max", TRY_CAST(q50 AS DOUBLE), "count", null_percentage FROM '
-        f"(SUMMARIZE SELECT {', '.join(map(quote, features.columns))} FROM catalogued_rows)"
-    ).fetchall()
-    texts = [column for column in features.columns if types[column] == "VARCHAR"]
-    top = ", ".join(f"approx_top_k({quote(column)}, 3)" for column in texts)
-    [frequent] = con.execute(f"SELECT {top} FROM catalogued_rows").fetchall() if texts else [()]
-    named = {column: ", ".join(values or []) for column, values in zip(texts, frequent, strict=True)}
+    asked = ["count(*)"]
+    for column in features.columns:
+        name, number = quote(column), types[column].startswith(NUMBERS)
+        median = f"median({name}::DOUBLE)" if number else "NULL"
+        asked += [f"count({name})", f"min({name})::VARCHAR", f"max({name})::VARCHAR", median]
+    [(count, *found)] = con.execute(f"SELECT {', '.join(asked)} FROM catalogued_rows").fetchall()
+    each = zip(*(iter(found),) * 4, strict=True)
     return {
         column: {
             "rows": count,
-            "empty": float(empty or 0) / 100,
-            "smallest": None if column in named else low,
-            "median": None if column in named else median,
-            "largest": None if column in named else high,
-            "most_frequent": named.get(column),
+            "empty": 1 - present / count if count else 0.0,
+            "smallest": None if types[column] == "VARCHAR" else low,
+            "median": median,
+            "largest": None if types[column] == "VARCHAR" else high,
+            "most_frequent": _most_frequent(con, column) if types[column] == "VARCHAR" else None,
         }
-        for column, low, high, median, count, empty in found
+        for column, (present, low, high, median) in zip(features.columns, each, strict=True)
     }
+
+
+def _most_frequent(con: duckdb.DuckDBPyConnection, column: str) -> str:
+    """The up to three values that most rows have, the most frequent first; equally frequent ones by the alphabet."""
+    name = quote(column)
+    found = con.execute(
+        f"SELECT {name} FROM catalogued_rows WHERE {name} IS NOT NULL GROUP BY {name} "
+        f"ORDER BY count(*) DESC, {name} LIMIT 3"
+    ).fetchall()
+    return ", ".join(value for (value,) in found)

@@ -55,12 +55,12 @@ CATALOGUE = Schema(
         StoredColumn("rows", "BIGINT", "Entities in the snapshot.", ROWS),
         StoredColumn("empty", "DOUBLE", "Entities without a value.", SHARE),
         StoredColumn("smallest", "VARCHAR", "The smallest value, as text; empty for text."),
-        StoredColumn("median", "DOUBLE", "The approximate median; empty for what is not a number."),
+        StoredColumn("median", "DOUBLE", "The median; empty for what is not a number."),
         StoredColumn("largest", "VARCHAR", "The largest value, as text; empty for text."),
         StoredColumn(
             "most_frequent",
             "VARCHAR",
-            "Of text, the up to 3 most frequent values, approximately; empty otherwise.",
+            "Of text, the up to 3 most frequent values; empty otherwise.",
         ),
     ),
 )

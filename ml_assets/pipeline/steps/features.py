@@ -67,7 +67,10 @@ class Catalogued:
 
 
 def build_catalogue(con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake: Lake) -> Catalogued:
-    """Write what every feature means and how its values lie at the newest as_of. Raises CannotRun without a snapshot."""
+    """Write what every feature means and how its values lie at the newest as_of. Raises CannotRun without a snapshot.
+
+    And at the as_ofs that were the newest once, where their snapshots have changed since.
+    """
     snapshot, table = group.snapshot(lake), group.catalogue(lake)
     made = run.made(snapshot)
     newest = None
@@ -75,14 +78,22 @@ def build_catalogue(con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake
         [(newest,)] = snapshot.read(con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
     if newest is None:
         raise CannotRun(f"{snapshot.name} has no rows yet. Materialize a partition of it first.")
-    rows = catalogue(
-        con,
-        group.features,
-        group.feature_types,
-        snapshot.read(con, between=(newest, newest)),
-        newest,
-        owners=group.owners,
-        models=group.models,
-    )
-    table.update(con, records(con, rows, CATALOGUE.types), between=(newest, newest), provenance=made)
+    now, written = snapshot.marks(), table.marks()
+    changed = {
+        as_of
+        for as_of, mark in now.items()
+        if as_of in written and (mark.changed or 0) > written[as_of].read.get(snapshot.name, -1)
+    }
+    rows: list[dict[str, Any]] = []
+    for as_of in sorted({*changed, newest}):
+        rows = catalogue(
+            con,
+            group.features,
+            group.feature_types,
+            snapshot.read(con, between=(as_of, as_of)),
+            as_of,
+            owners=group.owners,
+            models=group.models,
+        )
+        table.update(con, records(con, rows, CATALOGUE.types), between=(as_of, as_of), provenance=made)
     return Catalogued(newest, rows)

@@ -106,3 +106,26 @@ def test_the_catalogue_is_made_with_the_snapshots(landed: House) -> None:
     assert done.success
     made = {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.asset_key}
     assert made == {"snapshot", "catalogue"}
+
+
+def test_the_catalogue_of_an_earlier_as_of_follows_its_snapshot(house: House) -> None:
+    """A snapshot of wrong events was catalogued; it is mended when another one is the newest."""
+
+    def build(first: int, last: int) -> None:
+        house.land(first, last)
+        assert house.run(SOURCE, first, last).success
+        assert house.run(["visitor_features/tiles"], first, last).success
+        assets = ["visitor_features/snapshot", "visitor_features/catalogue"]
+        assert house.run(assets, first + 1, last + 1).success
+
+    def catalogued() -> list[tuple[object, ...]]:
+        return house.rows("visitor_features/catalogue", (visits.day(2), visits.day(2)))
+
+    build(0, 1)
+    right = catalogued()
+    with connect() as con:
+        table = house.table("visitor_features/catalogue")
+        wrong = table.read(con).select("* REPLACE ('no value' AS largest)")
+        table.replace(wrong, between=(visits.day(2), visits.day(2)), provenance=Provenance())
+    build(2, 2)
+    assert catalogued() == right
