@@ -26,6 +26,7 @@ from ml_assets.evaluation.arrays import (
 from ml_assets.evaluation.bootstrap import Resampled, resample
 from ml_assets.evaluation.facts import HoldoutFacts
 from ml_assets.evaluation.fairness import Grouped, grouped
+from ml_assets.evaluation.leak import alone
 from ml_assets.evaluation.metrics import METRICS_OF, Metrics
 from ml_assets.evaluation.slices import SliceRow, by_slice
 from ml_assets.evaluation.spec import COMPARED_BY, Standard
@@ -83,6 +84,8 @@ class Measured:
     """The score from which rows count as selected, of a binary target."""
     groups: Mapping[str, Grouped]
     """Column -> its groups; of declared columns that the holdout has."""
+    alone: Mapping[str, float]
+    """Feature -> what it alone knows of the labels, as ``leak.alone``; empty unless the candidate is too good."""
 
     @property
     def compared(self) -> Resampled | None:
@@ -161,8 +164,21 @@ def measure(holdout: "pd.DataFrame", facts: HoldoutFacts, standard: Standard) ->
                 for column in standard.groups
                 if column in holdout
             }
+    suspect = differ and metrics.get("candidate", {}).get(metric, 0.0) >= standard.limits.too_good
+    known = alone(holdout, [f for f in standard.features if f in holdout], target) if suspect else {}
     return Measured(
-        standard, facts, rows, labels, said, unsound, metrics, resampled, slices, threshold, groups
+        standard,
+        facts,
+        rows,
+        labels,
+        said,
+        unsound,
+        metrics,
+        resampled,
+        slices,
+        threshold,
+        groups,
+        known,
     )
 
 

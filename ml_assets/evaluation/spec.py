@@ -76,6 +76,12 @@ class Limits(BaseModel):
         le=1,
         description="The floor of the candidate's metric: 0.55 for auc, 0 for the others by default.",
     )
+    too_good: float = Field(
+        0.99,
+        gt=0,
+        le=1,
+        description="From this metric on a leak is suspected, and a person is asked.",
+    )
     min_lift_over_baseline: float = Field(
         0.0, ge=0, lt=1, description="The lower bound of the difference to the baseline must exceed this."
     )
@@ -147,6 +153,8 @@ class Standard:
     """Columns whose groups must be treated alike."""
     costs: Costs | None = None
     """They decide who counts as selected."""
+    features: Sequence[str] = ()
+    """Columns that the models read: a suspected leak is looked for in them."""
 
     @property
     def metric(self) -> Metric:

@@ -251,9 +251,15 @@ class DeclaredModel:
 
     @cached_property
     def policy(self) -> str:
-        """SHA-256 of everything in YAML that decides whether a candidate passes."""
+        """SHA-256 of everything in YAML that decides whether a candidate passes.
+
+        A limit that a later release added is left out at its default, so that what was judged before it still holds.
+        """
         spec = self.spec
-        facts = [spec.gates.model_dump(), spec.costs and spec.costs.model_dump(), spec.slices, spec.groups]
+        gates = spec.gates.model_dump()
+        if gates["too_good"] == type(spec.gates).model_fields["too_good"].default:
+            del gates["too_good"]
+        facts = [gates, spec.costs and spec.costs.model_dump(), spec.slices, spec.groups]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @cached_property

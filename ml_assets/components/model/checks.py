@@ -81,12 +81,13 @@ def _gate_checks(model: DeclaredModel) -> dg.AssetChecksDefinition:
             history = {str(r["cutoff"]): r["status"] for r in rows if r["gate"] == selected.name}
             found = [r for r in rows if r["gate"] == selected.name and r["cutoff"] == newest]
             if not found:
+                older = f" of {newest}, whose record is older than the gate" if newest else ""
                 yield dg.AssetCheckResult(
                     asset_key=key,
                     check_name=selected.name,
                     passed=False,
-                    severity=ERROR,
-                    description="There is no decision record with this gate: materialize the evaluation.",
+                    severity=WARN if newest else ERROR,
+                    description=f"There is no decision record with this gate: materialize the evaluation{older}.",
                 )
                 continue
             (row,) = found

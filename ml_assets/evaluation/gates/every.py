@@ -1,5 +1,6 @@
 """The gates. A new one is a class in a file of its own and a line here."""
 
+from ml_assets.evaluation.gates.believable import IsBelievable
 from ml_assets.evaluation.gates.calibrated import IsCalibrated
 from ml_assets.evaluation.gates.compared import BeatsBaseline, NotWorseThanChampion
 from ml_assets.evaluation.gates.gate import Gate
@@ -12,6 +13,7 @@ GATES: tuple[Gate, ...] = (
     HoldoutIsHonest(),
     BeatsBaseline(),
     NotWorseThanChampion(),
+    IsBelievable(),
     SlicesHold(),
     IsCalibrated(),
     TreatsGroupsAlike(),

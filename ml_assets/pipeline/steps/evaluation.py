@@ -102,7 +102,10 @@ def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> J
 def standard_of(model: DeclaredModel) -> Standard:
     """By what the model's candidates are measured and judged."""
     spec = model.spec
-    return Standard(spec.label.target, model.entity, spec.gates, spec.slices, spec.groups, spec.costs)
+    features = tuple(model.group.feature_types)
+    return Standard(
+        spec.label.target, model.entity, spec.gates, spec.slices, spec.groups, spec.costs, features
+    )
 
 
 def _read(place: Workplace, cutoff: date) -> Contest:

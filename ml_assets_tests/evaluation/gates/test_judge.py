@@ -16,6 +16,7 @@ from ml_assets_tests.evaluation.holdouts import (
 )
 
 MEASURED = (
+    "is_believable",
     "beats_baseline",
     "not_worse_than_champion",
     "slices_hold",
@@ -52,7 +53,7 @@ def test_an_empty_holdout_passes_nothing_and_raises_nothing(good, columns):
         "reloads_and_predicts": "PASS",
     }
     assert not decision.passed
-    assert all("empty" in g.reason for g in decision.gates[:6])
+    assert all("empty" in g.reason for g in decision.gates[:7])
 
 
 def test_an_empty_holdout_without_a_champion_passes_nothing_either(good):
@@ -65,7 +66,7 @@ def test_immature_labels_are_not_measured(good):
         good, facts=replace(FACTS, labels_mature=False, landed_through=date(2017, 10, 15)), **GROUPED
     )
     assert {statuses(decision)[name] for name in MEASURED} == {"NOT EVALUATED"}
-    assert all("not mature" in g.reason for g in decision.gates[:6])
+    assert all("not mature" in g.reason for g in decision.gates[:7])
     assert not decision.passed
 
 

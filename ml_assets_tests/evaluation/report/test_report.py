@@ -94,7 +94,7 @@ def test_the_page_says_it_all_and_calls_nobody(kind):
     frame = make().assign(age=np.arange(1500) % 60)
     html = report(frame, kind, groups=("department",), slices=("department", "age"))
     page = Page(html)
-    said = ("lapse", "2017-10-01", "version 14", "champion version 13", "PASS", "All 8 gates pass", DIGEST)
+    said = ("lapse", "2017-10-01", "version 14", "champion version 13", "PASS", "All 9 gates pass", DIGEST)
     reads = ("candidate − baseline", "GROCERY", "0 to 11", "4.1 s", "How to read this")
     own = {"binary": "Average precision", "regression": "Mean absolute error", "multiclass": "Accuracy"}
     assert [
@@ -151,7 +151,7 @@ def test_a_warning_is_no_refusal_and_is_named(undrawn):
     slow = replace(SERVED, latency_ms=99.0)
     policy = QUICK.model_copy(update={"warn_only": ("is_fast_and_small",)})
     text = Page(report(make_holdout(), served=slow, policy=policy)).text
-    assert "No gate of 8 refuses. Warned of: is_fast_and_small." in text
+    assert "No gate of 9 refuses. Warned of: is_fast_and_small." in text
     assert "WARN" in text
 
 
