@@ -11,6 +11,7 @@ from ml_assets.components.shared.alerts import run_failures, tick_failures
 from ml_assets.components.shared.executor import leased_in_process
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, TrainingResource
 from ml_assets.instance.home import CHECKOUT, data, lake_root
+from ml_assets.project.project import Project
 
 
 def resources() -> dict[str, object]:
@@ -31,6 +32,7 @@ def resources() -> dict[str, object]:
 
 def build(module: str = "ml_assets.defs") -> dg.Definitions:
     """All definitions declared by the YAML below a module's folder, with resources and the sensors of failures."""
+    Project.of(module).check_bounds()
     tree = dg.ComponentTree.from_module(import_module(module), CHECKOUT)
     return dg.Definitions.merge(
         tree.build_defs(),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from ml_assets.contracts.compile.document import YamlLoader
+from ml_assets.contracts.compile.yaml_text import BoundlessYaml, check_size, misread, open_yaml
 from ml_assets.features.errors import FeatureError
 
 FILE = "defs.yaml"
@@ -102,12 +102,24 @@ class Declaration:
             return kind.model_validate(self.attributes)
         except ValidationError as error:
             found = [
-                f"{self.path}:{self.line(e['loc'])}: {_at(e['loc'])}{_said(e, kind)}" for e in error.errors()
+                f"{self.path}:{self.line(e['loc'])}: {_at(e['loc'])}{self._said(e, kind)}"
+                for e in error.errors()
             ]
             raise DeclarationError("\n".join(found)) from None
 
     def line(self, where: Sequence[str | int]) -> int:
         """The line, counted from 1, of a place in the attributes; of what would hold it if it isn't written."""
+        return self._found(where)[1] + 1
+
+    def _said(self, error: Any, kind: type[BaseModel]) -> str:
+        """The error in words; where a text is expected, with what YAML has made of it."""
+        word = misread(self._found(error["loc"])[0], error["input"])
+        if error["type"] == "string_type" and word:
+            return f"found {word}, a text is expected; put it in quotes"
+        return _said(error, kind)
+
+    def _found(self, where: Sequence[str | int]) -> tuple[yaml.Node, int]:
+        """The node at a place in the attributes, or the last one on the way to it, and its line, from 0."""
         node, line = self.node, self.node.start_mark.line
         for part in ("attributes", *where):
             if isinstance(node, yaml.MappingNode):
@@ -117,7 +129,7 @@ class Declaration:
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
                 node = node.value[part]
                 line = node.start_mark.line
-        return line + 1
+        return node, line
 
 
 def _at(where: Sequence[str | int]) -> str:
@@ -166,10 +178,11 @@ def _parsed(path: Path, changed_ns: int, size: int) -> Declaration:
 
 
 def _documents(path: Path) -> Iterator[Declaration]:
-    try:
-        loader = YamlLoader(path.read_text(encoding="utf-8-sig"))
+    with _in_words(path):
+        loader = open_yaml(path.read_text(encoding="utf-8-sig"))
         while loader.check_node():
             node = loader.get_node()
+            check_size(node)
             value = loader.construct_document(node)
             attributes = value.get("attributes", {}) if isinstance(value, dict) else None
             if not isinstance(attributes, dict) or not isinstance(value.get("type"), str):
@@ -178,6 +191,26 @@ def _documents(path: Path) -> Iterator[Declaration]:
                     "`attributes:`, are expected"
                 )
             yield Declaration(path, value["type"], attributes, node)
+
+
+def check_bounds(path: Path) -> None:
+    """Raise DeclarationError for a file that is too large to build, its aliases written out, or isn't YAML.
+
+    For who has it read by others, such as Dagster, which unfold whatever it says.
+    """
+    with _in_words(path):
+        loader = open_yaml(path.read_text(encoding="utf-8-sig"))
+        while loader.check_node():
+            check_size(loader.get_node())
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file as YAML into an error that names it and the line."""
+    try:
+        yield
+    except BoundlessYaml as error:
+        raise DeclarationError(f"{path}:{error.line}: {error.message}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DeclarationError(

@@ -16,6 +16,7 @@ from ml_assets.project.declared import (
     Declaration,
     DeclarationError,
     Declared,
+    check_bounds,
     declaration,
     line_of,
     located,
@@ -58,6 +59,11 @@ class Project:
     def current(cls) -> "Project":
         """The project that the variable ML_ASSETS_DEFS names, by default the one in this package."""
         return cls.of(os.environ.get("ML_ASSETS_DEFS", "ml_assets.defs"))
+
+    def check_bounds(self) -> None:
+        """Raise DeclarationError for a ``defs.yaml`` that nobody should build from: Dagster reads them by itself."""
+        for path in sorted(self.folder.glob("*/defs.y*ml")):
+            check_bounds(path)
 
     @cached_property
     def _declarations(self) -> dict[str, Declaration]:

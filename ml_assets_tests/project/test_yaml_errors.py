@@ -385,3 +385,43 @@ def test_dg_points_at_the_line_of_each_mistake(tmp_path: Path) -> None:
     assert "'entitee' was unexpected" in said
     assert "'entity' is a required property" in said
     assert "histroy" in said
+
+
+def test_a_word_that_yaml_reads_as_another_value_is_asked_to_be_quoted(tmp_path: Path) -> None:
+    (tmp_path / "visits").mkdir()
+    text = "type: ml_assets.components.EventSource\nattributes:\n  owners: [GB, NO]\n  contract: 1.10\n"
+    (tmp_path / "visits" / "defs.yaml").write_text(text)
+    with pytest.raises(DeclarationError) as caught:
+        _ = Project(tmp_path).sources
+    said = str(caught.value)
+    assert (
+        "visits/defs.yaml:3: owners.1: found NO, which YAML reads as false, a text is expected; put it in quotes"
+        in said
+    )
+    assert "visits/defs.yaml:4: contract: found 1.10, which YAML reads as 1.1, a text is expected" in said
+
+
+BOUNDLESS = {
+    "aliases that unfold to a thousand million values": (
+        "\n".join(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]" for n in range(9)),
+        r":7: this stands for more than 100,000 values",
+    ),
+    "a list that holds itself": ("  a: &a [*a]", ":3: a value holds itself"),
+    "brackets that crash libyaml": (
+        "  a: " + "[" * 100_000,
+        ":3: lists and mappings stand more than 100 deep",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDLESS)
+def test_yaml_without_bounds_is_refused_before_it_is_built(tmp_path: Path, name: str) -> None:
+    """Dagster and pydantic would unfold it: 87 s and 3 GB."""
+    more, said = BOUNDLESS[name]
+    (tmp_path / "visits").mkdir()
+    file = tmp_path / "visits" / "defs.yaml"
+    file.write_text(f"type: ml_assets.components.EventSource\nattributes:\n{more}\n")
+    project = Project(tmp_path)
+    for read in (project.check_bounds, lambda: project.sources):
+        with pytest.raises(DeclarationError, match=f"defs.yaml{said}"):
+            read()

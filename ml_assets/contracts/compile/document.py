@@ -10,22 +10,17 @@ from typing import Any
 
 import yaml
 
+from ml_assets.contracts.compile.yaml_text import (
+    BoundlessYaml,
+    YamlLoader,
+    check_size,
+    is_odd_number,
+    misread,
+    open_yaml,
+)
 from ml_assets.contracts.errors import ContractError, nearest
 
 Where = tuple[str | int, ...]
-
-
-_FASTEST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class YamlLoader(_FASTEST):  # type: ignore[misc, valid-type]
-    """YAML whose dates stay text, as they are written and as in JSON."""
-
-
-YamlLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in _FASTEST.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,8 @@ class Document:
     path: Path
     data: dict[str, Any]
     marks: dict[Where, tuple[int, int]]
+    misread: dict[Where, str]
+    """What stands without quotes and isn't what YAML reads: ``NO, which YAML reads as false``, by its path."""
 
     def error(self, where: Where, message: str) -> ContractError:
         """An error at a place; a place that isn't written is blamed on what would hold it."""
@@ -54,10 +51,14 @@ class Document:
 def parse(path: Path, content: bytes) -> Document:
     """Parse a YAML file; ContractError where it isn't YAML, repeats a key or isn't a mapping."""
     try:
-        loader = YamlLoader(content.decode("utf-8-sig"))
+        loader = open_yaml(content.decode("utf-8-sig"))
         root = loader.get_single_node()
+        if root is not None:
+            check_size(root)
     except UnicodeDecodeError as error:
         raise ContractError(path, f"the file isn't UTF-8 text ({error}); save it as UTF-8") from error
+    except BoundlessYaml as error:
+        raise ContractError(path, error.message, error.line, 1) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -66,15 +67,21 @@ def parse(path: Path, content: bytes) -> Document:
     except yaml.YAMLError as error:
         raise ContractError(path, f"the file isn't YAML: {error}") from error
     marks: dict[Where, tuple[int, int]] = {}
-    data = None if root is None else _plain(path, loader, root, (), marks)
+    words: dict[Where, str] = {}
+    data = None if root is None else _plain(path, loader, root, (), marks, words)
     if not isinstance(data, dict):
         message = "a mapping of keys such as apiVersion, kind, id, version and schema is expected"
         raise ContractError(path, message, *marks.get((), (1, 1)))
-    return Document(path, data, marks)
+    return Document(path, data, marks, words)
 
 
 def _plain(
-    path: Path, loader: YamlLoader, node: yaml.Node, where: Where, marks: dict[Where, tuple[int, int]]
+    path: Path,
+    loader: YamlLoader,
+    node: yaml.Node,
+    where: Where,
+    marks: dict[Where, tuple[int, int]],
+    words: dict[Where, str],
 ) -> Any:
     marks.setdefault(where, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.MappingNode):
@@ -86,11 +93,16 @@ def _plain(
                 message = f"the key {key!r} is here a second time; keep one of the two"
                 raise ContractError(path, message, line, column)
             marks[(*where, key)] = (line, column)
-            result[key] = _plain(path, loader, value_node, (*where, key), marks)
+            result[key] = _plain(path, loader, value_node, (*where, key), marks, words)
         return result
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(path, loader, item, (*where, at), marks) for at, item in enumerate(node.value)]
-    return loader.construct_object(node)
+        return [_plain(path, loader, item, (*where, at), marks, words) for at, item in enumerate(node.value)]
+    value = loader.construct_object(node)
+    if word := misread(node, value):
+        if isinstance(value, int | float) and is_odd_number(node.value):
+            raise ContractError(path, f"found {word}; put it in quotes, or write the number", *marks[where])
+        words[where] = word
+    return value
 
 
 @cache
@@ -138,7 +150,8 @@ def check_schema(document: Document) -> None:
         kinds = error.validator_value
         kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
         quotes = "; put it in quotes" if kind == "string" and not isinstance(found, dict | list) else ""
-        raise document.error(where, f"{name}found {found!r}, a {kind} is expected{quotes}")
+        shown = document.misread.get(where, repr(found))
+        raise document.error(where, f"{name}found {shown}, a {kind} is expected{quotes}")
     raise document.error(where, f"{name}{error.message} (Open Data Contract Standard v3.2.0)")
 
 

@@ -73,7 +73,11 @@ def _missing(quality: Quality, column: Column) -> Condition:
     written = [value for value, none in zip(values, empty, strict=True) if not none]
     if not written:
         _check_not_required(quality, column)
-    literals = [quality.literal(value, where, "missing value") for value in written]
+    literals = [
+        quality.literal(value, (*where, at), "missing value")
+        for at, (value, none) in enumerate(zip(values, empty, strict=True))
+        if not none
+    ]
     name = sql.quote(column.name)
     counted = [f"coalesce({name} IN ({', '.join(literals)}), FALSE)"] if literals else []
     counts_empty = any(empty) and not column.required
@@ -103,7 +107,8 @@ def _invalid(quality: Quality, column: Column) -> Condition:
     found: list[Condition] = []
     if values is not None:
         where: Where = (*quality.where, "arguments", "validValues")
-        found.append(one_of(column, values, [quality.literal(v, where, "valid value") for v in values]))
+        literals = [quality.literal(v, (*where, at), "valid value") for at, v in enumerate(values)]
+        found.append(one_of(column, values, literals))
     if pattern is not None:
         where = (*quality.where, "arguments", "pattern")
         if not isinstance(pattern, str) or not pattern or column.sql_type != "VARCHAR":

@@ -200,6 +200,8 @@ def literal(
     scratch: duckdb.DuckDBPyConnection,
 ) -> str:
     """``value`` as an SQL literal of the column's type; ContractError if it can't be read as one."""
+    if column.sql_type == "VARCHAR" and (word := document.misread.get(where)):
+        raise document.error(where, f"the {what} is {word}; put it in quotes, for {column.name} is a text")
     written = str(value).lower() if isinstance(value, bool) else str(value)
     reading = sql_types.from_text(column.sql_type, sql.text(written), timezone=column.timezone)
     [(read,)] = scratch.execute(f"SELECT CAST({reading} AS VARCHAR)").fetchall()

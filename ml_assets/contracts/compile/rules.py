@@ -218,7 +218,10 @@ def _enum_rule(
     scratch: duckdb.DuckDBPyConnection,
 ) -> RowRule:
     values = [entry["value"] for entry in enum]
-    literals = [literal(document, where, value, column, "valid value", scratch) for value in values]
+    literals = [
+        literal(document, (*where, at, "value"), value, column, "valid value", scratch)
+        for at, value in enumerate(values)
+    ]
     return _value_rule(column, f"{column.name}_valid_values", one_of(column, values, literals))
 
 
