@@ -132,7 +132,6 @@ def test_words_that_mean_the_same_change_nothing(tmp_path: Path, edit: tuple[str
         (("taps_4d > 0", "taps_4d > 1"), {"population", "training"}),
         (("within: 7d}\n", "within: 7d}\n  train: {history: 9 cutoffs}\n"), {"training"}),
     ],
-    ids=str,
 )
 def test_another_meaning_changes_what_it_is_of_and_what_reads_that(
     tmp_path: Path, edit: tuple[str, str], expected: set[str]
