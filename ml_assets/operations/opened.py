@@ -58,12 +58,14 @@ def instance() -> Iterator["dg.DagsterInstance"]:
     import dagster as dg
 
     from ml_assets.instance.daemon import end_abandoned
+    from ml_assets.instance.databases import make_dagsters
 
     folder = home.prepare_dagster_home()
     if other := home.other_dagster_home():
         _say_once(
             f"note: DAGSTER_HOME={other} is not used, but the project's own: {folder} (see ML_ASSETS_HOME)"
         )
+    make_dagsters(folder)
     with dg.DagsterInstance.from_config(str(folder)) as found:
         for said in end_abandoned(found):
             progress.say(f"note: {said}")
@@ -80,6 +82,5 @@ def prepare() -> tuple[str, ...]:
 
     with instance():
         pass
-    if not home.has_registry():
-        registry().prepare()
+    registry().prepare()
     return (*mend(lake().root), *repair(lake(), registry()))

@@ -3,18 +3,18 @@
 MLflow takes seconds to import, so every function imports it when called.
 """
 
-import fcntl
 import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ml_assets.instance.databases import alone, holds, is_marked, mark, put, scratch
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.hashes import FILES, digest_of, on_record
 from ml_assets.registry.trial import DATA, TrialProcess
@@ -64,14 +64,29 @@ class Registry:
         return cls(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
 
     def prepare(self) -> None:
-        """Create and migrate the database once, before runs use it side by side."""
+        """Make the database before processes use it side by side; one that was left half made is made anew."""
         if self._file is None:
             self.client().search_experiments(max_results=1)
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        elif not is_marked(self._file):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self._file.with_suffix(".lock")):
+                if not is_marked(self._file):
+                    self._make(self._file)
+
+    def _make(self, database: Path) -> None:
+        """Make the database whole: where it is if it holds anything, or else in a scratch file."""
+        if database.exists() and holds(database, ("runs", "registered_models", "model_versions")):
             self.client().search_experiments(max_results=1)
+            mark(database)
+            return
+        with scratch(database.parent) as folder:
+            made, whole = folder / "made.db", folder / "whole.db"
+            replace(self, tracking_uri=f"sqlite:///{made}").client().search_experiments(max_results=1)
+            mark(made)
+            # A copy, because MLflow keeps the one it has made open.
+            with closing(sqlite3.connect(made)) as opened:
+                opened.execute("VACUUM INTO ?", (str(whole),))
+            put(whole, database)
 
     def client(self) -> "MlflowClient":
         """A client of this registry."""
