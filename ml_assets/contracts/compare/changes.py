@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from unicodedata import normalize
 
 from ml_assets.contracts.errors import nearest
 
@@ -29,6 +30,11 @@ def column_removed(name: str) -> Change:
 
 def column_added(name: str, removed: Sequence[str] = ()) -> Change:
     """The new schema has the column, the old one hasn't; maybe one of the ``removed`` under another name."""
+    composed = normalize("NFC", name)
+    same = next((other for other in removed if normalize("NFC", other) == composed), None)
+    if same is not None:
+        text = f"column {name!a} is {same!a} in another Unicode form; write its letters as these are"
+        return Change("breaking", f"properties.{name}", text)
     hint = nearest(name, removed) if removed else ""
     maybe = hint if "did you mean" in hint else ""
     return Change("breaking", f"properties.{name}", f"column {name!r} is new{maybe}")

@@ -21,7 +21,7 @@ from ml_assets.landing.formats.sampling import (
 )
 from ml_assets.landing.formats.sandbox import Sandbox, glob_escape, unreadable
 from ml_assets.landing.formats.schema import columns_differ, land_columns
-from ml_assets.landing.formats.text_file import first_line, parts, shown
+from ml_assets.landing.formats.text_file import parts, shown
 from ml_assets.landing.formats.unsound import AGAIN, Unsound, row_too_long
 from ml_assets.landing.limits import FileLimits
 from ml_assets.landing.pieces import LandingFile
@@ -67,7 +67,8 @@ class Csv(TextFormat):
     ) -> None:
         """See ``TextFormat.insert_file``."""
         delimiter = self.delimiter or ","
-        header = _header(first_line(file.path, CSV, sandbox.limits), contract.source_columns, delimiter)
+        line, spaced = _looked_through(file.path, delimiter, sandbox.limits)
+        header = _header(line, contract.source_columns, delimiter)
         columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
         values = ", ".join(quote(name) for name in contract.source_columns)
         query = (
@@ -76,6 +77,8 @@ class Csv(TextFormat):
             f"delim = {text(delimiter)}, max_line_size = {int(sandbox.limits.row)}, {STRICT})"
         )
         try:
+            if spaced:
+                _check_quotes(sandbox, query, contract.source_columns)
             sandbox.hand_over(query, table)
         except duckdb.Error as error:
             raise _explain(error, file.path, sandbox.limits) from error
@@ -107,6 +110,33 @@ class Csv(TextFormat):
             counts.append(rows)
         options = {} if delimiter == "," else {"delimiter": delimiter}
         return Sampled(dict.fromkeys(names, "VARCHAR"), counts, options)
+
+
+def _looked_through(path: Path, delimiter: str, limits: FileLimits) -> tuple[str, bool]:
+    """The first line of a file, once all of it is sound, and whether blanks stand between a delimiter and a quote."""
+    first, spaced = b"", False
+    blanks = re.compile(re.escape(delimiter.encode()) + rb'[ \t]+"')
+    for number, content in parts(path, CSV, limits):
+        if number == 1:
+            first = content.partition(b"\n")[0].partition(b"\r")[0]
+        spaced = spaced or blanks.search(content) is not None
+    return first.decode(), spaced
+
+
+def _check_quotes(sandbox: Sandbox, query: str, columns: Sequence[str]) -> None:
+    """Unsound where quotes would become part of a value, because a blank stands before them."""
+    for name in columns:
+        found = sandbox.con.execute(
+            f"SELECT row_number, {quote(name)} FROM ({query}) AS landed({', '.join(map(quote, columns))}, "
+            f"landing_date, file, content_hash, row_number) WHERE regexp_matches({quote(name)}, '^[ \\t]+\"') LIMIT 1"
+        ).fetchone()
+        if found is not None:
+            row, value = found
+            raise Unsound(
+                f"row {row} has a blank before the quotes of {name!r}, which would become part of the value",
+                "land it without blanks between a delimiter and a quote",
+                quoted=shown(value),
+            )
 
 
 def _delimiter(con: duckdb.DuckDBPyConnection, path: Path) -> str:

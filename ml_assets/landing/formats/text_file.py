@@ -64,15 +64,6 @@ def parts(path: Path, kind: str, limits: FileLimits) -> Iterator[tuple[int, byte
             yield number, content.removeprefix(UTF_8_MARK) if number == 1 else content
 
 
-def first_line(path: Path, kind: str, limits: FileLimits) -> str:
-    """The first line of a file, once all of it has been found sound; Unsound or OSError otherwise."""
-    first = b""
-    for number, content in parts(path, kind, limits):
-        if number == 1:
-            first = content.partition(b"\n")[0].partition(b"\r")[0]
-    return first.decode()
-
-
 def _check_name(path: Path, head: bytes, kind: str) -> None:
     """Hold the first bytes of a file against the compression its name speaks of."""
     if not head:

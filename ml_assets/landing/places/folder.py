@@ -48,10 +48,12 @@ class LandingFolder:
     def listed(self) -> list[Piece]:
         """The files in the order of their dates; names that don't match are left alone, hidden and temporary ones too.
 
+        So are links to what lies outside of the folder.
+
         Raises NoLandingFiles if there is none, and LandingUnavailable if the folder can't be read.
         """
         try:
-            names = {path.name: path for path in self.path.iterdir() if path.is_file()}
+            names = {path.name: path for path in self.path.iterdir() if path.is_file() and self._holds(path)}
         except (FileNotFoundError, NotADirectoryError):
             raise NoLandingFiles(f"the landing folder {self.path} does not exist; {REMEDY}") from None
         except OSError as error:
@@ -72,6 +74,10 @@ class LandingFolder:
                 mark = f"{status.st_size}:{status.st_mtime_ns}"
                 listed.append(Piece((day, day), name, status.st_size, mark))
         return listed
+
+    def _holds(self, path: Path) -> bool:
+        """Whether what stands at a path of the folder lies in it: a link out of it would copy whatever it names."""
+        return not path.is_symlink() or path.resolve().is_relative_to(self.path.resolve())
 
     def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """The file where it is. One that has gone since it was listed has size 0, and can't be read."""

@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
 from ml_assets_tests.landing.conftest import HEADER, ROW, days, read_all, reason, values, write
 
 
@@ -113,3 +114,36 @@ def test_a_line_without_an_end_takes_little_memory(
     result = read_all(con, folder, contract)
     assert "line 2 is longer than 2,097,152 bytes" in reason(result)
     assert days(result) == {1: 1}
+
+
+@pytest.mark.parametrize("blanks", ["  ", "\t"])
+def test_blanks_before_a_quote_never_make_the_quotes_part_of_the_value(
+    con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, blanks: str
+) -> None:
+    """DuckDB reads over one blank, and takes the quotes for letters behind more."""
+    write(folder, 1, HEADER + '1,2,"a, ""b""",x,7\n')
+    write(folder, 2, HEADER + ROW + f'1, 2,{blanks}"shop", x, 7\n')
+    write(folder, 3, HEADER + '1, 2, "sh, op", x, 7\n')
+    result = read_all(con, folder, contract)
+    assert "row 2 has a blank before the quotes of 'Label', which would become part of the value" in reason(
+        result
+    )
+    assert values(result, "Label") == [('a, "b"',), ("sh, op",)]
+
+
+@pytest.mark.parametrize("line", ['1,2,"a \\"b\\" c",x,7', '1,2,""a"",x,7', '1,2,"a"b,x,7'])
+def test_quotes_that_are_escaped_otherwise_are_refused(
+    con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, line: str
+) -> None:
+    write(folder, 1, HEADER + ROW + line + "\n")
+    assert "line 3" in reason(read_all(con, folder, contract))
+
+
+def test_a_header_in_another_unicode_form_is_told_as_what_it_is(
+    con: duckdb.DuckDBPyConnection, folder: Path, contract: Contract, tmp_path: Path
+) -> None:
+    path = tmp_path / "accents.yaml"
+    path.write_text(contract.path.read_text().replace("Label", "Caf\u00e9"))
+    write(folder, 1, (HEADER + ROW).replace("Label", "Cafe\u0301"))
+    said = reason(read_all(con, folder, load_contract(path)))
+    assert r"column 'Cafe\u0301' is 'Caf\xe9' in another Unicode form" in said

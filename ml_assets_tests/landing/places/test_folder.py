@@ -135,3 +135,17 @@ def test_the_content_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 3_000_000)
     assert content_hash(path) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_no_link_is_followed_out_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "landing"
+    (folder / "kept").mkdir(parents=True)
+    (tmp_path / "secret").write_text("a password")
+    (folder / "kept" / "file").write_text("id")
+    (folder / "2017-01-01.csv").symlink_to(tmp_path / "secret")
+    (folder / "2017-01-02.csv").symlink_to("kept/file")
+    (folder / "2017-01-03.csv").symlink_to("2017-01-01.csv")
+    linked = tmp_path / "linked"
+    linked.symlink_to(folder)
+    for place in (folder, linked):
+        assert list(by_day(LandingFolder(place, "{date}.csv").listed())) == [date(2017, 1, 2)]
