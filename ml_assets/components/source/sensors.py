@@ -4,9 +4,6 @@ It compares what is recorded in the lake with what there is, so a lost cursor co
 or too few. It starts running with the code location; stop it in the UI to take over by hand.
 """
 
-import json
-from datetime import date
-
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
@@ -16,6 +13,7 @@ from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.lake import as_ranges
 from ml_assets.landing import NoLandingFiles, by_day
 from ml_assets.pipeline.due.landing import BRIDGED, due_days
+from ml_assets.pipeline.due.listing import remember, unchanged
 from ml_assets.project.source import Source
 
 
@@ -39,20 +37,16 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
             listed = by_day(source.landing.listed())
         except NoLandingFiles as error:
             return dg.SkipReason(str(error))
-        known = json.loads(context.cursor) if context.cursor else {}
-        prints = {str(day): item.fingerprint for day, item in listed.items()}
         with connection(duckdb) as con:
             due = due_days(
                 con,
                 source,
                 lake.lake,
                 listed,
-                unchanged={day for day in listed if known.get(str(day)) == prints[str(day)]},
+                unchanged=unchanged(listed, context.cursor),
                 in_flight=in_flight(context.instance, assets[1]),
             )
-        context.update_cursor(
-            json.dumps({day: p for day, p in prints.items() if date.fromisoformat(day) not in due.files})
-        )
+        context.update_cursor(remember(listed, due.files))
         outcomes = [
             ask(
                 context.instance,
