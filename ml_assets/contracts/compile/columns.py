@@ -1,12 +1,14 @@
 """The typed columns of a contract, and the landing columns they read."""
 
 import difflib
+import re
 from typing import Any, get_args
 
 import duckdb
 
 from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.compile.document import Document, Where
+from ml_assets.contracts.compile.quality import snake
 from ml_assets.contracts.compile.time_formats import check_format, strptime_format
 from ml_assets.contracts.contract import ROW_IDENTITY, SEEN_AT, Column
 from ml_assets.contracts.errors import nearest
@@ -40,6 +42,12 @@ def build_columns(document: Document, scratch: duckdb.DuckDBPyConnection) -> tup
         if sql.is_reserved(name):
             message = f"the property name {name!r} is taken: columns that queries make begin so"
             raise document.error((*where, "name"), f"{message}; leave {sql.RESERVED_PREFIX!r} off")
+        if not re.fullmatch(r"\w+", name, re.ASCII):
+            message = f"the property name {name!r} names checks, so it has letters, digits and _ alone"
+            raise document.error(
+                (*where, "name"),
+                f"{message}; write name: {snake(name) or f'column_{at}'}, and physicalName: {name!r}",
+            )
         seen[name.lower()] = name
         columns.append(_column(document, where, prop, spelling, scratch))
     _check_apart(document, columns)

@@ -74,7 +74,8 @@ def _aggregate(feature: Feature, days: int | None, now: str) -> str:
         case "mean":
             return f"CAST(CAST(sum({x}){having} AS DECIMAL(38, 6)) AS DOUBLE) / nullif(count({x}){having}, 0)"
         case "stddev":
-            return f"stddev_samp(CAST({x} AS DECIMAL(18, 6))){having}"
+            is_small = f"bool_and(coalesce(abs(TRY_CAST({x} AS DECIMAL(19, 6))) < 100000000, false)){having}"
+            return f"CASE WHEN {is_small} THEN stddev_samp(TRY_CAST({x} AS DECIMAL(19, 6))){having} END"
         case "min" | "max":
             return f"{feature.kind}({x}){having}"
         case "quantile":
