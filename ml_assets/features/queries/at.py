@@ -19,7 +19,10 @@ CHUNK = 250_000
 """Rows of a spine that are worked on at a time."""
 TURN = "__turn"
 """The column that numbers the rows by time, so that those worked on together read few days."""
-MOMENTS = ("TIMESTAMP WITH TIME ZONE", "DATE")
+NANOSECONDS = "TIMESTAMPTZ_NS"
+MOMENTS = ("TIMESTAMP WITH TIME ZONE", NANOSECONDS, "DATE")
+NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL")
+"""What the names of the types begin with that write a whole number otherwise than a text does."""
 DAY = timedelta(days=1)
 
 
@@ -43,7 +46,7 @@ def features_at(
     """
     _check_columns(spine, features)
     con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
-    _check_rows(con, features)
+    _check_rows(con, spine, features)
     read = _Reading(con, features, events, tiles, reach, dict(versions or {}))
     types = snapshot_types(features)
     columns = [f"{ROW} BIGINT", *(f"{quote(column)} {types[column]}" for column in features.columns)]
@@ -147,7 +150,7 @@ def _check_columns(spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None
         )
 
 
-def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
+def _check_rows(con: duckdb.DuckDBPyConnection, spine: duckdb.DuckDBPyRelation, features: FeatureSet) -> None:
     [(rows, empty)] = con.execute(
         "SELECT count(*), count(*) FILTER (WHERE as_of IS NULL) FROM asked_spine"
     ).fetchall()
@@ -155,13 +158,31 @@ def _check_rows(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
         raise FeatureError(
             f"{empty} of {rows} rows of the spine have no as_of; give each its moment", "as_of"
         )
+    types = dict(zip(spine.columns, map(str, spine.types), strict=True))
+    if types["as_of"] == NANOSECONDS:
+        _check_exact(con, "as_of", "TIMESTAMP WITH TIME ZONE", types["as_of"])
     for column, kind in features.entity_types.items():
-        [(wrong, example)] = con.execute(
-            f"SELECT count(*), min(CAST({quote(column)} AS VARCHAR)) FROM asked_spine "
-            f"WHERE {quote(column)} IS NOT NULL AND TRY_CAST({quote(column)} AS {kind}) IS NULL"
-        ).fetchall()
-        if wrong:
+        given = types[column]
+        if kind == "VARCHAR" and given.startswith(NUMBERS):
             raise FeatureError(
-                f"{wrong} of {rows} rows of the spine have a {column} that is no {kind}, for example {example!r}",
+                f"the spine's {column} is a {given}, and the entity is a text, which 17850.0 isn't when 17850 is meant. "
+                f"Give the texts; in pandas a gap makes floats of whole numbers: frame[{column!r}].astype('Int64')",
                 column,
             )
+        _check_exact(con, column, kind, given)
+
+
+def _check_exact(con: duckdb.DuckDBPyConnection, column: str, kind: str, given: str) -> None:
+    """Refuse values of a spine that a type can't hold as they are: they would be those of somebody else."""
+    value = quote(column)
+    [(rows, wrong, first, example)] = con.execute(
+        f"WITH held AS (SELECT *, CAST(TRY_CAST({value} AS {kind}) AS {given}) IS DISTINCT FROM {value} AS __other "
+        f"FROM asked_spine WHERE {value} IS NOT NULL) SELECT (SELECT count(*) FROM asked_spine), "
+        f"count(*), min({ROW}), CAST(arg_min({value}, {ROW}) AS VARCHAR) FROM held WHERE __other"
+    ).fetchall()
+    if wrong:
+        raise FeatureError(
+            f"{wrong} of {rows} rows of the spine have a {column} that is not exactly a {kind}; the first is row {first}, "
+            f"counted from 0: {example!r}. Give it as it stands in the events",
+            column,
+        )

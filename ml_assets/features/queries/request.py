@@ -5,8 +5,10 @@ moments from a day on: tiles and events as far back as the longest window reache
 tile an entity with what looks back without a limit.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -83,12 +85,13 @@ class Requests:
         of what is held.
         """
         self._check(entity, as_of)
-        given = ", ".join(_literal(entity[column]) for column in self.features.entity)
+        types = self.features.entity_types
+        given = ", ".join(_literal(_exact(column, entity[column], kind)) for column, kind in types.items())
         try:
             found = self._con.execute(f"EXECUTE request({given}, {_literal(as_of.astimezone(UTC))})")
         except duckdb.ConversionException as error:
-            types = ", ".join(f"{column} {kind}" for column, kind in self.features.entity_types.items())
-            raise FeatureError(f"the entity {dict(entity)} is not of the types {types}: {error}") from error
+            wanted = ", ".join(f"{column} {kind}" for column, kind in types.items())
+            raise FeatureError(f"the entity {dict(entity)} is not of the types {wanted}: {error}") from error
         [(_, *values)] = found.fetchall()
         return dict(zip(self.features.columns, values, strict=True))
 
@@ -109,6 +112,22 @@ class Requests:
         for name, table in self._tables.items():
             newest = day - DAY if name == "tiles" or at_midnight else day
             check_covered(table, self._covered[table.name], newest)
+
+
+def _exact(column: str, value: object, kind: str) -> object:
+    """The value of an entity's column, as long as its type holds it as it is; else FeatureError."""
+    if value is None:
+        return None
+    if kind == "VARCHAR" and not isinstance(value, str | int):
+        raise FeatureError(f"{column} is {value!r}, and the entity is a text; give the text", column)
+    if kind.endswith("INT") or kind == "INTEGER":
+        if isinstance(value, float | Decimal) and value == value // 1:
+            value = int(value)
+        if not re.fullmatch("0|-?[1-9][0-9]*", str(value)):
+            raise FeatureError(
+                f"{column} is {value!r}, which is not exactly a {kind}; give a whole number", column
+            )
+    return value
 
 
 def _literal(value: object) -> str:

@@ -7,13 +7,14 @@ from random import Random
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
-from ml_assets.features import FeatureError
+from ml_assets.features import Entity, FeatureError, FeatureSet
 from ml_assets.features.queries import at as at_module
 from ml_assets.features.queries.at import features_at
 from ml_assets.lake import Provenance
-from ml_assets_tests.features.oracle import ALL, features_of, midnight
+from ml_assets_tests.features.oracle import ALL, SOURCE, features_of, midnight
 from ml_assets_tests.features.queries.test_snapshots import same
 from ml_assets_tests.features.test_store import FIRST, LAST, REACH, Store, history
 
@@ -125,7 +126,30 @@ def test_recorded_versions_are_read(store: Store) -> None:
         ("SELECT 1 AS household_id, NULL::DATE AS as_of", "1 of 1 rows of the spine have no as_of"),
         (
             f"SELECT 'x' AS household_id, DATE '{LAST}' AS as_of",
-            "have a household_id that is no BIGINT, for example 'x'",
+            "have a household_id that is not exactly a BIGINT; the first is row 0, counted from 0: 'x'",
+        ),
+        *(
+            (
+                f"SELECT unnest([1::{kind}, {value}]) AS household_id, DATE '{LAST}' AS as_of",
+                rf"1 of 2 rows of the spine have a household_id that is not exactly a BIGINT; the first is row 1, .*{said}",
+            )
+            for kind, value, said in (
+                ("DOUBLE", "2.5", "2.5"),
+                ("DOUBLE", "'nan'", "nan"),
+                ("DECIMAL(4,1)", "2.5", "2.5"),
+                ("VARCHAR", "'02'", "'02'"),
+                ("VARCHAR", "'2.0'", "'2.0'"),
+                ("VARCHAR", "' 2'", "' 2'"),
+                ("HUGEINT", "9223372036854775808::HUGEINT", "9223372036854775808"),
+            )
+        ),
+        (
+            f"SELECT 1 AS household_id, TIMESTAMPTZ_NS '{LAST} 10:00:00.000000001+00' AS as_of",
+            "have a as_of that is not exactly a TIMESTAMP WITH TIME ZONE; the first is row 0",
+        ),
+        (
+            f"SELECT 1 AS household_id, 2 AS __row, DATE '{LAST}' AS as_of",
+            "has a column __row, which is a name of ours",
         ),
         (
             f"SELECT 1 AS household_id, DATE '{LAST}' AS as_of, 1 AS age",
@@ -144,6 +168,35 @@ def test_recorded_versions_are_read(store: Store) -> None:
 def test_what_cannot_be_answered_is_refused(store: Store, spine: str, said: str) -> None:
     with pytest.raises(FeatureError, match=said):
         ask(store, spine)
+
+
+def test_ids_that_are_exactly_the_entitys_are_answered(store: Store) -> None:
+    wanted = ask(store, values([(2, END), (None, END)])).select(*ALL.columns).fetchall()
+    for given in ("2::DOUBLE", "2::TINYINT", "'2'", "2::DECIMAL(4,1)", "2::HUGEINT"):
+        spine = f"SELECT unnest([{given}, NULL]) AS household_id, TIMESTAMPTZ '{END}' AS as_of"
+        assert ask(store, spine).select(*ALL.columns).fetchall() == wanted
+    assert (
+        ask(store, f"SELECT NULL AS household_id, TIMESTAMPTZ '{END}' AS as_of").fetchall()[0][2:]
+        == wanted[1]
+    )
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_stamps_of_any_unit_are_moments(store: Store, unit: str) -> None:
+    ids, moments = pa.array([1, 2]), pa.array([END, END], pa.timestamp(unit, tz="Europe/London"))
+    store.con.from_arrow(pa.table({"household_id": ids, "as_of": moments})).create_view("given_stamps")
+    found = ask(store, "FROM given_stamps").select(*ALL.columns).fetchall()
+    assert found == ask(store, values([(1, END), (2, END)])).select(*ALL.columns).fetchall()
+
+
+def test_numbers_with_decimals_are_no_texts(con: duckdb.DuckDBPyConnection) -> None:
+    features = FeatureSet(Entity("who"), ALL.features[:1], {"shop": {"who": "VARCHAR", **SOURCE}})
+    spine = con.sql("SELECT unnest([17850.0::DOUBLE, NULL]) AS who, DATE '2020-01-01' AS as_of")
+    nothing: Any = None
+    with pytest.raises(
+        FeatureError, match=r"spine's who is a DOUBLE, and the entity is a text.*astype\('Int64'\)"
+    ):
+        features_at(con, features, spine, events={}, tiles=nothing, reach={})
 
 
 def test_a_day_that_was_withheld_is_not_covered(store: Store) -> None:

@@ -293,7 +293,21 @@ def test_a_hot_key(tables: tuple[Tables, History]) -> None:
         (
             {"household_id": "one", "store": "3"},
             midnight(LAST),
-            "the entity {'household_id': 'one', 'store': '3'} is not of the types household_id BIGINT, store VARCHAR",
+            "household_id is 'one', which is not exactly a BIGINT; give a whole number",
+        ),
+        (
+            {"household_id": 2**63, "store": "3"},
+            midnight(LAST),
+            "the entity {'household_id': 9223372036854775808, 'store': '3'} is not of the types household_id BIGINT",
+        ),
+        *(
+            ({"household_id": who, "store": "3"}, midnight(LAST), "which is not exactly a BIGINT")
+            for who in (1.5, "01", "1.0", True, float("nan"), float("inf"))
+        ),
+        (
+            {"household_id": 1, "store": 3.0},
+            midnight(LAST),
+            "store is 3.0, and the entity is a text; give the text",
         ),
         (
             {"household_id": 1, "store": "3"},
