@@ -75,4 +75,4 @@ def test_they_go_through_every_use_and_proof(con: duckdb.DuckDBPyConnection, tmp
         requests = Requests(
             apart, NAMED, events={"shop": events}, tiles=tiles, reach={"shop": REACH}, since=as_of
         )
-        assert tuple(requests.of({"Customer ID": 1}, midnight(as_of)).values()) == wanted[1,]
+        assert tuple(requests.of({"Customer ID": 1}, midnight(as_of)).values()) == found[1,]
