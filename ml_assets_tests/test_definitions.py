@@ -113,7 +113,7 @@ def test_gates_and_contract_rules_block(defs: dg.Definitions) -> None:
     specs = {(key.asset_key.to_user_string(), key.name): graph.get(key) for key in graph.asset_check_keys}
     gates = [node for (asset, _), node in specs.items() if asset == "lapse/evaluation"]
     rules = [node for (asset, _), node in specs.items() if asset == "transactions/events"]
-    assert len(gates) == 8
+    assert len(gates) == 9
     assert len(rules) > 20
     warning = {node.key.name for node in [*gates, *rules] if not node.blocking}
     assert warning == {"known_departments", "usual_volume"}

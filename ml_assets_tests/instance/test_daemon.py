@@ -26,9 +26,10 @@ from ml_assets_tests.instance.test_lease import elsewhere, gone_process
 
 STARTED = dg.DagsterRunStatus.STARTED
 HOLDER = """
-import sys, time
+import signal, sys, time
 import dagster as dg
 from ml_assets.instance.lease import held
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance, held(instance.run_storage, sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
