@@ -30,11 +30,10 @@ from ml_assets.project.project import Project
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
-from ml_assets_tests.places import USE_CASES
+from ml_assets_tests.places import redeclared
 from ml_assets_tests.tables import table_of
 
 MINI = "ml_assets_tests.use_cases.mini.defs"
-MINI_FOLDER = USE_CASES / "mini" / "defs"
 SOURCE = ("visits/raw", "visits/events", "visits/quarantine")
 SETTINGS = {
     "telemetry": {"enabled": False},
@@ -242,11 +241,7 @@ def scratch_defs(folder: Path, edits: Mapping[str, tuple[str, str]] | None = Non
 
     ``folder`` must have a name no other module has; it goes into the path of modules.
     """
-    copytree(MINI_FOLDER, folder)
-    for name, (old, new) in (edits or {}).items():
-        text = (folder / name).read_text()
-        assert old in text, f"{name} has no {old!r}"
-        (folder / name).write_text(text.replace(old, new))
+    redeclared(folder, edits or {})
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))
     return folder.name

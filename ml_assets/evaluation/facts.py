@@ -24,6 +24,8 @@ class HoldoutFacts:
     digest_candidate: str
     """sha256 of the rows the candidate was scored on."""
     digest_champion: str | None
+    champion_uncompared: str | None = None
+    """Why there is a champion that could not score the rows, and what to do."""
 
     @property
     def tells_of_champion(self) -> bool:

@@ -146,6 +146,8 @@ def measure(holdout: "pd.DataFrame", facts: HoldoutFacts, standard: Standard) ->
         role for role in ROLES if role != "champion" or f"score_{role}" in holdout or facts.tells_of_champion
     ]
     unsound = {role: found for role in compared if (found := _unsound(holdout, standard, role))}
+    if facts.champion_uncompared:
+        unsound["champion"] = UnsoundScores(facts.champion_uncompared, "NOT EVALUATED")
     metrics = {role: METRICS_OF[target.kind](labels, scores) | {"n": rows.n} for role, scores in said.items()}
     sound = [role for role in said if role not in unsound]
     resampled: dict[str, Resampled] = {}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SCHEME = "d1"
 """What hashes begin with: how they are made. Those of another scheme say nothing of what is declared now."""
+ROWS = "*"
+"""The name of what says which rows there are: no column can have it."""
 Definitions = Mapping[str, str]
 """Hashes by the name of what they are of: a column, or a part of a declaration."""
 
@@ -28,9 +30,16 @@ def hash_of(facts: Any) -> str:
     return f"{SCHEME}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def is_comparable(hashed: str) -> bool:
-    """Whether a hash was made as they are made now."""
-    return hashed.startswith(f"{SCHEME}:")
+def is_comparable(recorded: Definitions | None) -> bool:
+    """Whether there are hashes on record, and made as they are made now."""
+    return recorded is not None and all(hashed.startswith(f"{SCHEME}:") for hashed in recorded.values())
+
+
+def redefined(recorded: Definitions | None, declared: Definitions) -> frozenset[str]:
+    """The names of what is declared otherwise than it is on record, or is new; none where nothing comparable is."""
+    if recorded is None or not is_comparable(recorded):
+        return frozenset()
+    return frozenset(name for name, hashed in declared.items() if recorded.get(name) != hashed)
 
 
 def short(hashed: str) -> str:

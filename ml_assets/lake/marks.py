@@ -7,6 +7,7 @@ from deltalake import DeltaTable
 
 from ml_assets.lake.commit import Commit, history
 from ml_assets.lake.days import Slot, days
+from ml_assets.lake.definition import Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Mark:
     """The version that last changed it; None if every commit about it left it as it was."""
     read: Mapping[str, int]
     """The versions of the tables it was last built from, or found to be equal to: table -> version."""
-    definition: str | None = None
-    """The hash of what was declared when it was built; None where none was recorded."""
+    definitions: Definitions | None = None
+    """The hashes of what was declared when it was built; None where none were recorded."""
 
 
 Marks = Mapping[Slot, Mark]
@@ -34,7 +35,7 @@ def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
     for commit in commits:
         if commit.between is None:
             continue
-        written = Mark(commit.version, commit.inputs, commit.provenance.definition)
+        written = Mark(commit.version, commit.inputs, commit.provenance.definitions or None)
         for slot in days(*commit.between):
             changed = after[slot].changed if slot in after else None
             if slot not in commit.left:

@@ -1,10 +1,11 @@
 """What made the rows of a commit, as the commit itself says it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from ml_assets.lake.definition import Definitions
 
 KEY = "provenance"
 """Where a commit keeps it: one JSON object under one key."""
@@ -24,21 +25,18 @@ class Provenance:
     """The git commit of the code, with ``+changes`` where there were uncommitted ones."""
     inputs: Mapping[str, int] = field(default_factory=dict)
     """The versions of the tables that were read: table -> version."""
-    definitions: Mapping[str, str] = field(default_factory=dict)
+    definitions: Definitions = field(default_factory=dict)
     """The hashes of what was declared and the rows follow: its name -> hash."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else belongs to the rows: the contract's hash, the model's version, who decided and why."""
 
-    @property
-    def definition(self) -> str | None:
-        """One hash of all definitions, or None if there are none."""
-        if not self.definitions:
-            return None
-        return hashlib.sha256(json.dumps(dict(self.definitions), sort_keys=True).encode()).hexdigest()
-
     def saying(self, **facts: str) -> "Provenance":
         """The same, with further facts."""
         return replace(self, facts={**self.facts, **facts})
+
+    def following(self, definitions: Definitions) -> "Provenance":
+        """The same, of rows that follow what is declared."""
+        return replace(self, definitions=definitions)
 
     def as_metadata(self) -> dict[str, str]:
         """As a commit carries it."""

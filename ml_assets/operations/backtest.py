@@ -36,6 +36,7 @@ from ml_assets.monitoring.rehearse.backtest import (
     weekly,
 )
 from ml_assets.pipeline.holdout import holdout_of
+from ml_assets.pipeline.scorer import Scorer
 from ml_assets.pipeline.steps.drift import profiles_of
 from ml_assets.project.model import DeclaredModel
 from ml_assets.training.frames import check_frame
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.registry.mlflow_registry import Registry
-    from ml_assets.training.predictor import Predictor, Scores
+    from ml_assets.training.predictor import Scores
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def backtest(
     """Replay the model's history under every strategy. Nothing is written.
 
     Raises BacktestError where too little is on record; LakeError, RegistryError or ProfileError where what is on
-    record can't be read.
+    record can't be read, CannotRun where a version was trained on other features than there are now.
     """
     spec = model.spec
     with progress.phase("trying every version on the labels since its cutoff"):
@@ -85,7 +86,7 @@ class _Tried:
     """The versions on record, by cutoff, and how each did on the labels of every cutoff since its own."""
 
     candidates: tuple[Candidate, ...]
-    predictors: dict[int, "Predictor"] = field(default_factory=dict)
+    scorers: dict[int, Scorer] = field(default_factory=dict)
     references: dict[int, Reference] = field(default_factory=dict)
     verdicts: dict[tuple[int, date], CohortVerdict] = field(default_factory=dict)
     outcomes: dict[tuple[int, date], Outcome] = field(default_factory=dict)
@@ -101,9 +102,13 @@ def _try_versions(
         )
     rows = tables.candidate.read(con, columns=["cutoff", "model_version"]).order("cutoff").fetchall()
     tried = _Tried(tuple(_candidate(model, cutoff, version) for cutoff, version in rows))
+    snapshot = model.group.snapshot(lake)
+    snapshots = snapshot.marks()
     for candidate in progress.counted(tried.candidates, "versions loaded"):
-        version = registry.version(model.name, candidate.version)
-        tried.predictors[candidate.version] = registry.load(version)
+        scorer = Scorer.of(model, registry, registry.version(model.name, candidate.version))
+        if snapshots:
+            scorer.definitions(snapshot, (candidate.cutoff, max(snapshots)))
+        tried.scorers[candidate.version] = scorer
     labelled = tables.labels.read(con, columns=["as_of"]).distinct().order("as_of").fetchall()
     cutoffs = [day for (day,) in labelled if rows and day >= rows[0][0]]
     for cutoff in progress.counted(cutoffs, "cutoffs"):
@@ -123,7 +128,7 @@ def _try_on(tried: _Tried, model: DeclaredModel, holdout: "pd.DataFrame", cutoff
     labels = labels_of(target, holdout)
     for candidate in (c for c in tried.candidates if c.cutoff <= cutoff):
         version = candidate.version
-        scores = tried.predictors[version].score(holdout)
+        scores = tried.scorers[version].score(holdout)
         said = _said(scores)
         if cutoff == candidate.cutoff:
             tried.references[version] = build_reference(
@@ -181,7 +186,7 @@ class _Days:
         if not rows.any():
             return week.frame[rows], None
         if version not in week.scores:
-            week.scores[version] = self.tried.predictors[version].score(week.frame)
+            week.scores[version] = self.tried.scorers[version].score(week.frame)
         return week.frame[rows], week.scores[version].of(rows)
 
     def _population(self, between: Between) -> "pd.DataFrame":

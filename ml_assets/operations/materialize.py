@@ -20,7 +20,7 @@ from ml_assets.operations.in_process import execute
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.due.features import buildable_days, edges
 from ml_assets.pipeline.due.landing import BRIDGED, due_days
-from ml_assets.pipeline.due.model import days_to_score, stale_labels, stale_performance
+from ml_assets.pipeline.due.model import days_to_score, stale_evaluations, stale_labels, stale_performance
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
@@ -151,7 +151,6 @@ def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
 def _model_phases(
     model: DeclaredModel, instance: dg.DagsterInstance, lake: Lake, registry: Registry, cutoffs: int
 ) -> Iterator[Phase]:
-    tables = model.tables(lake)
     with connect() as con:
         landed = landed_through(con, model.source.tables(lake).files)
     newest = model.newest_mature(landed) if landed else None
@@ -161,8 +160,7 @@ def _model_phases(
     for between in as_ranges(stale_labels(model, lake, landed) & set(wanted), WEEK):
         yield Phase(f"{model.name}: labels", (key_of(model, "labels"),), between)
     chain = tuple(key_of(model, asset) for asset in ("training_set", "candidate", "evaluation"))
-    recent = set(wanted[-cutoffs:])
-    for between in as_ranges(recent - set(tables.decisions.marks()), WEEK):
+    for between in as_ranges(stale_evaluations(model, lake, wanted[-cutoffs:]), WEEK):
         yield Phase(f"{model.name}: training_set, candidate, evaluation", chain, between, if_refused="accept")
     if _something_to_promote(model, lake, registry):
         yield Phase(f"{model.name}: champion", (key_of(model, "champion"),), None)

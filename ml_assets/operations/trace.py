@@ -13,6 +13,7 @@ from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table
 from ml_assets.lake.sql import text
+from ml_assets.pipeline.scorer import Scorer
 from ml_assets.project.model import DeclaredModel
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def trace(
     Raises Refusal where there is no such prediction, LakeError where a version is no longer kept.
     """
     from ml_assets.serving.batch import population_frame
-    from ml_assets.training.frames import check_frame
 
     model, prediction = _find(con, models, lake, prediction_id)
     tables, as_of = model.tables(lake), prediction["as_of"]
@@ -76,14 +76,14 @@ def trace(
     frame = population_frame(
         con, snapshot, (as_of, as_of), entity=model.entity, population=_is(model, prediction), version=at
     )
-    checked = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
-    features = {column: frame[column].iloc[0] for column in model.group.feature_types}
+    scorer = Scorer.of(model, registry, version)
+    features = {column: frame[column].iloc[0] for column in scorer.columns}
     behind, unlike = _events(con, model, lake, prediction, snapshot, at, shown)
     return Trace(
         model=model,
         prediction=prediction,
         version=version,
-        score_again=float(registry.load(version).score(checked).expected[0]),
+        score_again=float(scorer.score(scorer.checked(frame)).expected[0]),
         snapshot_version=at,
         features=features,
         features_hash=str(frame["features_hash"].iloc[0]),

@@ -125,9 +125,10 @@ def smoke_prediction(
     """Load a version, score the first rows of the newest population with it, and say what came out."""
     import numpy as np
 
+    from ml_assets.pipeline.run import CannotRun
+    from ml_assets.pipeline.scorer import Scorer
     from ml_assets.registry.mlflow_registry import RegistryError
     from ml_assets.serving.batch import population_frame
-    from ml_assets.training.frames import check_frame
 
     snapshot = model.group.snapshot(lake)
     ((newest,),) = snapshot.read(book.con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
@@ -141,8 +142,12 @@ def smoke_prediction(
         raise RegistryError(
             f"nobody meets {population} in {snapshot.name} of {newest}, so there is nothing to score"
         )
-    frame = check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
-    scores = book.registry.load(version).score(frame).expected
+    scorer = Scorer.of(model, book.registry, version)
+    try:
+        scorer.definitions(snapshot, (newest, newest))
+        scores = scorer.score(scorer.checked(frame)).expected
+    except CannotRun as error:
+        raise RegistryError(str(error)) from error
     if scores.shape != (len(frame),) or not np.isfinite(scores).all():
         raise RegistryError(
             f"of {len(frame)} rows of {newest}, {int(np.isfinite(scores).sum())} have a finite score"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.lake import Lake
+from ml_assets.pipeline.definitions import of_training
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.declared import DeclaredInWords, label_in_words, target_in_words
 from ml_assets.registry.facts import ModelFacts, facts_of
@@ -50,4 +51,5 @@ def declared(model: DeclaredModel) -> DeclaredInWords:
         slices=tuple(spec.slices),
         groups=tuple(spec.groups),
         config=model.config,
+        definitions=of_training(model),
     )

@@ -6,8 +6,10 @@ A card is generated from facts alone. Its sections are worked out once; Markdown
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ml_assets.lake.definition import short
 from ml_assets.registry.compare import UNKNOWN, number
 from ml_assets.registry.facts import NOT_METRICS, ModelFacts, Row
+from ml_assets.registry.pins import LABEL, POPULATION, TRAINING
 
 TOP = 15
 """How many features a card names by importance."""
@@ -44,7 +46,7 @@ def sections(facts: ModelFacts) -> list[Section]:
         _features(facts),
         Section("Training", pairs=facts.training),
         Section("Parameters", pairs=facts.parameters),
-        Section("Made of", pairs={**_inputs(facts), **_hashes(facts)}),
+        Section("Made of", pairs={**_inputs(facts), **_definitions(facts), **_hashes(facts)}),
         Section("Machine", pairs=facts.machine),
     ]
 
@@ -80,14 +82,29 @@ def _declaration(facts: ModelFacts) -> str:
 
 def _features(facts: ModelFacts) -> Section:
     means = facts.declared.features
-    rows = tuple((name, means.get(name) or UNKNOWN) for name in facts.features)
-    return Section("Features", head=("Feature", "Means"), rows=rows)
+    rows = tuple((name, means.get(name) or UNKNOWN, _definition(facts, name)) for name in facts.features)
+    return Section("Features", head=("Feature", "Means", "Definition"), rows=rows)
+
+
+def _definition(facts: ModelFacts, name: str) -> str:
+    """The definition by which it was learnt from, and whether that has changed since."""
+    pinned, declared = facts.definitions.get(name), facts.declared.definitions.get(name)
+    if pinned is None:
+        return UNKNOWN
+    if declared is None:
+        return f"{short(pinned)}, not declared any more"
+    return f"{short(pinned)}, declared today is {short(declared)}" if pinned != declared else short(pinned)
 
 
 def _inputs(facts: ModelFacts) -> dict[str, str]:
     return {f"Table {name}": f"version {version}" for name, version in facts.inputs.items()} or {
         "Tables": UNKNOWN
     }
+
+
+def _definitions(facts: ModelFacts) -> dict[str, str]:
+    names = (LABEL, POPULATION, TRAINING)
+    return {f"Definition of {name}": _definition(facts, name) for name in names}
 
 
 def _hashes(facts: ModelFacts) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_assets.lake.definition import short
 from ml_assets.registry.facts import ModelFacts
 
 UNKNOWN = "not recorded"
@@ -44,7 +45,7 @@ def _flat(facts: ModelFacts) -> dict[str, Mapping[str, str]]:
         "config": {k: v for k, v in hashes.items() if k == "config"}
         | ({"target": facts.target} if facts.target else {}),
         "parameter": facts.parameters,
-        "feature": dict.fromkeys(facts.features, "used"),
+        "feature": {name: _used(facts, name) for name in facts.features},
         "input": {table: f"version {number}" for table, number in facts.inputs.items()},
         "training": {"cutoff": str(facts.cutoff or UNKNOWN)}
         | {k: v for k, v in hashes.items() if k == "training set"}
@@ -54,6 +55,11 @@ def _flat(facts: ModelFacts) -> dict[str, Mapping[str, str]]:
         "code": {k: v for k, v in hashes.items() if k in ("commit", "uncommitted changes", "lock file")},
         "machine": facts.machine,
     }
+
+
+def _used(facts: ModelFacts, name: str) -> str:
+    """That a feature is used, and by which definition where that is on record."""
+    return f"definition {short(facts.definitions[name])}" if name in facts.definitions else "used"
 
 
 def number(value: object) -> str:

@@ -1,7 +1,7 @@
 """What a model's YAML says of it, in words for a person."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class DeclaredInWords:
     slices: tuple[str, ...]
     groups: tuple[str, ...]
     config: str
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """The hashes of what is declared, by the names that a version pins its own by."""
 
 
 def label_in_words(label: "Label") -> str:

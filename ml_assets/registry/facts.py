@@ -13,6 +13,7 @@ from ml_assets.registry.aliases import names_of
 from ml_assets.registry.book import Book
 from ml_assets.registry.declared import DeclaredInWords
 from ml_assets.registry.mlflow_registry import Registry, Version
+from ml_assets.registry.pins import pins_of
 from ml_assets.registry.promotion_log import Move, PromotionLog
 
 Row = Mapping[str, Any]
@@ -37,6 +38,8 @@ class ModelFacts:
     """Table -> version."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """What was hashed -> its hash, and the commit; what is not recorded is left out."""
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """The hashes of the definitions it learnt from: of features by column, and of label, population and training."""
     machine: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[Row, ...] = ()
     """A row per role: ``role``, ``model_version`` and the metrics."""
@@ -127,6 +130,7 @@ def facts_of(
         parameters=_parameters(tags, run.parameters),
         inputs={table: int(number) for table, number in _object(tags.get("inputs")).items()},
         hashes={name: tags[tag] for tag, name in HASHES.items() if tags.get(tag)},
+        definitions=pins_of(version),
         machine={key: str(value) for key, value in _object(tags.get("machine")).items()},
         metrics=_metrics(book, log, version.number) or run.own_metrics(version.number),
         gates=_on_record(book, book.tables.decisions, "decisions", log, version.number),

@@ -75,6 +75,12 @@ class Predictor:
         """Scores of the rows of a frame that has the feature columns. Raises PredictionError."""
         import numpy as np
 
+        missing = [column for column in self.task.columns if column not in frame]
+        if missing:
+            raise PredictionError(
+                f"The model was trained on {', '.join(missing)}, which the frame lacks; it has "
+                f"{', '.join(map(str, frame.columns))}."
+            )
         target, features = self.task.target, frame[list(self.task.columns)]
         if target.kind == "regression":
             found = np.asarray(self.estimator.predict(features), dtype="float64")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -304,6 +305,7 @@ def test_a_smoke_prediction_scores_the_newest_population(
 
     class Counting:
         step = 0.1
+        task = SimpleNamespace(columns=churn.model.group.feature_types)
 
         def score(self, frame: pd.DataFrame) -> Scores:
             return Scores(np.arange(len(frame)) * self.step)

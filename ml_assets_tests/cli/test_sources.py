@@ -15,7 +15,8 @@ import pytest
 from ml_assets.cli.app import main
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets_tests import visits
-from ml_assets_tests.house import MINI, MINI_FOLDER
+from ml_assets_tests.house import MINI
+from ml_assets_tests.places import MINI_FOLDER
 
 pytestmark = pytest.mark.slow
 CONTRACT = MINI_FOLDER / "visits" / "contract.yaml"

@@ -52,7 +52,9 @@ def by_definition(commits: Sequence[Commit], slot: date) -> Mark | None:
         or not any(c.compared < version < c.version for version in changes)
     ]
     return (
-        Mark(max(changes, default=None), heard[-1].inputs, heard[-1].provenance.definition) if about else None
+        Mark(max(changes, default=None), heard[-1].inputs, heard[-1].provenance.definitions or None)
+        if about
+        else None
     )
 
 

@@ -67,7 +67,7 @@ def test_what_was_left_and_what_was_changed_reads_as_marks(lake: Lake) -> None:
     events, tiles = table_of(lake, "visits/events").marks(), table_of(lake, "visitor_features/tiles").marks()
     assert {day: mark.changed for day, mark in events.items()} == {FIRST: 2, CUTOFF: 1, LAST: 2}
     assert {mark.read["visits/files"] for mark in events.values()} == {2}
-    assert {mark.definition for mark in (events | tiles).values()} == {None}
+    assert {mark.definitions for mark in (events | tiles).values()} == {None}
 
 
 def test_nothing_of_it_is_stale(lake: Lake) -> None:

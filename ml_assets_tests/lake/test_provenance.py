@@ -46,13 +46,6 @@ def test_further_facts_leave_the_first_as_they_are() -> None:
     assert made.facts == {"contract": "a"}
 
 
-def test_a_definition_is_one_hash_of_all() -> None:
-    one, two = ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
-    assert Provenance(definitions=one).definition == Provenance(definitions=two).definition
-    assert Provenance(definitions=one).definition != Provenance(definitions={"a": "1", "b": "3"}).definition
-    assert Provenance().definition is None
-
-
 OLDER: list[tuple[dict[str, Any], Provenance]] = [
     (
         {"run": "r", "asset": "a/b", "inputs": '{"a/a": 3}', "contract": "5h4", "pseudonym_key": "k"},

@@ -12,7 +12,8 @@ import pytest
 from ml_assets.definitions import build
 from ml_assets.project.declared import DeclarationError
 from ml_assets.project.project import Project
-from ml_assets_tests.house import MINI_FOLDER, scratch_defs
+from ml_assets_tests.house import scratch_defs
+from ml_assets_tests.places import MINI_FOLDER
 
 SOURCE, GROUP, MODEL = "visits/defs.yaml", "visitor_features/defs.yaml", "churn/defs.yaml"
 MISTAKES: dict[str, tuple[str, str, str, str]] = {

@@ -92,6 +92,16 @@ def test_scores_go_by_the_name_of_a_column_and_the_order_of_the_rows(
     np.testing.assert_array_equal(predictors[name, kind].score(backwards).expected, scores[::-1])
 
 
+def test_a_frame_without_what_it_was_trained_on_is_refused_by_name(predictors: Predictors) -> None:
+    name, kind = next(iter(predictors))
+    predictor, frame = predictors[name, kind], make_frame(kind)
+    first = next(iter(predictor.task.columns))
+    with pytest.raises(
+        PredictionError, match=f"The model was trained on {first}, which the frame lacks; it has "
+    ):
+        predictor.score(frame.drop(columns=first))
+
+
 def test_scores_are_expected_labels() -> None:
     found = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
     several = scores_of(CLASSES, found)

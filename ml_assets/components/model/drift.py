@@ -133,13 +133,13 @@ def _shown(drift: Any) -> dict[str, Any]:
 
 
 def _histograms(day: WatchedDay, profiles: "list[FeatureProfile]") -> "list[FeatureBars]":
-    """The features that weigh most, training against the day, by the groups of bins that PSI is taken over."""
+    """The features that were compared, training against the day, by the groups of bins that PSI is taken over."""
     from ml_assets.monitoring.show.plots import FeatureBars
 
     breached = {drift.feature: drift.breached for drift in day.drifts}
     found = []
     for profile in sorted(profiles, key=lambda p: (-p.weight, p.feature)):
-        if profile.kind == "volume" or not sum(profile.shares):
+        if profile.feature not in breached or profile.kind == "volume" or not sum(profile.shares):
             continue
         names, before, now = _grouped(profile, day.counted[profile.feature])
         found.append(FeatureBars(profile.feature, names, before, now, breached[profile.feature]))

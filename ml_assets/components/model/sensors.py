@@ -8,6 +8,7 @@ from ml_assets.components.shared.requests import answer, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.lake import as_ranges
 from ml_assets.landing.raw import landed_through
+from ml_assets.pipeline.definitions import of_labels
 from ml_assets.pipeline.due.model import (
     day_to_report,
     days_to_score,
@@ -58,12 +59,15 @@ def scoring_sensor(model: DeclaredModel) -> dg.SensorDefinition:
 
 
 def labels_sensor(model: DeclaredModel) -> dg.SensorDefinition:
-    """Mature cutoffs without labels, or whose events have changed since -> labels of exactly these cutoffs."""
+    """Mature cutoffs without labels, or whose events or definitions have changed -> labels of exactly these cutoffs."""
     assets = [key_of(model, "labels")]
 
     @dg.sensor(
         name=f"{model.name}_labels",
-        description="Asks for the labels of cutoffs that have matured, and of those that late or corrected events touch.",
+        description=(
+            "Asks for the labels of cutoffs that have matured, and of those that late or corrected events, or another "
+            "declaration of label or population, touch."
+        ),
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=60,
         default_status=RUNNING,
@@ -80,17 +84,24 @@ def labels_sensor(model: DeclaredModel) -> dg.SensorDefinition:
                 if wanted
                 else {}
             )
-        versions = [source.tables(lake.lake).events.version, model.group.snapshot(lake.lake).version]
+        follows = [
+            source.tables(lake.lake).events.version,
+            model.group.snapshot(lake.lake).version,
+            of_labels(model),
+        ]
         outcomes = [
             ask(
                 context.instance,
-                request_key(f"{model.name}/labels", [first, last, versions, table.version]),
+                request_key(f"{model.name}/labels", [first, last, follows, table.version]),
                 between=(first, last),
                 assets=assets,
             )
             for first, last in as_ranges(wanted - set(refused), WEEK)
         ]
-        return answer(outcomes, "every mature cutoff has labels as new as its events")
+        return answer(
+            outcomes,
+            "every mature cutoff has labels as new as its events, and as they are declared",
+        )
 
     return labels
 

@@ -112,7 +112,7 @@ def _training_set(model: DeclaredModel) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.MaterializeResult:
         table = model.tables(lake.lake).training_set
-        with connection(duckdb) as con:
+        with connection(duckdb) as con, failing():
             gathered = gather_training_sets(con, run_of(context), model, lake.lake, between(context))
             cutoffs = [one.cutoff for one in gathered]
             numbers = numbers_of(con, table, cutoffs, {_mean_label(model): "avg(label)"})

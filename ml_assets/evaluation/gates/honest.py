@@ -101,7 +101,8 @@ def _digest_problems(case: Case) -> list[str]:
     facts = case.measured.facts
     if not facts.digest_candidate:
         return ["Nothing says which rows the candidate was scored on: the digest is empty"]
-    if case.measured.has_champion and facts.digest_champion != facts.digest_candidate:
+    compared = case.measured.has_champion and facts.champion_uncompared is None
+    if compared and facts.digest_champion != facts.digest_candidate:
         mine, other = facts.digest_candidate[:12], (facts.digest_champion or "none")[:12]
         return [f"Candidate and champion were not scored on the same rows: digests {mine} and {other}"]
     return []

@@ -29,14 +29,16 @@ def performance(
     *,
     model: str,
     references: Mapping[int, Reference],
+    unlike: Mapping[Cohort, str],
     watched: Mapping[Cohort, DayWatched],
     policy: MonitoringPolicy,
 ) -> list[dict[str, Any]]:
     """One cohort per as_of and model version, in that order, from predictions joined with mature labels.
 
     ``frame`` has the columns as_of, model_version, known_until, label and score, and of several classes
-    ``probabilities``; no rows give no cohorts. ``references`` are by model version. A cohort has as_of,
-    model_version, the metrics of the target, None where the data doesn't define one, and the fields of Verdict.
+    ``probabilities``; no rows give no cohorts. ``references`` are by model version; ``unlike`` says of cohorts why the
+    reference of their version tells nothing of them. A cohort has as_of, model_version, the metrics of the target, None
+    where the data doesn't define one, and the fields of Verdict.
     Raises PerformanceError where a column is missing, a label is none of the target's, or a score is not a number.
     """
     import pandas as pd
@@ -51,7 +53,8 @@ def performance(
             target,
             labels,
             said,
-            references.get(version)
+            unlike.get((as_of, version))
+            or references.get(version)
             or f"version {version} was judged before references were kept; materialize {model}/evaluation of cutoff "
             f"{cutoff} to have one",
             watched.get((as_of, version)),

@@ -1,16 +1,19 @@
 """What is due of a model: labels that mature, days to score, cohorts whose labels have come, reports of bad days."""
 
+from collections.abc import Collection
 from datetime import date
 
 import duckdb
 
 from ml_assets.lake import Lake, stale_days
+from ml_assets.pipeline.definitions import made_otherwise, of_labels
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.tables import ModelTables
+from ml_assets.registry.pins import unlike
 
 
 def stale_labels(model: DeclaredModel, lake: Lake, landed: date | None) -> set[date]:
-    """The mature cutoffs whose labels are missing, or whose events or population have changed since.
+    """The mature cutoffs whose labels are missing, or whose events, population or definitions have changed since.
 
     A cutoff whose snapshot is still to be built waits for it: without it there is no population to label.
     """
@@ -23,6 +26,8 @@ def stale_labels(model: DeclaredModel, lake: Lake, landed: date | None) -> set[d
         (model.group.snapshot(lake), (0, 0)),
     ):
         stale |= stale_days(table.marks(), labels, table.name, reach, model.cutoffs)
+    if labels:
+        stale |= made_otherwise(labels, of_labels(model), model.cutoffs.between(min(labels), max(labels)))
     return {cutoff for cutoff in stale if newest is not None and cutoff <= newest and cutoff in built}
 
 
@@ -30,7 +35,8 @@ def days_to_score(model: DeclaredModel, lake: Lake, version: int, since: date | 
     """The as_ofs a version has to score: snapshots it has not scored yet, or that changed since it did.
 
     Scores that ``drift``, the last table written after predictions, has not read are made again with it: a
-    run that ended between the two leaves them.
+    run that ended between the two leaves them. What is scored is history: features that are declared otherwise since
+    make no day due again.
     ``since`` is the first as_of wanted; without it, the first the version has scored, or the newest
     snapshot if it has scored none.
     """
@@ -41,7 +47,15 @@ def days_to_score(model: DeclaredModel, lake: Lake, version: int, since: date | 
     first = since or min(own or [max(snapshots)])
     stale = stale_days(snapshots, own, snapshot.name, (0, 0), as_ofs)
     stale |= stale_days(own, tables.drift_days.marks(), tables.predictions.name, (0, 0), as_ofs)
-    return {day for day in stale if day >= first}
+    scored = stale & set(own) & set(snapshots)
+    history = {day for day in scored if unlike(own[day].definitions, snapshots[day].definitions)}
+    return {day for day in stale - history if day >= first}
+
+
+def stale_evaluations(model: DeclaredModel, lake: Lake, cutoffs: Collection[date]) -> set[date]:
+    """Those of ``cutoffs`` that were never judged, or by another label or population than is declared."""
+    judged = model.tables(lake).decisions.marks()
+    return {day for day in cutoffs if day not in judged} | made_otherwise(judged, of_labels(model), cutoffs)
 
 
 def stale_performance(model: DeclaredModel, lake: Lake) -> set[date]:

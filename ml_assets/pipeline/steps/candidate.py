@@ -15,9 +15,11 @@ from ml_assets.instance.progress import counted
 from ml_assets.lake import Lake, content_hash, records
 from ml_assets.lake.hashes import ROWS, on_record
 from ml_assets.monitoring.measure.profile import FeatureProfile, build_profile, profile_rows
+from ml_assets.pipeline.definitions import check_made_by, of_training
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.tables import ModelTables
+from ml_assets.registry.pins import as_tags
 from ml_assets.training.provenance import code_facts, machine_facts
 from ml_assets.training.tables import CANDIDATE
 
@@ -76,7 +78,7 @@ def train_candidates(place: Workplace, cutoffs: Sequence[date], parent: Callable
         for cutoff in counted(cutoffs, "cutoffs"):
             try:
                 trained.append(train_candidate(place, trials, cutoff, parent))
-            except (NotTrainable, FrameError) as error:
+            except (NotTrainable, FrameError, CannotRun) as error:
                 refused.append(str(error))
                 place.run.log.error(str(error))
                 continue
@@ -92,7 +94,7 @@ def train_candidate(
 ) -> Trained:
     """Search, fit, log to MLflow as a nested run, register a version, store the training profile and the record.
 
-    Raises NotTrainable or FrameError, in words, if the training set allows no model.
+    Raises NotTrainable, FrameError or CannotRun, in words, if the training set allows no model.
     """
     from ml_assets.training.baseline import fit_baseline
     from ml_assets.training.fit import NotTrainable, check_trainable
@@ -105,6 +107,7 @@ def train_candidate(
         raise NotTrainable(
             f"There is no training set of cutoff {cutoff}: materialize {tables.training_set.name} of that partition first."
         )
+    check_made_by(of_training(model), tables.training_set, [cutoff])
     rows = tables.training_set.read(place.con, between=(cutoff, cutoff))
     digest = content_hash(rows, ["as_of", *model.row_key])
     frame = rows.order(f"as_of, {model.row_key}").df()
@@ -129,8 +132,11 @@ def train_candidate(
                 source=tables.training_set.uri,
             )
         example = frame[list(schema)].head(5)
+        pinned = as_tags(
+            tables.training_set.made(cutoff).provenance.definitions, model.group.features.features
+        )
         version = place.registry.log_model(
-            model.name, fitted.predictor, example, tags, trials, after=_last_number(place)
+            model.name, fitted.predictor, example, tags | pinned, trials, after=_last_number(place)
         )
     row = {
         "cutoff": cutoff,

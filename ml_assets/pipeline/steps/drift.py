@@ -1,7 +1,7 @@
 """Watch a range of days: measure every day against the champion's profile, estimate its loss, put evidence on record."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.performance import references_of
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.tables import ModelTables
+from ml_assets.registry.pins import unlike
 from ml_assets.registry.promotion_log import champion_on_record
 
 if TYPE_CHECKING:
@@ -161,13 +162,32 @@ def _measured(
     scores = _scores(con, model) if counts else {}
     cohorts = _cohorts(con, model.tables(lake), version)
     days = []
+    changed = changed_since(model, lake, version)
     for as_of in counted(sorted(counts), "days"):
-        drifts = compare(profiles, counts[as_of], policy)
+        otherwise = changed(as_of)
+        drifts = compare([p for p in profiles if p.feature not in otherwise], counts[as_of], policy)
         last = next((c for c in cohorts if c["as_of"] + model.spec.label.horizon <= as_of), None)
         estimated = _estimate(model, reference, scores[as_of], last)
         loss = estimated_loss(estimated, reference) or (realised_loss(last) if last else None)
-        days.append(WatchedDay(as_of, judge_day(drifts, policy), drifts, counts[as_of], estimated, loss))
+        verdict = judge_day(drifts, policy)
+        if otherwise:
+            said = f" Not compared, because declared otherwise since version {version} scored: {', '.join(otherwise)}."
+            verdict = replace(verdict, reason=verdict.reason + said)
+        days.append(WatchedDay(as_of, verdict, drifts, counts[as_of], estimated, loss))
     return days
+
+
+def changed_since(model: DeclaredModel, lake: Lake, version: int) -> Callable[[date], list[str]]:
+    """Of a day, the features whose snapshot is by another definition than that by which the version scored it."""
+    snapshots = model.group.snapshot(lake).marks()
+    scored = model.tables(lake).predictions.marks(model_version=str(version))
+
+    def changed(as_of: date) -> list[str]:
+        if as_of not in scored or as_of not in snapshots:
+            return []
+        return unlike(scored[as_of].definitions, snapshots[as_of].definitions)
+
+    return changed
 
 
 def scored_population(

@@ -16,9 +16,11 @@ from ml_assets.landing.tables import SourceTables
 from ml_assets.monitoring.loss.reference import build_reference
 from ml_assets.monitoring.tables import REFERENCES
 from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.definitions import check_made_by, of_labels
 from ml_assets.pipeline.facts import facts as facts_of_version
 from ml_assets.pipeline.holdout import digest_of, holdout_of
 from ml_assets.pipeline.run import CannotRun
+from ml_assets.pipeline.scorer import Scorer
 from ml_assets.pipeline.steps.candidate import CHECKED_ROWS, Workplace
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.in_use import ways_out
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ml_assets.evaluation.measured import Measured
     from ml_assets.registry.mlflow_registry import Version
     from ml_assets.registry.trial import TrialProcess
+    from ml_assets.training.predictor import Scores
 
 Row = dict[str, Any]
 
@@ -71,13 +74,16 @@ class Judged:
 
 
 def evaluate_cutoff(place: Workplace, trials: "TrialProcess", cutoff: date) -> Judged:
-    """Read, score, measure, judge, write, report. Raises CannotRun where none was trained at the cutoff."""
+    """Read, score, measure, judge, write, report.
+
+    Raises CannotRun where none was trained at the cutoff, or its labels or features are by other definitions now.
+    """
     from ml_assets.evaluation.measured import measure
 
     started = time.perf_counter()
     contest = _read(place, cutoff)
-    scored, digests = _score(place, contest)
-    measured = measure(scored, _facts(place, contest, digests), standard_of(place.model))
+    scored = _score(place, contest)
+    measured = measure(scored.holdout, _facts(place, contest, scored), standard_of(place.model))
     served = _served(place, trials, contest)
     decision = judge(measured, served, place.model.spec.gates.warn_only)
 
@@ -110,6 +116,7 @@ def standard_of(model: DeclaredModel) -> Standard:
 
 def _read(place: Workplace, cutoff: date) -> Contest:
     record = _record(place, cutoff)
+    check_made_by(of_labels(place.model), place.tables.labels, [cutoff])
     candidate = place.registry.version(place.model.name, record["model_version"])
     book = book_of(place.con, place.model, place.lake, place.registry)
     found = book.reference(cutoff)
@@ -133,21 +140,45 @@ def _record(place: Workplace, cutoff: date) -> Row:
     return dict(rows[0])
 
 
-def _score(place: Workplace, contest: Contest) -> "tuple[pd.DataFrame, dict[str, str]]":
-    """The holdout with the scores of all roles, and by role the digest of the rows that a version scored."""
+@dataclass(frozen=True)
+class _Scored:
+    """The holdout with the scores of all roles."""
+
+    holdout: "pd.DataFrame"
+    digests: dict[str, str]
+    """Role -> the digest of the rows that a version scored."""
+    uncompared: str | None
+    """Why the champion could not score the holdout."""
+
+
+def _score(place: Workplace, contest: Contest) -> _Scored:
+    """Have every role score the holdout. Raises CannotRun where the candidate can't."""
     from ml_assets.training.baseline import Baseline
 
-    holdout, digests, scores = contest.holdout, {}, {}
-    for role, version in (("candidate", contest.candidate), ("champion", contest.champion)):
-        if version is not None:
-            scores[role] = place.registry.load(version).score(holdout)
-            digests[role] = digest_of(holdout)
+    holdout, scores = contest.holdout, {"candidate": _scores(place, contest, contest.candidate)}
+    digests, uncompared = {"candidate": digest_of(holdout)}, None
+    if contest.champion is not None:
+        try:
+            scores["champion"] = _scores(place, contest, contest.champion)
+            digests["champion"] = digests["candidate"]
+        except CannotRun as error:
+            name, number = place.model.name, contest.candidate.number
+            uncompared = (
+                f"{error} Or a person decides without a comparison: ml-assets models promote {name} {number} --override "
+                "--who NAME --why TEXT."
+            )
     scores["baseline"] = Baseline.from_json(contest.record["baseline"]).score(holdout)
     columns = {name: column for role, said in scores.items() for name, column in said.columns(role).items()}
-    return holdout.assign(**columns), digests
+    return _Scored(holdout.assign(**columns), digests, uncompared)
 
 
-def _facts(place: Workplace, contest: Contest, digests: dict[str, str]) -> HoldoutFacts:
+def _scores(place: Workplace, contest: Contest, version: "Version") -> "Scores":
+    scorer = Scorer.of(place.model, place.registry, version)
+    scorer.definitions(place.model.group.snapshot(place.lake), (contest.cutoff, contest.cutoff))
+    return scorer.score(contest.holdout)
+
+
+def _facts(place: Workplace, contest: Contest, scored: _Scored) -> HoldoutFacts:
     label, cutoff = place.model.spec.label, contest.cutoff
     landed = landed_through(place.con, SourceTables.of(place.lake, place.model.source.name).files)
     mature = landed is not None and cutoff + label.horizon - timedelta(days=1) <= landed
@@ -160,8 +191,9 @@ def _facts(place: Workplace, contest: Contest, digests: dict[str, str]) -> Holdo
         landed_through=landed,
         candidate_knows_until=cutoff,
         champion_knows_until=contest.champion.cutoff if contest.champion else None,
-        digest_candidate=digests["candidate"],
-        digest_champion=digests.get("champion"),
+        digest_candidate=scored.digests["candidate"],
+        digest_champion=scored.digests.get("champion"),
+        champion_uncompared=scored.uncompared,
     )
 
 
@@ -240,7 +272,8 @@ def _write(
     """Put on record what was measured, and last the decision, so that it never stands without its evidence."""
     con, tables, target, cutoff = place.con, place.tables, measured.standard.target, contest.cutoff
     number, between = contest.candidate.number, (cutoff, cutoff)
-    made = place.run.made(tables.candidate, tables.labels)
+    judged_by = of_labels(place.model)
+    made = place.run.made(tables.candidate, tables.labels).following(judged_by)
     reference = build_reference(
         target, measured.labels, measured.said["candidate"], cutoff=cutoff, model_version=number
     )
@@ -254,7 +287,7 @@ def _write(
         records(con, [reference.row()], REFERENCES.types),
         between=between,
         also=f"model_version = {number}",
-        provenance=place.run.made(tables.labels),
+        provenance=place.run.made(tables.labels, model_version=str(number)).following(judged_by),
     )
     tables.slices.replace(
         records(con, [about | row for row in part_rows], SLICES.types),

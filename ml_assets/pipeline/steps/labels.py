@@ -10,9 +10,11 @@ import duckdb
 from ml_assets.instance.progress import counted
 from ml_assets.lake import Between, Lake, as_ranges
 from ml_assets.landing.raw import landed_through
+from ml_assets.pipeline.definitions import check_made_by, of_features, of_labels, of_training
 from ml_assets.pipeline.run import Run
 from ml_assets.project.model import DeclaredModel
 from ml_assets.training.labels import Maturity, build_labels, maturity
+from ml_assets.training.spec import split_as_ofs
 from ml_assets.training.training_set import TrainingSet, build_training_set
 
 
@@ -37,7 +39,7 @@ def label_cutoffs(
         source.tables(lake).events,
         model.tables(lake).labels,
     )
-    made = run.made(snapshot, events)
+    made = run.made(snapshot, events).following(of_labels(model))
     cutoffs = model.cutoffs.between(*between)
     held = source.refused(con, lake, between, (0, spec.label.days - 1))
     refused = {day: why for day, why in held.items() if day in cutoffs}
@@ -76,14 +78,22 @@ class Gathered:
 def gather_training_sets(
     con: duckdb.DuckDBPyConnection, run: Run, model: DeclaredModel, lake: Lake, between: Between
 ) -> list[Gathered]:
-    """Write the training sets of the cutoffs ``between``, in one commit."""
+    """Write the training sets of the cutoffs ``between``, in one commit.
+
+    Raises CannotRun where labels or snapshots that they read were made by another definition than is declared.
+    """
     tables, snapshot = model.tables(lake), model.group.snapshot(lake)
+    learnt = model.spec.label, model.spec.cutoffs, model.spec.train
     read = [snapshot, tables.labels]
     if model.spec.train.after_each:
         read += [model.group.tiles(lake), *model.group.events(lake).values()]
-    made = run.made(*read)
+    cutoffs = model.cutoffs.between(*between)
+    read_at = {day for cutoff in cutoffs for days in split_as_ofs(cutoff, *learnt) for day in days}
+    check_made_by(of_labels(model), tables.labels, read_at)
+    check_made_by(of_features(model), snapshot, read_at)
+    made = run.made(*read).following(of_training(model))
     gathered = []
-    for cutoff in counted(model.cutoffs.between(*between), "cutoffs"):
+    for cutoff in counted(cutoffs, "cutoffs"):
         started = time.perf_counter()
         built = build_training_set(con, snapshot, tables.labels, cutoff, **model.training_set_of(lake))
         gathered.append(Gathered(cutoff, built, round(time.perf_counter() - started, 2)))

@@ -11,8 +11,10 @@ from ml_assets.monitoring.tables import EVIDENCE, performance_schema
 from ml_assets.pipeline.run import Run
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.tables import ModelTables
+from ml_assets.registry.pins import unlike
 
 if TYPE_CHECKING:
+    from ml_assets.lake.definition import Definitions
     from ml_assets.monitoring.loss.reference import Reference
     from ml_assets.monitoring.loss.verdict import Cohort, DayWatched
 
@@ -39,6 +41,7 @@ def judge_cohorts(
         target,
         model=model.name,
         references=references_of(con, tables),
+        unlike=_unlike(tables, between),
         watched=_watched(con, tables, between),
         policy=model.spec.monitoring,
     )
@@ -91,6 +94,31 @@ def references_of(
         rows = rows.filter(f"model_version = {version}")
     found = rows.order("cutoff").to_arrow_table().to_pylist()
     return {row["model_version"]: Reference.from_row(row) for row in found}
+
+
+def _unlike(tables: ModelTables, span: Between) -> "dict[Cohort, str]":
+    """The cohorts whose labels are by another definition than those their version was judged by, with the reason."""
+    found, judged = {}, _judged_by(tables)
+    for as_of, labels in tables.labels.marks().items():
+        if not span[0] <= as_of <= span[1]:
+            continue
+        for version, judged_by in judged.items():
+            changed = unlike(judged_by, labels.definitions)
+            if changed:
+                found[as_of, version] = (
+                    f"{' and '.join(changed)} of its labels was declared otherwise when version {version} was judged, and "
+                    "losses by two definitions don't compare"
+                )
+    return found
+
+
+def _judged_by(tables: ModelTables) -> "dict[int, Definitions]":
+    """Version -> the definitions of the labels of its holdout; older records say of none."""
+    commits = reversed(tables.references.history())
+    facts = [
+        (commit.provenance.facts.get("model_version"), commit.provenance.definitions) for commit in commits
+    ]
+    return {int(version): definitions for version, definitions in facts if version is not None}
 
 
 def _watched(

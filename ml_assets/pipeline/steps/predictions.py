@@ -7,6 +7,7 @@ import duckdb
 
 from ml_assets.lake import Between, Lake
 from ml_assets.pipeline.run import CannotRun, Run
+from ml_assets.pipeline.scorer import Scorer
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
@@ -39,9 +40,10 @@ def predict(
     """Score the snapshots ``between`` with the champion, beside the scores of others.
 
     A member with a number that no estimator can take is refused alone, and told.
-    Raises CannotRun without a champion, and with the ways out where it can't be used.
+    Raises CannotRun without a champion, with the ways out where it can't be used, and where it was trained on other
+    features than the snapshots have.
     """
-    from ml_assets.training.frames import check_frame, usable_rows
+    from ml_assets.training.frames import usable_rows
 
     table, snapshot = model.tables(lake).predictions, model.group.snapshot(lake)
     log = read_log(con, model.tables(lake).promotions, model.name)
@@ -51,20 +53,19 @@ def predict(
         )
     try:
         champion = registry.version(model.name, log.champion)
-        predictor = registry.load(champion)
+        scorer = Scorer.of(model, registry, champion)
     except RegistryError as error:
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
-    made = run.made(snapshot, model_version=str(champion.number))
-    types = model.group.feature_types
+    followed = scorer.definitions(snapshot, between)
+    made = run.made(snapshot, model_version=str(champion.number)).following(followed)
     members = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
-    frame, refused = usable_rows(members, types, entity=list(model.entity))
+    frame, refused = usable_rows(members, scorer.predictor.task.columns, entity=model.entity)
     for said in refused:
         run.log.error(said)
-    checked = check_frame(frame, types, entity=model.entity, target=None)
     rows = prediction_rows(
         con,
         frame,
-        predictor.score(checked),
+        scorer.score(scorer.checked(frame)),
         model=model.name,
         version=champion.number,
         cutoff=champion.cutoff,

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from ml_assets_tests.evaluation.holdouts import (
+    FACTS,
     FIRST,
     QUICK,
     decide,
@@ -47,6 +50,15 @@ def test_the_first_model_needs_no_champion(good):
     decision = decide(good.drop(columns="score_champion"), facts=FIRST)
     assert decision.passed
     assert "no champion yet" in decision.gates[2].reason
+
+
+def test_a_champion_that_could_not_score_is_not_evaluated_and_says_why(good):
+    facts = replace(FACTS, digest_champion=None, champion_uncompared="It was trained otherwise.")
+    decision = decide(good.drop(columns="score_champion"), facts=facts)
+    found = {result.name: (result.status, result.reason) for result in decision.gates}
+    assert found["not_worse_than_champion"] == ("NOT EVALUATED", "It was trained otherwise.")
+    assert found["holdout_is_honest"][0] == found["beats_baseline"][0] == "PASS"
+    assert not decision.passed
 
 
 def test_a_clearly_worse_candidate_is_refused(good):

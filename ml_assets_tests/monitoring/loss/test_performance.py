@@ -23,7 +23,9 @@ POLICY = MonitoringPolicy()  # type: ignore[call-arg]
 def performance(frame: pd.DataFrame, target: Target, **given: Any) -> list[dict[str, Any]]:
     known = frame.assign(known_until=pd.Timestamp("2017-09-03"))
     return by_cohort(
-        known, target, **{"model": "lapse", "references": {}, "watched": {}, "policy": POLICY} | given
+        known,
+        target,
+        **{"model": "lapse", "references": {}, "unlike": {}, "watched": {}, "policy": POLICY} | given,
     )
 
 
@@ -73,6 +75,12 @@ def test_a_cohort_is_judged_by_the_reference_of_its_version() -> None:
     )
     assert (second["worse"], second["unexpected"], second["diagnosis"]) == (False, False, "data drift")
     assert second["reference_loss"] == reference.loss
+    cohort = (date(2017, 9, 10), 2)
+    _, other = performance(
+        pd.concat(parts), BINARY, references={2: reference}, unlike={cohort: "its label is another"}
+    )
+    assert other["loss"] == second["loss"]
+    assert (other["worse"], other["reason"]) == (None, "Not judged: its label is another.")
     with connect() as con:
         (_, row) = (
             records(con, [first, second], performance_schema(BINARY).types).to_arrow_table().to_pylist()
