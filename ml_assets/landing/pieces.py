@@ -1,7 +1,7 @@
 """What has landed: a landing lists its pieces and fetches them; and the identity of a file's bytes."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -44,6 +44,19 @@ class LandingFile:
     size: int
 
 
+class Listing(tuple[Piece, ...]):
+    """The pieces that a landing holds, and what it ``passed_over`` that seems meant to be one, in words."""
+
+    passed_over: str = ""
+
+    @classmethod
+    def of(cls, pieces: Iterable[Piece], passed_over: str = "") -> "Listing":
+        """The pieces in their order."""
+        listing = cls(pieces)
+        listing.passed_over = passed_over
+        return listing
+
+
 class Landing(Protocol):
     """Where a producer leaves the pieces of a source, whatever that is."""
 
@@ -62,7 +75,7 @@ class Landing(Protocol):
         """What a file may hold at most."""
         ...
 
-    def listed(self) -> Sequence[Piece]:
+    def listed(self) -> Listing:
         """What there is, in order of the days. Raises NoLandingFiles if that is nothing, or LandingUnavailable."""
         ...
 

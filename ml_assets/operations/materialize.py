@@ -14,12 +14,12 @@ from ml_assets.components.shared.keys import key_of, keys_of
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake, as_ranges, connect
-from ml_assets.landing import by_day
+from ml_assets.landing import LandingUnavailable, NoLandingFiles, by_day
 from ml_assets.landing.raw import landed_through
 from ml_assets.operations.in_process import execute
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.due.features import buildable_days, edges
-from ml_assets.pipeline.due.landing import BRIDGED, due_days
+from ml_assets.pipeline.due.landing import BRIDGED, due_days, passed_over
 from ml_assets.pipeline.due.model import days_to_score, stale_evaluations, stale_labels, stale_performance
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
@@ -42,6 +42,9 @@ class Phase:
     if_refused: Literal["stop", "go on", "accept"] = "stop"
     """Withheld and broken days are a fault, but what comes after can ``go on`` with the other days; that a gate fails
     is an answer to ``accept``."""
+
+    blocked: str = ""
+    """Why it can't be begun, in words."""
 
     @property
     def in_words(self) -> str:
@@ -107,14 +110,20 @@ def phases(
             keys = tuple(dg.AssetKey(name.split("/")) for name in edge.assets)
             for between in as_ranges(stale):
                 yield Phase(f"{folder}: {asset}", keys, between)
-    yield from _unpassed_checks(project, defs, instance)
+    yield from _unpassed_checks(project, defs, instance, lake)
     for model in project.models.values():
         yield from _model_phases(model, instance, lake, registry, cutoffs)
 
 
-def _unpassed_checks(project: Project, defs: dg.Definitions, instance: dg.DagsterInstance) -> Iterator[Phase]:
-    """The blocking checks of sources and features that did not pass when they last ran."""
-    folders = {*project.sources, *project.groups}
+def _unpassed_checks(
+    project: Project, defs: dg.Definitions, instance: dg.DagsterInstance, lake: Lake
+) -> Iterator[Phase]:
+    """The blocking checks of sources and features that did not pass when they last ran.
+
+    Of a source that has no events yet, and of features that wait for it, there is nothing to check.
+    """
+    begun = {name for name, source in project.sources.items() if source.tables(lake).events.exists}
+    folders = begun | {name for name, group in project.groups.items() if begun.issuperset(group.sources)}
     specs = [spec for checks in defs.asset_checks or () for spec in checks.check_specs]
     wanted = [spec.key for spec in specs if spec.blocking and spec.asset_key.path[0] in folders]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(wanted)
@@ -140,12 +149,20 @@ def _referred_first(project: Project) -> list[str]:
 
 
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
-    source = project.sources[name]
-    with connect() as con:
-        due = due_days(con, source, lake, by_day(source.landing.listed()))
+    """What a source has to do; where its landing can't be asked, that is told and the others go on."""
+    source, title = project.sources[name], f"{name}: raw, events, quarantine"
     keys = tuple(keys_of(source, "raw", "events", "quarantine"))
+    try:
+        listed = source.landing.listed()
+        with connect() as con:
+            due = due_days(con, source, lake, by_day(listed))
+    except (NoLandingFiles, LandingUnavailable) as error:
+        yield Phase(title, keys, None, if_refused="go on", blocked=str(error))
+        return
+    if told := passed_over(source, listed):
+        progress.say(f"{name}: in {source.landing.place}, {told}")
     for between in as_ranges(set(due.days), BRIDGED):
-        yield Phase(f"{name}: raw, events, quarantine", keys, between, if_refused="go on")
+        yield Phase(title, keys, between, if_refused="go on")
 
 
 def _model_phases(
@@ -201,6 +218,8 @@ def _something_to_promote(model: DeclaredModel, lake: Lake, registry: Registry) 
 
 def run_phase(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:
     """Execute a phase as one run in this process, on the given instance."""
+    if phase.blocked:
+        return Done(phase, False, 0.0, (phase.blocked,))
     started = time.perf_counter()
     if phase.checks is not None:
         selection = dg.AssetSelection.checks(*phase.checks)

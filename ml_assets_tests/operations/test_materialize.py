@@ -1,11 +1,15 @@
 """Materializing from a script: what it tells."""
 
+import re
+from pathlib import Path
+from shutil import copytree
+
 import dagster as dg
 import pytest
 
 from ml_assets.instance.progress import heard_by
 from ml_assets.operations.materialize import Phase, materialize, run_phase
-from ml_assets_tests.house import House
+from ml_assets_tests.house import House, opened, scratch_defs
 from ml_assets_tests.told import Told
 
 
@@ -24,6 +28,36 @@ def test_without_a_mature_cutoff_it_says_what_the_model_waits_for(house: House) 
     assert ended == of > 1
     assert told.counts["days"][0] == (0, 10), "of the snapshot"
     assert house.champion is None
+
+
+UNREACHED = {
+    "calls": ("{path: /nowhere/calls}", "the landing folder /nowhere/calls does not exist"),
+    "orders": (
+        '{database: "sqlite:////nowhere/orders.db", query: SELECT 1 AS visit_id, watermark: at}',
+        "there is no file /nowhere/orders.db",
+    ),
+}
+"""Sources by name: how the landing is declared, and what is said of it."""
+
+
+@pytest.mark.slow
+def test_a_source_that_can_not_be_reached_stops_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "with_sources_unreached"
+    module = scratch_defs(folder)
+    for name, (landing, _) in UNREACHED.items():
+        copytree(folder / "visits", folder / name)
+        file = folder / name / "defs.yaml"
+        file.write_text(re.sub(r"landing:\n(    .*\n)+", f"landing: {landing}\n", file.read_text()))
+    with opened(tmp_path / "home", module=module) as house:
+        house.land(0, 9)
+        house.registry.prepare()
+        done = materialize(house.project, house.defs, house.instance, house.lake, house.registry, cutoffs=2)
+        unreached = [phase for phase in done if not phase.success]
+        assert [phase.phase.title.partition(":")[0] for phase in unreached] == list(UNREACHED)
+        for phase, (_, said) in zip(unreached, UNREACHED.values(), strict=True):
+            assert said in phase.messages[0]
+            assert phase.is_failure, "the command ends with an error"
+        assert len(house.table("visitor_features/snapshot").marks()) == 10
 
 
 @pytest.mark.parametrize(

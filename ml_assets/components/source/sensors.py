@@ -10,10 +10,11 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.shared.keys import keys_of
 from ml_assets.components.shared.requests import answer, ask, in_flight, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
+from ml_assets.instance.alerts import Alert, send
 from ml_assets.lake import as_ranges
 from ml_assets.landing import NoLandingFiles, by_day
-from ml_assets.pipeline.due.landing import BRIDGED, due_days
-from ml_assets.pipeline.due.listing import remember, unchanged
+from ml_assets.pipeline.due.landing import BRIDGED, due_days, passed_over
+from ml_assets.pipeline.due.listing import is_told, remember, unchanged
 from ml_assets.project.source import Source
 
 
@@ -34,9 +35,12 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            listed = by_day(source.landing.listed())
+            listing = source.landing.listed()
         except NoLandingFiles as error:
             return dg.SkipReason(str(error))
+        listed, strange = by_day(listing), passed_over(source, listing)
+        if strange and not is_told(strange, context.cursor):
+            _tell(source, strange)
         with connection(duckdb) as con:
             due = due_days(
                 con,
@@ -46,7 +50,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
                 unchanged=unchanged(listed, context.cursor),
                 in_flight=in_flight(context.instance, assets[1]),
             )
-        context.update_cursor(remember(listed, due.files))
+        context.update_cursor(remember(listed, due.files, strange))
         outcomes = [
             ask(
                 context.instance,
@@ -58,12 +62,19 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
             )
             for first, last in as_ranges(set(due.days), BRIDGED)
         ]
-        strange = sorted(due.outside & set(listed))
-        names = ", ".join(listed[day].name for day in strange[:5])
-        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-        outside = f"; of days outside the source's partitions: {names}{more}" if strange else ""
-        return answer(
-            outcomes, f"no new or changed file among {len(listed)} in {source.landing.place}{outside}"
-        )
+        also = f"; {strange}" if strange else ""
+        return answer(outcomes, f"no new or changed file among {len(listed)} in {source.landing.place}{also}")
 
     return landing_files
+
+
+def _tell(source: Source, strange: str) -> None:
+    """Tell of files that are never taken; once, until there are others."""
+    send(
+        Alert(
+            key=f"{source.name} passes over {strange}",
+            title=f"{source.name}: files in the landing are never taken",
+            message=f"In {source.landing.place}, {strange}.",
+            next="Rename or remove them, or correct `landing`, `start` or `end` in the source's defs.yaml.",
+        )
+    )

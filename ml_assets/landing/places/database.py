@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ml_assets.instance import clock
 from ml_assets.landing.limits import DEFAULT, FileLimits
-from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, Listing, NoLandingFiles, Piece
 from ml_assets.landing.places.place import PlaceSpec
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LandingQuery:
         shown = re.sub("://([^:/@?]*):.*@", r"://\1@", self.database).partition("?")[0]
         return f"{shown}, by {self.watermark}"
 
-    def listed(self) -> list[Piece]:
+    def listed(self) -> Listing:
         """The days with rows, in order, each a piece; the number of rows and the last watermark are the fingerprint.
 
         A change that leaves both as they are isn't seen. Raises NoLandingFiles or LandingUnavailable.
@@ -102,7 +102,7 @@ class LandingQuery:
             raise NoLandingFiles(
                 f"the query on {self.place} has no rows of a day that is over (UTC); check query and watermark"
             )
-        return listed
+        return Listing.of(listed)
 
     def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """Write the rows of a day as JSON lines into a folder, a chunk of rows in memory at a time.

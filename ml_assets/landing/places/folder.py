@@ -9,8 +9,8 @@ from pydantic import Field
 
 from ml_assets.instance.home import root
 from ml_assets.landing.limits import DEFAULT, FileLimits
-from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
-from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, Listing, NoLandingFiles, Piece
+from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern, passed_over
 
 
 class FolderSpec(PlaceSpec):
@@ -45,7 +45,7 @@ class LandingFolder:
         """The folder."""
         return str(self.path)
 
-    def listed(self) -> list[Piece]:
+    def listed(self) -> Listing:
         """The files in the order of their dates; names that don't match are left alone, hidden and temporary ones too.
 
         So are links to what lies outside of the folder.
@@ -73,7 +73,7 @@ class LandingFolder:
                 status = names[name].stat()
                 mark = f"{status.st_size}:{status.st_mtime_ns}"
                 listed.append(Piece((day, day), name, status.st_size, mark))
-        return listed
+        return Listing.of(listed, passed_over(self.pattern, names, found.values()))
 
     def _holds(self, path: Path) -> bool:
         """Whether what stands at a path of the folder lies in it: a link out of it would copy whatever it names."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from ml_assets.landing.limits import DEFAULT, FileLimits
-from ml_assets.landing.pieces import LandingFile, LandingUnavailable, NoLandingFiles, Piece
-from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern
+from ml_assets.landing.pieces import LandingFile, LandingUnavailable, Listing, NoLandingFiles, Piece
+from ml_assets.landing.places.place import PlaceSpec, by_date, check_pattern, passed_over
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
@@ -75,7 +75,7 @@ class LandingBucket:
     def _folder(self) -> str:
         return self.url.removeprefix("s3://").rstrip("/")
 
-    def listed(self) -> list[Piece]:
+    def listed(self) -> Listing:
         """The files in the order of their dates; an object's size and time of change (to the second) are its fingerprint.
 
         Raises NoLandingFiles if there is none, and LandingUnavailable if the store can't be asked.
@@ -101,7 +101,7 @@ class LandingBucket:
             info = files[name]
             mark = f"{info.size}:{info.mtime.astimezone(UTC).isoformat()}"
             listed.append(Piece((day, day), name, info.size, mark))
-        return listed
+        return Listing.of(listed, passed_over(self.pattern, files, matches.values()))
 
     def fetch(self, piece: Piece, into: Path) -> LandingFile:
         """Download a file into a folder, byte by byte as it is. Raises LandingUnavailable."""

@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import ClassVar
 
@@ -12,6 +12,9 @@ from ml_assets.landing.formats.csv import check_delimiter
 from ml_assets.landing.formats.registry import suffixes
 from ml_assets.landing.limits import DEFAULT, FileLimits
 from ml_assets.landing.pieces import Landing
+
+DATED = re.compile(r"(?<!\d)(19|20)\d{2}\D?\d{1,2}\D?\d{1,2}(?!\d)")
+TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 
 
 class PlaceSpec(BaseModel):
@@ -67,6 +70,33 @@ def by_date(pattern: str, names: Iterable[str]) -> dict[date, str]:
     matches = [match for match in map(name.fullmatch, names) if match]
     found = {day: match[0] for match in matches if (day := _date(match[1])) is not None}
     return dict(sorted(found.items()))
+
+
+def passed_over(pattern: str, names: Iterable[str], taken: Iterable[str]) -> str:
+    """In words, which files seem to be meant for a day and aren't named by the pattern; empty if there are none.
+
+    They have a date in their names, or end as the pattern does in whatever case; hidden and temporary ones do not count.
+    """
+    suffix = pattern.rpartition("{date}")[2].lower()
+    strange = sorted(
+        name
+        for name in set(names) - set(taken)
+        if not name.startswith((".", "_"))
+        and not name.lower().endswith(TEMPORARY)
+        and (DATED.search(name) or (suffix and name.lower().endswith(suffix)))
+    )
+    if not strange:
+        return ""
+    return (
+        f"{first_of(strange)} passed over: a file of a day is named {pattern} here, {{date}} being YYYY-MM-DD; "
+        "rename them, or correct `pattern` of the landing in defs.yaml"
+    )
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def _date(text: str) -> date | None:

@@ -10,7 +10,8 @@ import duckdb
 
 from ml_assets.contracts import Contract
 from ml_assets.lake import Lake, Table, days, stale_days
-from ml_assets.landing import Landing, LandingUnavailable, Piece, content_hash
+from ml_assets.landing import Landing, LandingUnavailable, Listing, Piece, content_hash
+from ml_assets.landing.places.place import first_of
 from ml_assets.landing.raw import FileRecord, lost_rows, seen_files
 from ml_assets.landing.tables import SourceTables
 from ml_assets.landing.withholding import breaches, waiting
@@ -68,6 +69,14 @@ def due_days(
         for day in left | orphaned_days(con, source, lake):
             wanted.setdefault(day, [day, *versions])
     return DueDays(files, outside, wanted)
+
+
+def passed_over(source: Source, listed: Listing) -> str:
+    """What lies in a source's landing and is never taken, in words: odd names, and days it doesn't have; or nothing."""
+    outside = [piece.name for piece in listed if not source.days.allows(piece.between[0])]
+    last = f" to {source.days.last}" if source.days.last else ""
+    beyond = f"{first_of(outside)} passed over: the source has the days from {source.days.first}{last}"
+    return "; ".join(said for said in (listed.passed_over, beyond if outside else "") if said)
 
 
 def new_files(

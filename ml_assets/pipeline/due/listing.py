@@ -12,6 +12,8 @@ from datetime import date
 
 from ml_assets.landing import Piece
 
+TOLD = "told"
+"""The name under which stands what was told last of the landing."""
 LENGTHS = (4, 7, 10)
 """Of the names of a year, a month and a day: the beginnings of 2024-03-01."""
 
@@ -24,8 +26,16 @@ def unchanged(listed: Mapping[date, Piece], remembered: str | None) -> set[date]
     return {day for day in listed if not same.isdisjoint(_names(day))}
 
 
-def remember(listed: Mapping[date, Piece], leaving: Collection[date] = ()) -> str:
-    """What to remember of what is listed, but for the days ``leaving``, which are still to be read."""
+def is_told(said: str, remembered: str | None) -> bool:
+    """Whether this was told already when the listing was remembered."""
+    return bool(remembered) and json.loads(remembered or "{}").get(TOLD) == _digest(said)
+
+
+def remember(listed: Mapping[date, Piece], leaving: Collection[date] = (), told: str = "") -> str:
+    """What to remember of what is listed, but for the days ``leaving``, which are still to be read.
+
+    And that something was ``told`` of the landing.
+    """
     if not listed:
         return "{}"
     now, newest = _digests(listed), max(listed)
@@ -33,7 +43,12 @@ def remember(listed: Mapping[date, Piece], leaving: Collection[date] = ()) -> st
     kept = {
         next(name for name in _names(day) if name not in apart) for day in listed if day not in set(leaving)
     }
-    return json.dumps({name: now[name] for name in sorted(kept)})
+    of_days = {name: now[name] for name in sorted(kept)}
+    return json.dumps(of_days | ({TOLD: _digest(told)} if told else {}))
+
+
+def _digest(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def _names(day: date) -> list[str]:

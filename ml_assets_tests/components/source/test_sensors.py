@@ -1,16 +1,17 @@
 import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from ml_assets.components.shared.requests import REQUEST
+from ml_assets.instance import clock
 from ml_assets.landing import content_hash, raw, reading
 from ml_assets.pipeline.due import landing
 from ml_assets_tests import visits
-from ml_assets_tests.house import FEATURES, SOURCE, House, between_of, opened, span
+from ml_assets_tests.house import FEATURES, SOURCE, House, alerts_in, between_of, opened, span
 
 SENSOR = "visits_landing"
 
@@ -182,7 +183,23 @@ def test_files_of_days_outside_the_partitions_are_told_of(two_days: House) -> No
         visits.write(two_days.landing / f"{on}.parquet", visits.visits_of(visits.day(3)))
     tick = two_days.tick(SENSOR)
     assert not tick.requests
-    assert "of days outside the source's partitions: 2023-12-31.parquet, 2024-03-26.parquet" in tick.skip
+    said = "2023-12-31.parquet, 2024-03-26.parquet passed over: the source has the days from 2024-01-01 to 2024-03-25"
+    assert said in tick.skip
+
+
+def test_files_that_are_never_taken_are_told_once_with_the_pattern(two_days: House) -> None:
+    told = two_days.home / "data" / "alerts.jsonl"
+    (two_days.landing / "20240102.parquet").touch()
+    tick = two_days.tick(SENSOR)
+    [alert] = alerts_in(told)
+    assert "20240102.parquet passed over: a file of a day is named {date}.parquet here" in alert["message"]
+    now = clock.now()
+    with clock.at(lambda: now + timedelta(days=2)):
+        tick = two_days.tick(SENSOR, tick.cursor)
+        assert len(alerts_in(told)) == 1, "not again the day after"
+        (two_days.landing / "2024-01-02.PARQUET").touch()
+        two_days.tick(SENSOR, tick.cursor)
+    assert "2024-01-02.PARQUET, 20240102.parquet passed over" in alerts_in(told)[1]["message"]
 
 
 def test_rows_that_never_became_events_are_asked_for(two_days: House) -> None:

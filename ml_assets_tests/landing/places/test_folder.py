@@ -149,3 +149,31 @@ def test_no_link_is_followed_out_of_the_folder(tmp_path: Path) -> None:
     linked.symlink_to(folder)
     for place in (folder, linked):
         assert list(by_day(LandingFolder(place, "{date}.csv").listed())) == [date(2017, 1, 2)]
+
+
+def test_files_that_seem_meant_and_are_never_taken_are_named_with_the_pattern(tmp_path: Path) -> None:
+    strange = [
+        "20240602.csv",
+        "2024-06-2.csv",
+        "2024-06-03 (1).csv",
+        "2024-06-04.CSV",
+        "sales 2024-06-05.csv.gz",
+    ]
+    others = [
+        ".2024-06-06.csv",
+        "2024-06-07.csv.tmp",
+        "2024-06-08.csv~",
+        "README.txt",
+        "_SUCCESS",
+        "12345678.log",
+    ]
+    for name in ["2024-06-01.csv", *strange, *others]:
+        (tmp_path / name).touch()
+    listing = LandingFolder(tmp_path, "{date}.csv").listed()
+    assert list(by_day(listing)) == [date(2024, 6, 1)]
+    assert listing.passed_over.startswith(
+        f"{', '.join(sorted(strange))} passed over: a file of a day is named {{date}}.csv"
+    )
+    for name in strange:
+        (tmp_path / name).unlink()
+    assert LandingFolder(tmp_path, "{date}.csv").listed().passed_over == ""
