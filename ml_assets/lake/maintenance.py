@@ -25,6 +25,8 @@ KEPT = timedelta(days=182)
 """How long every version stays readable, whoever needs it."""
 SMALL_FILES = 4
 """A partition with more files than this is compacted."""
+CHECKPOINTS = 2
+"""How many checkpoints stay. Each lists all files of the table, so that all together grow with the square of its age."""
 Versions = Mapping[str, Collection[int]]
 """Table name -> versions."""
 
@@ -81,7 +83,7 @@ def needed(lake: Lake, named: Versions) -> dict[str, set[int]]:
 
 
 def maintain(table: Table, keep: Collection[int], keep_for: timedelta = KEPT) -> Maintained:
-    """Compact a table and remove the files that no kept version needs.
+    """Compact a table and remove the files that no kept version needs, and all checkpoints but the newest.
 
     A writer that commits meanwhile goes first: a compaction that meets one is left to the next time. Files
     younger than ``keep_for`` stay, so that nothing a writer is about to commit is touched. Raises LakeError if
@@ -110,6 +112,7 @@ def maintain(table: Table, keep: Collection[int], keep_for: timedelta = KEPT) ->
             f"Table {table.name}: versions {', '.join(map(str, gone))} are needed and can't be read any more. Restore "
             "the table's folder from a backup, and don't vacuum it by other means than this."
         )
+    _drop_checkpoints(table)
     after = _files(table)
     return Maintained(
         table=table.name,
@@ -121,6 +124,17 @@ def maintain(table: Table, keep: Collection[int], keep_for: timedelta = KEPT) ->
         kept=tuple(kept),
         note=note,
     )
+
+
+def _drop_checkpoints(table: Table) -> None:
+    """Keep the newest: they only spare reading commits, which are all kept, so every version still opens."""
+    from pyarrow.fs import FileSelector
+
+    store = _store(table.lake, table.uri)
+    found = store.get_file_info(FileSelector("_delta_log", allow_not_found=True))
+    checkpoints = sorted(info.path for info in found if info.path.endswith(".checkpoint.parquet"))
+    for path in checkpoints[:-CHECKPOINTS]:
+        store.delete_file(path)
 
 
 def expire(table: Table, before: date, why: str) -> int:

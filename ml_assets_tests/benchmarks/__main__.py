@@ -7,6 +7,7 @@ from ml_assets_tests.benchmarks import (
     declared,
     drift,
     spine,
+    ten_years,
     training,
     year,
 )
@@ -20,3 +21,4 @@ if __name__ == "__main__":
     bootstrap.main()
     training.main()
     drift.main()
+    ten_years.main()

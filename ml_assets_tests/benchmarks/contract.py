@@ -36,13 +36,13 @@ schema:
     quality:
       - {metric: rowCount, mustBeGreaterThan: 0}
 """
-MAKE = f"""
+MAKE = """
 SELECT i AS sale_id, 1 + i % 500 AS store_id, i % 7 AS quantity,
        ((i * 7919) % 1000000 / 100)::DECIMAL(10,2) AS amount, (i % 13) / 3.0 AS discount,
        ['shop', 'web', 'phone'][1 + i % 3] AS channel, 'SKU' || lpad((i % 99999)::VARCHAR, 6, '0') AS sku,
-       TIMESTAMPTZ '2024-01-01 00:00:00+00' + to_seconds(i * {30 * 86400 / ROWS}) AS occurred_at,
+       TIMESTAMPTZ '2024-01-01 00:00:00+00' + to_seconds(i * {gap}) AS occurred_at,
        occurred_at AS available_at, CAST(timezone('UTC', occurred_at) AS DATE) AS event_date
-FROM range({ROWS}) rows(i)
+FROM range({rows}) rows(i)
 """
 SCAN = """
 import sys
@@ -56,7 +56,8 @@ OURS = """
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from ml_assets.contracts import Contract
+from ml_assets.contracts.compile.load import load_contract
+from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import connect
 contract = load_contract(Path(sys.argv[2]))
 with connect() as con:
@@ -92,7 +93,9 @@ def main() -> None:
         rows = Path(folder) / "sales.parquet"
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
-            con.execute(f"COPY ({MAKE}) TO '{rows}' (FORMAT parquet)")
+            con.execute(
+                f"COPY ({MAKE.format(rows=ROWS, gap=30 * 86400 / ROWS)}) TO '{rows}' (FORMAT parquet)"
+            )
         with_key, without = (Path(folder) / name for name in ("key.yaml", "plain.yaml"))
         with_key.write_text(CONTRACT.replace("UNIQUE", "primaryKey: true"))
         without.write_text(CONTRACT.replace("UNIQUE", "required: true"))

@@ -1,7 +1,8 @@
 """A year of daily partitions from landing files to snapshots: one range run over the same SQL run bare.
 
 Both sides are processes of their own. The bare script has no Dagster, no contract and no lake package: it
-runs the very SQL that the project compiles, and writes the same Delta tables.
+runs the very SQL that the project compiles, and writes the same Delta tables. Where the two have other rows nothing is
+printed.
 """
 
 import json
@@ -9,17 +10,23 @@ import os
 import re
 import sys
 import tempfile
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from ml_assets.instance.home import prepare_dagster_home
 from ml_assets.landing.completejourney import land
 from ml_assets_tests.benchmarks.measure import measure
 
-FIRST, LAST = date(2017, 1, 2), date(2018, 1, 1)
+FIRST, DAYS = date(2017, 1, 2), 365
+COMPARED = {
+    "transactions/events": "event_date",
+    "household_features/tiles": "available_date",
+    "household_features/snapshot": "as_of",
+}
+"""Table -> its leading partition column."""
 
 RUN = """
-import warnings; warnings.filterwarnings("ignore")
+import os, sys, warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 from ml_assets.definitions import defs
 from ml_assets.operations.in_process import QUIET
@@ -31,15 +38,15 @@ keys = [dg.AssetKey(k.split("/")) for k in
 with dg.DagsterInstance.get() as instance:
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, asset_selection=keys, run_config=QUIET, raise_on_error=True,
-        tags=range_tags(date(2017, 1, 2), date(2018, 1, 1)))
+        tags=range_tags(*map(date.fromisoformat, sys.argv[1:])))
 for event in result.all_events:
     if event.is_step_success:
         print(f"    {event.step_key:45} {event.event_specific_data.duration_ms / 1000:6.2f} s")
-import os, sys; sys.stdout.flush(); os._exit(0)
+sys.stdout.flush(); os._exit(0)
 """
 
 EMPTY = """
-import warnings; warnings.filterwarnings("ignore")
+import sys, warnings; warnings.filterwarnings("ignore")
 import dagster as dg
 import ml_assets.definitions
 from ml_assets.operations.in_process import QUIET
@@ -52,7 +59,7 @@ assets = [dg.asset(lambda: dg.MaterializeResult(), name=f"empty_{n}", partitions
 defs = dg.Definitions(assets=assets, executor=dg.in_process_executor)
 with dg.DagsterInstance.get() as instance:
     defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance, run_config=QUIET, tags=range_tags(date(2017, 1, 2), date(2018, 1, 1)))
+        instance=instance, run_config=QUIET, tags=range_tags(*map(date.fromisoformat, sys.argv[1:])))
 """
 
 BARE = """
@@ -71,13 +78,13 @@ os._exit(0)
 """
 
 
-def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
+def plan(landing: Path, lake: Path, last: date) -> list[dict[str, object]]:
     """The project's SQL as text, in order, with the tables it ends in."""
     import duckdb
 
     from ml_assets.contracts.enforce.classify import classify
     from ml_assets.features.queries.snapshots import snapshot_query
-    from ml_assets.features.queries.tiles import tiles_query
+    from ml_assets.features.queries.tiles import events_of, tiles_query
     from ml_assets.project.project import Project
 
     project = Project.of("ml_assets.defs")
@@ -95,12 +102,13 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
         classified = classify(source.contract, con, con.table("raw"), late_days=0).sql_query()
         classified = re.sub(r'"__duckdb_source_\w+"', "raw", classified)
     names = ", ".join(f'"{c.name}"' for c in source.contract.columns)
-    between = f"BETWEEN DATE '{FIRST}' AND DATE '{LAST}'"
+    between = f"BETWEEN DATE '{FIRST}' AND DATE '{last}'"
+    events = events_of("transactions")
     steps = [
         ("raw", f"SELECT * FROM ({raw}) WHERE landing_date {between}", ["landing_date", "content_hash"]),
         ("classified", classified, None),
         (
-            "events",
+            events,
             f"SELECT {names}, available_at, landing_date, row_number, event_date FROM classified WHERE len(reasons) = 0",
             ["event_date"],
         ),
@@ -111,37 +119,59 @@ def plan(landing: Path, lake: Path) -> list[dict[str, object]]:
             ["event_date"],
         ),
         ("tiles", tiles_query(group.features), ["available_date"]),
-        ("snapshot", snapshot_query(group.features, FIRST, LAST), ["as_of"]),
+        ("snapshot", snapshot_query(group.features, FIRST, last), ["as_of"]),
     ]
     return [
         {
             "table": table,
             "sql": f"CREATE TABLE {table} AS {sql}",
-            "write": str(lake / table) if by else None,
+            "write": str(lake / ("events" if table == events else table)) if by else None,
             "partition_by": by,
         }
         for table, sql, by in steps
     ]
 
 
-def main() -> None:
+def rows(table: Path, by: str, last: date) -> int:
+    """How many rows a table has in the range."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    files = DeltaTable(str(table)).file_uris()
+    with duckdb.connect() as con:
+        found = con.read_parquet(files, hive_partitioning=True).filter(
+            f"{by} BETWEEN DATE '{FIRST}' AND DATE '{last}'"
+        )
+        [(number,)] = found.aggregate("count(*)").fetchall()
+    return int(number)
+
+
+def main(days: int = DAYS) -> None:
     """Land once, then run both sides and print."""
+    last = FIRST + timedelta(days=days - 1)
+    span = [str(FIRST), str(last)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        land(root / "data" / "landing" / "transactions")
+        land(root / "data" / "landing" / "transactions", days=days)
         environment = {**os.environ, "ML_ASSETS_HOME": folder, "DAGSTER_HOME": str(root / ".dagster")}
         prepare_dagster_home(root)
         steps = root / "plan.json"
-        steps.write_text(json.dumps(plan(root / "data" / "landing" / "transactions", root / "bare")))
-        print("a year of daily partitions, 1.47M events, landing files to snapshots")
-        ours = measure([sys.executable, "-c", RUN], environment)
+        steps.write_text(json.dumps(plan(root / "data" / "landing" / "transactions", root / "bare", last)))
+        print(f"{days} days of partitions of the sample, landing files to snapshots")
+        ours = measure([sys.executable, "-c", RUN, *span], environment)
         bare = measure([sys.executable, "-c", BARE, str(steps)], environment)
+        for table, by in COMPARED.items():
+            mine = rows(root / "data" / "lake" / table, by, last)
+            theirs = rows(root / "bare" / table.split("/")[1], by, last)
+            assert mine == theirs, f"{table}: {mine} rows, {theirs} by the bare side"
         start = measure([sys.executable, "-W", "ignore", "-c", "import ml_assets.definitions"], environment)
-        empty = measure([sys.executable, "-c", EMPTY], environment)
+        empty = measure([sys.executable, "-c", EMPTY, *span], environment)
         stock = root / "stock"
         stock.mkdir()
         (stock / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-        stock_empty = measure([sys.executable, "-c", EMPTY], {**environment, "DAGSTER_HOME": str(stock)})
+        stock_empty = measure(
+            [sys.executable, "-c", EMPTY, *span], {**environment, "DAGSTER_HOME": str(stock)}
+        )
     for name, found in (
         ("one range run, its process included", ours),
         ("the same SQL and writes, bare", bare),

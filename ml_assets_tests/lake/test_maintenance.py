@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,3 +200,19 @@ def test_maintenance_changes_no_kept_version(
             maintain(table, set(expected), NOTHING)
             assert rows(table) == newest
         assert {version: rows(table, version) for version in expected} == expected
+
+
+def test_old_checkpoints_go_and_every_version_still_opens(
+    table: Table, con: duckdb.DuckDBPyConnection
+) -> None:
+    for number in range(5):
+        day = DAY + timedelta(days=number)
+        rows = con.sql(f"SELECT DATE '{day}' AS day, {number} AS n")
+        table.replace(rows, between=(day, day), provenance=Provenance())
+        DeltaTable(table.uri).create_checkpoint()
+    maintain(table, ())
+    left = sorted(path.name for path in Path(table.uri, "_delta_log").glob("*.checkpoint.parquet"))
+    assert left == [f"{version:020}.checkpoint.parquet" for version in (4, 5)]
+    for version in range(6):
+        assert len(table.read(con, version=version).fetchall()) == version
+    assert [commit.version for commit in table.history()] == [5, 4, 3, 2, 1, 0]
