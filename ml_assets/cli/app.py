@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from sqlite3 import OperationalError
 from typing import NoReturn
 
 from ml_assets.cli.exit_codes import CLOSED, DONE, FAULT, INTERRUPTED, NO
@@ -82,7 +83,7 @@ def _failed(error: Exception) -> int:
         raise error
     meant = _meant(error)
     if meant is not None:
-        _tell(str(meant))
+        _tell(_words_of(meant))
         return NO
     _tell(
         f"{type(error).__name__}: {error}\nThis is a fault of ml-assets. Run it again with ML_ASSETS_TRACEBACK=1 "
@@ -94,14 +95,26 @@ def _failed(error: Exception) -> int:
 def _meant(error: BaseException) -> BaseException | None:
     """The error among ``error`` and its causes that was raised for a person to read; None if there is none.
 
-    These are the errors the package declares, and what the file system refuses.
+    These are the errors the package declares, and what the file system or a locked or full database refuses.
     """
     seen: BaseException | None = error
     while seen is not None:
-        if type(seen).__module__.startswith("ml_assets.") or isinstance(seen, OSError):
+        if type(seen).__module__.startswith("ml_assets.") or isinstance(seen, (OSError, OperationalError)):
             return seen
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
+
+
+def _words_of(meant: BaseException) -> str:
+    """What is told of an error that was raised for a person; of a database, also where it is and what to look at."""
+    if not isinstance(meant, OperationalError):
+        return str(meant)
+    from ml_assets.instance import home
+
+    return (
+        f"a database of Dagster or MLflow below {home.root()} can't be used: {meant}. See who holds it (`ml-assets down` "
+        "ends the servers), whether the folder can be written, and whether its disk is full; then run it again"
+    )
 
 
 def _stopped() -> int:

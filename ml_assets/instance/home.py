@@ -6,16 +6,31 @@ The root is the environment variable ``ML_ASSETS_HOME``, or else the folder that
 import os
 from pathlib import Path
 
+from ml_assets.instance.refusal import Refusal
+
 STAGED = "ML_ASSETS_LANDING"
 """The variable that names a folder of landing files, by source, to read instead of those the sources declare."""
 
+UNUSABLE = "[]#?%\\"
+"""What the name of no folder with tables or databases has in it."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def root() -> Path:
-    """The project's root, absolute."""
+    """The project's root, absolute. Raises Refusal where no project can be in a folder of that name."""
     named = os.environ.get("ML_ASSETS_HOME")
-    return Path(named).expanduser().resolve() if named else CHECKOUT
+    found = Path(named).expanduser().resolve() if named else CHECKOUT
+    return Path(_usable(str(found), "ML_ASSETS_HOME" if named else "the checkout"))
+
+
+def _usable(path: str, what: str) -> str:
+    """A path that means the same to Delta, DuckDB and SQLite; Refusal for one that some take for a pattern or a URL."""
+    if wrong := "".join(sorted(set(UNUSABLE) & set(path))):
+        raise Refusal(
+            f"{what} is {path!r}: a folder with {' '.join(wrong)} in its name can't hold tables and databases, "
+            "which are addressed by patterns and URLs; rename it, or name another folder in ML_ASSETS_HOME"
+        )
+    return path
 
 
 def data() -> Path:
@@ -25,7 +40,10 @@ def data() -> Path:
 
 def lake_root() -> str:
     """Where the tables are: ``ML_ASSETS_LAKE``, a folder or an object-store URL, or else a folder below ``data``."""
-    return os.environ.get("ML_ASSETS_LAKE") or str(data() / "lake")
+    named = os.environ.get("ML_ASSETS_LAKE")
+    if named and "://" not in named:
+        return _usable(named, "ML_ASSETS_LAKE")
+    return named or str(data() / "lake")
 
 
 def has_registry() -> bool:

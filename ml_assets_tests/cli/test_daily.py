@@ -1,13 +1,16 @@
 """The commands of every day: in which order `up` does things, and whose Dagster instance is used."""
 
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy.exc
 
 from ml_assets.cli import daily, show
 from ml_assets.cli.app import main
 from ml_assets.instance import servers
+from ml_assets.operations import opened
 from ml_assets.operations.materialize import Done, Phase
 from ml_assets_tests.house import MINI
 from ml_assets_tests.instance.test_servers import free_port
@@ -93,3 +96,49 @@ def test_the_shells_dagster_home_is_another_projects_and_stays_empty(
     monkeypatch.setenv("DAGSTER_HOME", str(home / ".dagster"))
     assert main(["init"]) == 0
     assert "note" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a[v2]", "a#b", "a?b", "a%41b", "a\\b"])
+def test_a_home_that_some_would_take_for_a_pattern_or_a_url_is_refused_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "homes"
+    (folder / name).mkdir(parents=True)
+    for variable in ("ML_ASSETS_HOME", "ML_ASSETS_LAKE"):
+        monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
+        monkeypatch.setenv(variable, str(folder / name))
+        assert main(["materialize"]) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"ml-assets: {variable} is {str(folder / name)!r}: a folder with ")
+        assert said.endswith("rename it, or name another folder in ML_ASSETS_HOME")
+        monkeypatch.delenv(variable)
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert list((folder / name).iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["database is locked", "attempt to write a readonly database", "disk is full"])
+def test_a_database_that_cant_be_used_is_no_fault_of_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, home: Path, said: str
+) -> None:
+    def refused() -> tuple[str, ...]:
+        try:
+            raise sqlite3.OperationalError(said)
+        except sqlite3.OperationalError as error:
+            raise sqlalchemy.exc.OperationalError("SELECT 1", {}, error) from error
+
+    monkeypatch.setattr(opened, "prepare", refused)
+    assert main(["init"]) == 1
+    words = capsys.readouterr().err.splitlines()[-1]
+    assert words.startswith(
+        f"ml-assets: a database of Dagster or MLflow below {home} can't be used: {said}. "
+    )
+
+
+@pytest.mark.parametrize("command", ["materialize", "check", "validate"])
+def test_a_module_that_is_missing_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, command: str
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_DEFS", "no.such.module")
+    assert main([command]) == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("  ")]
+    assert said.startswith("ml-assets: no.such.module is no folder of Python modules; name one")
