@@ -16,6 +16,7 @@ from ml_assets.instance import progress
 from ml_assets.lake import Between, Lake, as_ranges, connect
 from ml_assets.landing import LandingUnavailable, NoLandingFiles, by_day
 from ml_assets.landing.raw import landed_through
+from ml_assets.landing.withholding import withheld
 from ml_assets.operations.in_process import execute
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.due.features import buildable_days, edges
@@ -272,7 +273,7 @@ def materialize(
 ) -> list[Done]:
     """Run every phase that has something to do, telling of each; stop at the first that fails and can't be done without.
 
-    Returns what was done; the command failed if any of it ``is_failure``.
+    Returns what was done, and days that are still withheld; the command failed if any of it ``is_failure``.
     """
     done: list[Done] = []
     for phase in phases(project, defs, instance, lake, registry, cutoffs):
@@ -284,10 +285,36 @@ def materialize(
         progress.end(outcome.ended)
         if outcome.crashed or (not outcome.success and phase.if_refused == "stop"):
             return done
+    if not any(phase.is_failure for phase in done):
+        done += [_held(name, messages) for name, messages in still_withheld(project, lake).items()]
     for model in project.models.values():
         if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):
             progress.say(f"{model.name}: {waiting}")
     return done
+
+
+def _held(source: str, messages: tuple[str, ...]) -> Done:
+    """Days that an earlier run withheld are as much a failure as those that this one did."""
+    progress.begin(f"{source}: withheld days")
+    for message in messages:
+        progress.say(message)
+    progress.end("failed")
+    return Done(Phase(f"{source}: withheld days", (), None), False, 0.0, messages)
+
+
+def still_withheld(project: Project, lake: Lake) -> dict[str, tuple[str, ...]]:
+    """The sources with days that nothing may read now, and in words which, why, and what to do about each."""
+    found = {}
+    for name, source in project.sources.items():
+        with connect() as con:
+            held = withheld(con, source.tables(lake))
+        if held:
+            found[name] = tuple(
+                f"{day} is withheld: {why}. Land its right file, or: ml-assets data waive {name} {day} --why TEXT "
+                "--until DAY"
+                for day, why in held.items()
+            )
+    return found
 
 
 def _waits_for_approval(model: DeclaredModel, lake: Lake, registry: Registry) -> str:

@@ -116,7 +116,9 @@ def test_a_home_that_some_would_take_for_a_pattern_or_a_url_is_refused_before_an
     assert list((folder / name).iterdir()) == []
 
 
-@pytest.mark.parametrize("said", ["database is locked", "attempt to write a readonly database", "disk is full"])
+@pytest.mark.parametrize(
+    "said", ["database is locked", "attempt to write a readonly database", "disk is full"]
+)
 def test_a_database_that_cant_be_used_is_no_fault_of_the_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, home: Path, said: str
 ) -> None:

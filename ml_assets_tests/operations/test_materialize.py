@@ -1,6 +1,7 @@
 """Materializing from a script: what it tells."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from shutil import copytree
 
@@ -9,6 +10,7 @@ import pytest
 
 from ml_assets.instance.progress import heard_by
 from ml_assets.operations.materialize import Phase, materialize, run_phase
+from ml_assets_tests import visits
 from ml_assets_tests.house import House, opened, scratch_defs
 from ml_assets_tests.told import Told
 
@@ -97,3 +99,19 @@ def test_an_error_that_nobody_raised_on_purpose_is_a_failure_where_a_refusal_is_
     for name, ended in (("refuses", "refused"), ("crashes", "failed")):
         done = run_phase(defs, house.instance, Phase(name, (dg.AssetKey(name),), None, if_refused="accept"))
         assert (done.ended, done.is_failure) == (ended, ended == "failed")
+
+
+def test_a_day_that_is_withheld_fails_the_next_command_too_until_it_is_mended(house: House) -> None:
+    house.land(0, 4)
+    rows = visits.visits_of(visits.day(2))
+    visits.write(house.path(2), [row | {"amount": Decimal(-1)} for row in rows])
+    first = house.materialize()
+    assert [phase.is_failure for phase in first].count(True) == 1
+    (again,) = house.materialize()
+    assert (again.phase.title, again.is_failure) == ("visits: withheld days", True)
+    (message,) = again.messages
+    assert message.startswith("2024-01-03 is withheld: ")
+    assert message.endswith("ml-assets data waive visits 2024-01-03 --why TEXT --until DAY")
+    house.land(2, 2)
+    assert not any(phase.is_failure for phase in house.materialize())
+    assert house.materialize() == []
