@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from ml_assets.contracts.compile.yaml_text import BoundlessYaml, check_size, misread, open_yaml
+from ml_assets.contracts.compile.yaml_text import BoundlessYaml, check_size, misread, open_yaml, second_key
 from ml_assets.features.errors import FeatureError
 
 FILE = "defs.yaml"
@@ -183,6 +183,11 @@ def _documents(path: Path) -> Iterator[Declaration]:
         while loader.check_node():
             node = loader.get_node()
             check_size(node)
+            if second := second_key(node):
+                raise DeclarationError(
+                    f"{path}:{second.start_mark.line + 1}: the key {second.value!r} is here a second time; keep one of "
+                    "the two"
+                )
             value = loader.construct_document(node)
             attributes = value.get("attributes", {}) if isinstance(value, dict) else None
             if not isinstance(attributes, dict) or not isinstance(value.get("type"), str):

@@ -175,6 +175,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         *(GROUP, "entity: visitor_id", "entity: event_date"),
         "entity event_date: the name is taken by a column that tiles and snapshots have",
     ),
+    "a key twice": (MODEL, "within: 7d", "within: 7d, within: 8d", "'within' is here a second time"),
     "a baseline of text": (MODEL, "baseline: mean_amount", "baseline: channel", "a number is needed"),
 }
 PROJECT = """

@@ -74,6 +74,25 @@ def check_size(root: yaml.Node) -> None:
     size(root, frozenset())
 
 
+def second_key(root: yaml.Node) -> yaml.ScalarNode | None:
+    """The first key that stands in its mapping a second time, where YAML silently takes the last; None if there is none."""
+    waiting, looked_at = [root], set[int]()
+    while waiting:
+        node = waiting.pop(0)
+        if id(node) in looked_at or not isinstance(node, yaml.CollectionNode):
+            continue
+        looked_at.add(id(node))
+        keys: set[str] = set()
+        for part in node.value:
+            key, value = part if isinstance(part, tuple) else (None, part)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    return key
+                keys.add(key.value)
+            waiting.append(value)
+    return None
+
+
 def misread(node: yaml.Node, value: Any) -> str | None:
     """What YAML makes of a word that is written without quotes, where that isn't the word; None where it is.
 
