@@ -9,7 +9,7 @@ import duckdb
 
 from ml_assets.lake import Lake
 from ml_assets.pipeline.run import CannotRun
-from ml_assets.pipeline.steps.drift import learnt_from, scored_population
+from ml_assets.pipeline.steps.drift import changed_since, learnt_from, scored_population
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
@@ -32,7 +32,10 @@ class Reported:
 def report_drift(
     con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, registry: "Registry", as_of: date
 ) -> Reported:
-    """Have Evidently compare the scored population of a day with the training set. Raises CannotRun without either."""
+    """Have Evidently compare the scored population of a day with the training set. Raises CannotRun without either.
+
+    Features that are declared otherwise since are left out.
+    """
     from ml_assets.monitoring.show.report import evidently_report
 
     log = read_log(con, model.tables(lake).promotions, model.name)
@@ -42,7 +45,8 @@ def report_drift(
         champion = registry.version(model.name, log.champion)
     except RegistryError as error:
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
-    types = model.group.feature_types
+    otherwise = changed_since(model, lake, champion.number)(as_of)
+    types = {name: kind for name, kind in model.group.feature_types.items() if name not in otherwise}
     numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
     current = scored_population(con, model, lake, (as_of, as_of), champion.number)
     rows = current.order(str(model.entity)).df()[list(types)]

@@ -10,6 +10,7 @@ from shutil import copytree
 import duckdb
 import pytest
 
+from ml_assets.components.model.drift import _histograms
 from ml_assets.lake import Lake, as_ranges, connect
 from ml_assets.landing import by_day
 from ml_assets.operations.versions import smoke_prediction
@@ -22,6 +23,7 @@ from ml_assets.pipeline.facts import facts
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.candidate import Workplace, train_candidates
 from ml_assets.pipeline.steps.drift import watch_days
+from ml_assets.pipeline.steps.drift_report import report_drift
 from ml_assets.pipeline.steps.evaluation import evaluate_cutoff
 from ml_assets.pipeline.steps.features import build_snapshots, build_tiles
 from ml_assets.pipeline.steps.labels import gather_training_sets, label_cutoffs
@@ -120,7 +122,11 @@ def test_drift_does_not_compare_across_definitions(shop: Shop) -> None:
         "score",
         "rows",
     }
+    assert "spend" not in {bars.name for bars in _histograms(day, watched.profiles)}
     assert day.verdict.reason.endswith("declared otherwise since version 1 scored: spend.")
+    report = report_drift(shop.con, shop.model, shop.lake, shop.registry, LAST)
+    assert "spend" not in {row["column"] for row in report.table}
+    assert len(report.table) == len(shop.model.group.features.columns) - 1
 
 
 def test_the_card_shows_the_definition_of_each_feature_and_what_has_changed(shop: Shop) -> None:
