@@ -10,10 +10,8 @@ from ml_assets.features.aggregations.aggregation import Aggregation
 from ml_assets.features.entity import Entity
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Feature
-from ml_assets.lake.definition import Definitions, changed, hash_of, syntax
+from ml_assets.lake.definition import ROWS, Definitions, changed, hash_of, syntax
 
-ROWS = "*"
-"""The name of what says which rows there are: no column can have it."""
 TIMES = ("occurred_at", "available_at")
 
 Readings = Mapping[str, Definitions]

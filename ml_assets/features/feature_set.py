@@ -1,6 +1,6 @@
 """The features of one entity, checked against the columns of the events they read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -180,6 +180,38 @@ class FeatureSet:
             ready |= {feature.name for feature in layer}
             waiting = [feature for feature in waiting if feature not in layer]
         return layers
+
+    @cached_property
+    def readers(self) -> dict[str, set[str]]:
+        """The columns of features that read a column of tiles, by its name, directly or by way of others."""
+        found = {}
+        for feature in self.features:
+            read = set(feature.columns)
+            for layer in self.ordered_sql:
+                read |= {each.name for each in layer if read & set(each.reads)}
+            for part in feature.aggregation.columns if feature.aggregation else ():
+                found[part] = read
+        return found
+
+    def only(self, columns: Collection[str]) -> "FeatureSet":
+        """The features that give these columns, with those that they read."""
+        wanted, before = set(columns), set[str]()
+        while wanted != before:
+            before = set(wanted)
+            for feature in self.features:
+                if feature.kind == "sql" and wanted & set(feature.columns):
+                    wanted |= set(feature.reads)
+        features = tuple(
+            feature
+            if feature.kind == "sql"
+            else feature.model_copy(update={"source": self.source_of(feature)})
+            for feature in self.features
+            if wanted & set(feature.columns)
+        )
+        read = {feature.source for feature in features}
+        return FeatureSet(
+            self.entity, features, {name: each for name, each in self.sources.items() if name in read}
+        )
 
     def lineage(self, feature: Feature) -> set[tuple[str, str]]:
         """The columns a feature is computed from, each with the name of its source."""

@@ -1,16 +1,18 @@
 """Write tiles and snapshots of a range of days to the lake."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 
 import duckdb
 
+from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
 from ml_assets.instance.progress import advance
 from ml_assets.lake import Between, Provenance, Table, count
+from ml_assets.lake.errors import Damaged, Overtaken
 from ml_assets.lake.sql import quote
 
 DAY = timedelta(days=1)
@@ -61,11 +63,12 @@ def write_snapshots(
     between: Between,
     reach: tuple[int, int],
     provenance: Provenance,
+    only: Collection[str] = (),
 ) -> int:
     """Build the snapshots of the days ``between``; those that are as before stay untouched; return their rows.
 
     So many days, and of one day so many entities, are worked on at a time as make about ``ROWS`` rows. A commit
-    holds whole days.
+    holds whole days. Where only some columns are due, ``only`` names them: the others are copied from what is stored.
     """
     first, last = between
     back, ahead = (timedelta(days=days) for days in reach)
@@ -79,12 +82,57 @@ def write_snapshots(
     while first <= last:
         advance("days", asked - (last - first).days - 1, asked)
         until = min(last, first + days - DAY)
-        _compute(con, features, (first, until), until + ahead, parts)
-        new = con.table("new_snapshot")
-        snapshot.update(con, new, between=(first, until), provenance=provenance)
-        rows += count(new)
+        part = (first, until)
+        if not (only and _write_only(con, features, only, snapshot, part, until + ahead, parts, provenance)):
+            _compute(con, features, part, until + ahead, parts)
+            snapshot.update(con, con.table("new_snapshot"), between=part, provenance=provenance)
+        rows += count(con.table("new_snapshot"))
         first = until + DAY
     return rows
+
+
+def _write_only(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    only: Collection[str],
+    snapshot: Table,
+    between: Between,
+    newest: date,
+    parts: int,
+    provenance: Provenance,
+) -> bool:
+    """Write the columns ``only`` of the days ``between`` beside what is stored; False where that doesn't fit.
+
+    It doesn't where there are other rows now, a file can't be read, or somebody has written the table meanwhile.
+    """
+    version = snapshot.version
+    _compute(con, features.only(only), between, newest, parts)
+    keys = [*features.entity, "as_of"]
+    others = [column for column in features.columns if column not in only]
+    try:
+        snapshot.read(con, columns=[*keys, *others], between=between, version=version).create_view(
+            "stored_snapshot", replace=True
+        )
+        listed = [f"new_snapshot.{quote(column)}" for column in keys]
+        listed += [
+            f"{'new' if column in only else 'stored'}_snapshot.{quote(column)}" for column in features.columns
+        ]
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE copied_snapshot AS SELECT {', '.join(listed)}, stored_snapshot.as_of "
+            "IS NOT NULL AS __is_stored FROM new_snapshot LEFT JOIN stored_snapshot ON "
+            f"{Entity(*keys).equal('new_snapshot', 'stored_snapshot')}"
+        )
+        [(fits,)] = con.execute(
+            "SELECT coalesce(bool_and(__is_stored), TRUE) AND count(*) = (SELECT count(*) FROM stored_snapshot) "
+            "FROM copied_snapshot"
+        ).fetchall()
+        if not fits:
+            return False
+        rows = con.sql("SELECT * EXCLUDE (__is_stored) FROM copied_snapshot")
+        snapshot.update(con, rows, between=between, provenance=provenance, after=version)
+    except (Damaged, Overtaken, duckdb.Error):
+        return False
+    return True
 
 
 def _compute(

@@ -6,7 +6,7 @@ from ml_assets.lake.engine import connect, content_hash, count, on_disk, pin, re
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.marks import Mark, Marks
 from ml_assets.lake.provenance import Provenance
-from ml_assets.lake.stale import Slots, stale_days
+from ml_assets.lake.stale import Slots, redefined_slots, stale_days
 from ml_assets.lake.table import Lake, Table
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "on_disk",
     "pin",
     "records",
+    "redefined_slots",
     "stale_days",
 ]

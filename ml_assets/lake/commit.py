@@ -10,6 +10,9 @@ from deltalake import DeltaTable
 from ml_assets.lake.days import Between, Slot, days
 from ml_assets.lake.provenance import Provenance
 
+ADOPTS = "adopts"
+"""The key of a commit that adopts slots."""
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -25,6 +28,10 @@ class Commit:
     compared: int | None = None
     """The version whose rows those it left were found to be equal to, -1 for no table; None if nothing was compared."""
     provenance: Provenance = field(default_factory=Provenance)
+    redefined: frozenset[Slot] = frozenset()
+    """The slots of ``between`` that it changed in columns of another definition alone."""
+    adopts: bool = False
+    """Whether it changes nothing, and says by which definitions the slots were made that say none themselves."""
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Commit":
@@ -35,8 +42,10 @@ class Commit:
             at=datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC),
             operation=entry["operation"],
             between=(ends[0], ends[1]) if ends else None,
-            left=frozenset(date.fromisoformat(day) for day in entry.get("left", "").split()),
+            left=_slots(entry, "left"),
+            redefined=_slots(entry, "redefined"),
             compared=int(entry["compared"]) if "compared" in entry else None,
+            adopts=ADOPTS in entry,
             provenance=Provenance.of(entry),
         )
 
@@ -48,6 +57,10 @@ class Commit:
     def says(self, facts: Mapping[str, str]) -> bool:
         """Whether all these facts are among those of its provenance."""
         return facts.items() <= self.provenance.facts.items()
+
+
+def _slots(entry: Mapping[str, Any], name: str) -> frozenset[Slot]:
+    return frozenset(date.fromisoformat(day) for day in entry.get(name, "").split())
 
 
 def history(delta: DeltaTable, limit: int | None = None) -> list[Commit]:

@@ -15,6 +15,7 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ml_assets.lake.errors import LakeError
+from ml_assets.lake.marks import BEFORE
 from ml_assets.lake.provenance import Provenance
 from ml_assets.lake.table import Lake, Table
 
@@ -149,7 +150,7 @@ def expire(table: Table, before: date, why: str) -> int:
     done = delta.delete(
         f"{lead} < '{before.isoformat()}'",
         commit_properties=CommitProperties(
-            custom_metadata=Provenance(facts={"why": why, "before": before.isoformat()}).as_metadata()
+            custom_metadata=Provenance(facts={"why": why, BEFORE: before.isoformat()}).as_metadata()
         ),
     )
     return int(done.get("num_deleted_rows") or 0)

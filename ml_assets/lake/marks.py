@@ -1,13 +1,17 @@
 """What the commits of a table say of every slot: who asks what is due, or covered, asks this and nothing else."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 
 from deltalake import DeltaTable
 
 from ml_assets.lake.commit import Commit, history
 from ml_assets.lake.days import Slot, days
-from ml_assets.lake.definition import Definitions
+from ml_assets.lake.definition import Definitions, is_comparable, redefined
+
+BEFORE = "before"
+"""The fact of a commit that deletes what is no longer kept: the first day that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,10 @@ class Mark:
     """The versions of the tables it was last built from, or found to be equal to: table -> version."""
     definitions: Definitions | None = None
     """The hashes of what was declared when it was built; None where none were recorded."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """The columns that another definition has changed since, and they alone: column -> version."""
+    gone: bool = False
+    """Whether its rows were deleted since, because they were older than what is kept."""
 
 
 Marks = Mapping[Slot, Mark]
@@ -29,20 +37,48 @@ Marks = Mapping[Slot, Mark]
 def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
     """The marks after further commits, the oldest first.
 
-    A slot that a commit left as it was has been read, unless another writer changed it after it was compared.
+    A slot that a commit left as it was has been read, unless another writer changed it after it was compared. One
+    that it changed in columns of another definition alone has not changed for who reads the others.
     """
     after = dict(marks)
     for commit in commits:
+        parts_after = _PartsAfter(commit)
+        definitions = commit.provenance.definitions or None
+        if commit.adopts:
+            adopted = {slot: mark for slot, mark in after.items() if not is_comparable(mark.definitions)}
+            after |= {slot: replace(mark, definitions=definitions) for slot, mark in adopted.items()}
+        if before := commit.provenance.facts.get(BEFORE):
+            expired = [slot for slot in after if slot < date.fromisoformat(before)]
+            after |= {slot: replace(after[slot], gone=True) for slot in expired}
         if commit.between is None:
             continue
-        written = Mark(commit.version, commit.inputs, commit.provenance.definitions or None)
+        written = Mark(commit.version, commit.inputs, definitions)
         for slot in days(*commit.between):
             changed = after[slot].changed if slot in after else None
-            if slot not in commit.left:
+            is_as_compared = changed is None or commit.compared is None or changed <= commit.compared
+            if slot not in commit.left and not (slot in commit.redefined and is_as_compared):
                 after[slot] = written
-            elif changed is None or commit.compared is None or changed <= commit.compared:
-                after[slot] = replace(written, changed=changed)
+            elif is_as_compared and slot in after:
+                old = after[slot]
+                parts = parts_after(old) if slot in commit.redefined else old.parts
+                after[slot] = replace(written, changed=changed, parts=parts, gone=old.gone)
+            elif is_as_compared:
+                after[slot] = replace(written, changed=None)
     return after
+
+
+class _PartsAfter:
+    """The parts of slots after a commit that changed columns of another definition; slots share what is the same."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit, self._known = commit, dict[tuple[int, int], Mapping[str, int]]()
+
+    def __call__(self, mark: Mark) -> Mapping[str, int]:
+        key = (id(mark.parts), id(mark.definitions))
+        if key not in self._known:
+            names = redefined(mark.definitions, self._commit.provenance.definitions)
+            self._known[key] = {**mark.parts, **dict.fromkeys(names, self._commit.version)}
+        return self._known[key]
 
 
 @dataclass(frozen=True)

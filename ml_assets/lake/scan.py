@@ -1,14 +1,15 @@
 """The files of a Delta table as a DuckDB relation."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import duckdb
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 
 from ml_assets.lake.days import Between
 from ml_assets.lake.errors import Damaged
 from ml_assets.lake.location import Location
-from ml_assets.lake.sql import text
+from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,6 +50,24 @@ def scan(
             "lost or damaged, restore it from a backup; or, where the table is built from others, "
             "materialize the partitions in that file's path again."
         ) from error
+
+
+def retyped(con: duckdb.DuckDBPyConnection, delta: DeltaTable, types: Mapping[str, str]) -> dict[str, str]:
+    """Of the columns that a table stores as another type than these DuckDB types: how SQL makes the new of the old."""
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in types.items())
+    wanted = Schema.from_arrow(con.sql(f"SELECT {nulls} LIMIT 0").to_arrow_table().schema)
+    stored = {field.name: field.type for field in delta.schema().fields}
+    others = [f.name for f in wanted.fields if f.name in stored and stored[f.name] != f.type]
+    table = con.from_arrow(_arrow_schema(delta).empty_table())
+    made = {}
+    for name in others:
+        cast = f"TRY_CAST({quote(name)} AS {types[name]})"
+        try:
+            table.select(cast)
+            made[name] = cast
+        except duckdb.Error:
+            made[name] = f"CAST(NULL AS {types[name]})"
+    return made
 
 
 def _path(at: Location, uri: str) -> str:

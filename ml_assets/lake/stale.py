@@ -1,11 +1,12 @@
 """Which slots of a table are older than what they are built from."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Protocol
 
 from ml_assets.lake.days import Slot
+from ml_assets.lake.definition import Definitions
 from ml_assets.lake.marks import Marks
 
 
@@ -36,6 +37,24 @@ def stale_days(
         for slot, newest in _newest_within(changed, asked, reach)
         if slot not in downstream or newest > downstream[slot].read.get(upstream_name, -1)
     }
+
+
+def redefined_slots(
+    marks: Marks, differs: Callable[[Definitions | None], frozenset[str]]
+) -> dict[Slot, frozenset[str]]:
+    """The slots that were built by other definitions than those declared, with the names of what ``differs``.
+
+    What was deleted for its age is not among them: there is nothing to build it from.
+    """
+    by_record: dict[int, frozenset[str]] = {}
+    found = {}
+    for slot, mark in marks.items():
+        record = id(mark.definitions)
+        if record not in by_record:
+            by_record[record] = differs(mark.definitions)
+        if by_record[record] and not mark.gone:
+            found[slot] = by_record[record]
+    return found
 
 
 def _newest_within(

@@ -12,16 +12,17 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.lake.commit import Commit, history, span
+from ml_assets.lake.commit import ADOPTS, Commit, history, span
 from ml_assets.lake.days import Between, days
+from ml_assets.lake.definition import Definitions, redefined
 from ml_assets.lake.engine import digests
 from ml_assets.lake.errors import Damaged, LakeError
 from ml_assets.lake.location import Location
 from ml_assets.lake.marks import Marks, marks_of
 from ml_assets.lake.provenance import Provenance
-from ml_assets.lake.scan import scan
+from ml_assets.lake.scan import retyped, scan
 from ml_assets.lake.sql import quote
-from ml_assets.lake.write import write
+from ml_assets.lake.write import rewrite, write
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class Table:
         leaving: Collection[date],
         also: str,
         said: Mapping[str, str],
+        after: int | None = None,
     ) -> int:
         lead, (first, last) = self.partition_by[0], between
         predicate = f"{lead} >= '{first.isoformat()}' AND {lead} <= '{last.isoformat()}'"
@@ -137,7 +139,7 @@ class Table:
         if also:
             predicate += f" AND {also}"
         commit = {**said, **span(set(days(*between)) - set(leaving), between)}
-        return write(self.location, rows, commit, instead_of=predicate)
+        return write(self.location, rows, commit, instead_of=predicate, after=after)
 
     def update(
         self,
@@ -147,19 +149,72 @@ class Table:
         between: Between,
         provenance: Provenance,
         withhold: Collection[date] = (),
+        after: int | None = None,
     ) -> set[date]:
         """Like ``replace``, but partitions that hold exactly these rows already stay untouched, as do ``withhold``.
 
         What reads the table can so tell what has changed: returns the days that have. The commit is made even
         if none has: it says that the whole range has been looked at, and with which version it was ``compared``.
+        Of days that differ in no other columns than those of another definition it says that. ``after`` is the
+        version that some of the rows were copied from: raises Overtaken, and writes nothing, if there is a newer one.
         """
         compared = self.version
         same = self.unchanged(con, rows, between) | set(withhold)
+        in_part = self._in_part(con, rows, between, same, provenance.definitions)
         listed = ", ".join(f"DATE '{day}'" for day in sorted(same))
         others = rows.filter(f"{quote(self.partition_by[0])} NOT IN ({listed})") if same else rows
-        seen = {"compared": str(-1 if compared is None else compared)}
-        self._overwrite(others, between, same, "", provenance.as_metadata() | seen)
+        seen = {
+            "compared": str(-1 if compared is None else compared),
+            "redefined": " ".join(map(str, sorted(in_part))),
+        }
+        self._overwrite(others, between, same, "", provenance.as_metadata() | seen, after)
         return set(days(*between)) - same
+
+    def _in_part(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        rows: duckdb.DuckDBPyRelation,
+        between: Between,
+        same: Collection[date],
+        declared: Definitions,
+    ) -> set[date]:
+        """The days ``between``, without the ``same``, whose rows are equal in every column of the same definition."""
+        if not declared or not self.exists:
+            return set()
+        marks, found = self.marks(), set[date]()
+        others: dict[frozenset[str], set[date]] = {}
+        for day in set(days(*between)) - set(same):
+            if day in marks and marks[day].changed is not None:
+                others.setdefault(redefined(marks[day].definitions, declared), set()).add(day)
+        for columns, wanted in others.items():
+            kept = [column for column in rows.columns if column not in columns]
+            if len(kept) < len(rows.columns):
+                ends = (min(wanted), max(wanted))
+                found |= wanted & self.unchanged(con, rows.select(*map(quote, kept)), ends)
+        return found
+
+    def adopt(self, con: duckdb.DuckDBPyConnection, provenance: Provenance) -> None:
+        """Say of the slots that record no definitions that they follow these, in a commit that changes no row."""
+        some = next(iter(self.marks()))
+        none = self.read(con, between=(some, some)).limit(0)
+        write(self.location, none, provenance.as_metadata() | {ADOPTS: "true"}, instead_of=None)
+
+    def retype(
+        self, con: duckdb.DuckDBPyConnection, types: Mapping[str, str], provenance: Provenance
+    ) -> None:
+        """Give the columns that are stored as another type than these DuckDB types the new one, in one commit.
+
+        Without it a write would cast what is new to what is stored, and cut its digits off. What can't be cast
+        becomes NULL: such a column has another definition, so its slots are due.
+        """
+        delta = self.location.open()
+        if delta is None:
+            return
+        others = retyped(con, delta, types)
+        if others:
+            rows = self.read(con, version=delta.version())
+            listed = [f"{others.get(name, quote(name))} AS {quote(name)}" for name in rows.columns]
+            rewrite(self.location, rows.select(", ".join(listed)), provenance.as_metadata(), delta.version())
 
     def unchanged(
         self, con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, between: Between
@@ -167,16 +222,16 @@ class Table:
         """The partitions ``between`` that hold exactly ``rows`` already, by a digest of all rows of a day.
 
         A partition that is empty on both sides is unchanged if it was written before: that it is empty is a fact
-        only then, and not while it was left as it was. ``rows`` is read once; every column counts, in any order of
-        rows. A table that lacks one of the columns is all changed, as are partitions of which a file is lost or
-        damaged: building them again is what mends them.
+        only then, and not while it was left as it was. ``rows`` is read once; every column of it counts, in any order
+        of rows. A table that lacks one of them is all changed, as are partitions of which a file is lost or damaged:
+        building them again is what mends them.
         """
         if not self.exists:
             return set()
         wanted = digests(rows, rows.columns, self.partition_by[0])
         try:
             stored = self.read(con, between=between)
-            if set(stored.columns) != set(rows.columns):
+            if not set(rows.columns) <= set(stored.columns):
                 return set()
             found = digests(stored, rows.columns, self.partition_by[0])
         except (Damaged, duckdb.Error):

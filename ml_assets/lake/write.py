@@ -59,6 +59,11 @@ def write(
         ) from error
 
 
+def rewrite(at: Location, rows: duckdb.DuckDBPyRelation, said: Mapping[str, str], after: int) -> int:
+    """Make rows, with their types, the whole table, in the commit right after a version. Raises Overtaken."""
+    return _commit_after(at, after, rows, said, {"mode": "overwrite", "schema_mode": "overwrite"})
+
+
 def _create(at: Location, rows: duckdb.DuckDBPyRelation) -> None:
     if at.open() is not None:
         return
@@ -122,9 +127,8 @@ def _put(
     delta: DeltaTable, rows: duckdb.DuckDBPyRelation, properties: CommitProperties, how: Mapping[str, Any]
 ) -> int:
     """Stream the rows into one commit on the table as it was opened; return the version."""
-    write_deltalake(
-        delta, rows.to_arrow_reader(122_880), schema_mode="merge", commit_properties=properties, **how
-    )
+    how = {"schema_mode": "merge", **how}
+    write_deltalake(delta, rows.to_arrow_reader(122_880), commit_properties=properties, **how)
     return delta.version()
 
 

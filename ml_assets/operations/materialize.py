@@ -19,9 +19,11 @@ from ml_assets.landing.raw import landed_through
 from ml_assets.landing.withholding import withheld
 from ml_assets.operations.in_process import execute
 from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.due.features import buildable_days, edges
 from ml_assets.pipeline.due.landing import BRIDGED, due_days, passed_over
 from ml_assets.pipeline.due.model import days_to_score, stale_evaluations, stale_labels, stale_performance
+from ml_assets.pipeline.run import Run
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
@@ -101,15 +103,17 @@ def phases(
     Models are only trained on tables whose blocking checks have passed: where one failed or never ran, it
     is run again first.
     """
+    with connect() as con:
+        adopt(con, Run(""), lake, *project.sources.values(), *project.groups.values())
     for name in _referred_first(project):
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():
         for edge in edges(group, lake):
             with connect() as con:
-                stale, _ = buildable_days(con, lake, group, edge)
+                due, _ = buildable_days(con, lake, group, edge)
             folder, asset = edge.downstream.name.split("/")
             keys = tuple(dg.AssetKey(name.split("/")) for name in edge.assets)
-            for between in as_ranges(stale):
+            for between in as_ranges(due):
                 yield Phase(f"{folder}: {asset}", keys, between)
     yield from _unpassed_checks(project, defs, instance, lake)
     for model in project.models.values():
@@ -151,19 +155,24 @@ def _referred_first(project: Project) -> list[str]:
 
 def _source_phases(project: Project, lake: Lake, name: str) -> Iterator[Phase]:
     """What a source has to do; where its landing can't be asked, that is told and the others go on."""
-    source, title = project.sources[name], f"{name}: raw, events, quarantine"
-    keys = tuple(keys_of(source, "raw", "events", "quarantine"))
+    source = project.sources[name]
+
+    def phase(between: Between | None, blocked: str = "", first: int = 0) -> Phase:
+        assets = ("raw", "events", "quarantine")[first:]
+        title, keys = f"{name}: {', '.join(assets)}", tuple(keys_of(source, *assets))
+        return Phase(title, keys, between, if_refused="go on", blocked=blocked)
+
     try:
         listed = source.landing.listed()
         with connect() as con:
             due = due_days(con, source, lake, by_day(listed))
     except (NoLandingFiles, LandingUnavailable) as error:
-        yield Phase(title, keys, None, if_refused="go on", blocked=str(error))
+        yield phase(None, str(error))
         return
     if told := passed_over(source, listed):
         progress.say(f"{name}: in {source.landing.place}, {told}")
     for between in as_ranges(set(due.days), BRIDGED):
-        yield Phase(title, keys, between, if_refused="go on")
+        yield phase(between, first=1 if due.from_raw(between) else 0)
 
 
 def _model_phases(

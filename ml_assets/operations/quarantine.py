@@ -117,7 +117,7 @@ def replay(
     lake: Lake,
     between: Between | None,
 ) -> RebuiltDays:
-    """Build the days with refused rows or files, or withheld, again under the contract as it is now."""
+    """Build the days with refused rows or files, withheld, or of another contract, again under the contract as it is now."""
     from ml_assets.operations.materialize import Phase, run_phase
 
     before = _refused(source, lake, between)
@@ -125,7 +125,7 @@ def replay(
     success = True
     for reading in (True, False):
         keys = tuple(keys_of(source, *("raw", "events", "quarantine")[0 if reading else 1 :]))
-        wanted = before.files if reading else {*before.rows, *before.withheld} - before.files
+        wanted = before.files if reading else before.others - before.files
         for part in as_ranges(wanted):
             version = source.tables(lake).events.version
             phase = Phase(f"{source.name}: replay", keys, part)
@@ -138,7 +138,7 @@ def replay(
             if source.tables(lake).events.version != version:
                 built.update(days(*part))
     after = _refused(source, lake, between)
-    asked = {*before.rows, *before.withheld, *before.files}
+    asked = before.others | before.files
     return RebuiltDays(
         built=len(built),
         asked=len(asked),
@@ -150,15 +150,21 @@ def replay(
 
 
 class _Refused(NamedTuple):
-    """Rows in quarantine by day, days withheld, days that refused files can hold rows of."""
+    """Rows in quarantine by day, days withheld, days that refused files can hold rows of, days of another contract."""
 
     rows: Mapping[date, int]
     withheld: set[date]
     files: set[date]
+    redefined: set[date]
+
+    @property
+    def others(self) -> set[date]:
+        """The days to build again from ``raw`` as it is."""
+        return {*self.rows, *self.withheld, *self.redefined}
 
 
 def _refused(source: "Source", lake: Lake, between: Between | None) -> _Refused:
-    from ml_assets.pipeline.due.landing import touched_by
+    from ml_assets.pipeline.due.landing import redefined_events, touched_by
 
     tables, (first, last) = source.tables(lake), between or (date.min, date.max)
     with connect() as con:
@@ -170,7 +176,8 @@ def _refused(source: "Source", lake: Lake, between: Between | None) -> _Refused:
         seen = seen_files(con, tables.files)
     files = {day for day, file in seen.items() if first <= day <= last and file.status == "refused"}
     touched = {day for landed in files for day in touched_by(landed, source.late_days, source.days)}
-    return _Refused(rows, held, touched)
+    redefined = {day for day in redefined_events(source, lake) if first <= day <= last}
+    return _Refused(rows, held, touched, redefined)
 
 
 def waive(

@@ -14,7 +14,7 @@ from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.contract import ROW_IDENTITY
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.lake.days import check_order
-from ml_assets.lake.definition import Definitions, hash_of
+from ml_assets.lake.definition import Definitions, hash_of, is_comparable
 from ml_assets.landing import Landing
 from ml_assets.landing.raw import landed_through
 from ml_assets.landing.spec import LandingSpec, landing_of
@@ -81,7 +81,32 @@ class Source:
     def definitions(self) -> Definitions:
         """The hashes of what decides the rows of ``events``, by name: ``column <name>``, ``rules``, ``keys`` and such."""
         columns = {f"column {name}": hashed for name, hashed in self.contract.readings.items()}
-        return {**columns, **self.contract.promises, "late days": hash_of(self.late_days)}
+        landed = {f"landing column {name}": hash_of(name) for name in self.contract.source_columns}
+        return {**columns, **landed, **self.contract.promises, "late days": hash_of(self.late_days)}
+
+    def redefined(self, recorded: Definitions | None) -> frozenset[str]:
+        """The names of what is declared otherwise than on record, is new or is gone; none where nothing comparable is.
+
+        A new column that reads a landing column which nobody kept until now changes nothing of the days before it:
+        ``raw`` doesn't have it.
+        """
+        if recorded is None or not is_comparable(recorded):
+            return frozenset()
+        declared = self.definitions
+        later = {
+            name
+            for column in self.contract.columns
+            if f"column {column.name}" not in recorded
+            and any(f"landing column {source}" not in recorded for source in column.sources)
+            for name in (f"column {column.name}", f"rules of {column.name}")
+        }
+        return frozenset(
+            name
+            for name in recorded.keys() | declared.keys()
+            if recorded.get(name) != declared.get(name)
+            and name not in later
+            and not name.startswith("landing column ")
+        )
 
     def tables(self, lake: Lake) -> SourceTables:
         """The tables of the source."""

@@ -6,9 +6,9 @@
 from typing import Any
 
 from ml_assets.features import Entity
-from ml_assets.features.definitions import ROWS, TIMES
+from ml_assets.features.definitions import TIMES
 from ml_assets.features.sql import columns_of
-from ml_assets.lake.definition import Definitions, hash_of, syntax
+from ml_assets.lake.definition import ROWS, Definitions, hash_of, syntax
 from ml_assets.training.spec import LABELS, Cutoffs, Label, Train
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ml_assets.lake import Commit, Lake, Mark, Marks, Provenance, Table, connect, days
 from ml_assets.lake import marks as marks_module
 from ml_assets.lake.commit import history
+from ml_assets.lake.definition import Definitions
 from ml_assets.lake.marks import replayed
 from ml_assets_tests.profiles import examples
 
@@ -21,12 +22,27 @@ START = date(2024, 1, 1)
 SLOTS = days(START, START + timedelta(days=6))
 
 
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+HASHES = [None, "d1:0", "d1:1", "d0:0"]
+"""What a commit may say of a column: nothing, hashes of today, and one of another scheme."""
+
+
 def commit(
-    version: int, about: tuple[date, date], left: set[date], compared: int | None, read: int
+    version: int,
+    about: tuple[date, date],
+    left: set[date],
+    redefined: set[date],
+    compared: int | None,
+    read: int,
+    hashed: str | None,
 ) -> Commit:
-    made = Provenance(inputs={"up": read}, definitions={"n": f"{read % 2}"})
-    at = datetime(2024, 1, 1, tzinfo=UTC)
-    return Commit(version, at, "WRITE", about, frozenset(left), compared, made)
+    made = Provenance(inputs={"up": read}, definitions={"n": hashed} if hashed else {})
+    return Commit(version, NOW, "WRITE", about, frozenset(left), compared, made, frozenset(redefined - left))
+
+
+def adoption(version: int) -> Commit:
+    made = Provenance(definitions={"n": "d1:2"})
+    return Commit(version, NOW, "WRITE", adopts=True, provenance=made)
 
 
 @st.composite
@@ -36,26 +52,62 @@ def histories(draw: st.DrawFn) -> list[Commit]:
         first, last = sorted(draw(st.tuples(st.sampled_from(SLOTS), st.sampled_from(SLOTS))))
         left = draw(st.sets(st.sampled_from(days(first, last))))
         compared = draw(st.none() | st.integers(-1, version - 1))
-        made.append(commit(version, (first, last), left, compared, draw(st.integers(0, 9))))
+        before = {
+            slot for slot in days(first, last) if any(about(c, slot) and slot not in c.left for c in made)
+        }
+        redefined = (
+            draw(st.sets(st.sampled_from(sorted(before)))) if before and compared is not None else set()
+        )
+        hashed = draw(st.sampled_from(HASHES))
+        if draw(st.integers(0, 4)) == 0:
+            made.append(adoption(version))
+        else:
+            made.append(
+                commit(version, (first, last), left, redefined, compared, draw(st.integers(0, 9)), hashed)
+            )
     return made
+
+
+def about(commit: Commit, slot: date) -> bool:
+    return commit.between is not None and commit.between[0] <= slot <= commit.between[1]
+
+
+def said_of(heard: Sequence[Commit], adopted: Sequence[Commit]) -> Definitions:
+    own = heard[-1].provenance.definitions
+    return own if (own and own["n"].startswith("d1:")) or not adopted else adopted[0].provenance.definitions
+
+
+def hash_before(heard: Sequence[Commit], adopted: Sequence[Commit]) -> str | None:
+    """The comparable hash on record, if there is one."""
+    found = said_of(heard, adopted).get("n") if heard else None
+    return found if found and found.startswith("d1:") else None
 
 
 def by_definition(commits: Sequence[Commit], slot: date) -> Mark | None:
     """Each field straight from its meaning, one slot at a time."""
-    about = [c for c in commits if c.between and c.between[0] <= slot <= c.between[1]]
-    changes = [c.version for c in about if slot not in c.left]
-    heard = [
-        c
-        for c in about
-        if slot not in c.left
-        or c.compared is None
-        or not any(c.compared < version < c.version for version in changes)
-    ]
-    return (
-        Mark(max(changes, default=None), heard[-1].inputs, heard[-1].provenance.definitions or None)
-        if about
-        else None
-    )
+    changes: list[int] = []
+    heard: list[Commit] = []
+    adopted: list[Commit] = []
+    parts: dict[str, int] = {}
+    for c in commits:
+        if c.adopts and heard:
+            adopted.append(c)
+        if not about(c, slot):
+            continue
+        overtaken = c.compared is not None and any(c.compared < version for version in changes)
+        if slot not in c.left and (slot not in c.redefined or overtaken):
+            changes.append(c.version)
+            parts, overtaken = {}, False
+        elif slot in c.redefined and (before := hash_before(heard, adopted)):
+            hashed = c.provenance.definitions.get("n", before)
+            parts = parts if hashed == before else {"n": c.version}
+        if not overtaken:
+            heard.append(c)
+            adopted.clear()
+    if not heard:
+        return None
+    said = said_of(heard, adopted)
+    return Mark(max(changes, default=None), heard[-1].inputs, said or None, parts)
 
 
 @given(histories(), st.data())

@@ -71,8 +71,8 @@ def finish(
         metadata = {**common, **each.get(day, {})}
         context.log_event(dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata))
     raise dg.Failure(
-        f"{len(refused)} partitions of {key.to_user_string()} read days that are withheld or have not landed and "
-        f"were not built; {len(built)} were. {name_days(refused)}. Mend, waive or land these days first.",
+        f"{len(refused)} partitions of {key.to_user_string()} read days that are withheld, have not landed or are due "
+        f"themselves, and were not built; {len(built)} were. {name_days(refused)}. Mend, waive or land these days first.",
         metadata={"refused": dg.MetadataValue.json({str(day): why for day, why in refused.items()})},
         allow_retries=False,
     )

@@ -13,8 +13,10 @@ from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
 from ml_assets.lake import as_ranges
 from ml_assets.landing import NoLandingFiles, by_day
+from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.due.landing import BRIDGED, due_days, passed_over
 from ml_assets.pipeline.due.listing import is_told, remember, unchanged
+from ml_assets.pipeline.run import Run
 from ml_assets.project.source import Source
 
 
@@ -26,7 +28,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
         name=f"{source.name}_landing",
         description=f"Asks for the days that new, changed or deleted landing files of {source.name} touch, for those "
         "of files refused under another contract, for days that a waiver lets through, and for days that refer to "
-        "events of another source that have come since.",
+        "events of another source that have come since, and for days built under another contract.",
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -42,6 +44,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
         if strange and not is_told(strange, context.cursor):
             _tell(source, strange)
         with connection(duckdb) as con:
+            adopt(con, Run(""), lake.lake, source)
             due = due_days(
                 con,
                 source,
@@ -58,7 +61,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
                     f"{source.name}/landing", [due.days[d] for d in sorted(due.days) if first <= d <= last]
                 ),
                 between=(first, last),
-                assets=assets,
+                assets=assets[1:] if due.from_raw((first, last)) else assets,
             )
             for first, last in as_ranges(set(due.days), BRIDGED)
         ]

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from ml_assets.contracts import Contract
-from ml_assets.lake import Lake, Table, days, stale_days
+from ml_assets.lake import Between, Lake, Table, days, redefined_slots, stale_days
+from ml_assets.lake.definition import hash_of
 from ml_assets.landing import Landing, LandingUnavailable, Listing, Piece, content_hash
 from ml_assets.landing.places.place import first_of
 from ml_assets.landing.raw import FileRecord, lost_rows, seen_files
@@ -33,6 +34,12 @@ class DueDays:
     outside: frozenset[date]
     """Those of them that the source's calendar doesn't have."""
     days: Mapping[date, Facts]
+    redefined: Mapping[date, frozenset[str]]
+    """Those that are due for nothing else than what the source declares by now, with the names of what differs."""
+
+    def from_raw(self, between: Between) -> bool:
+        """Whether nothing of the days ``between`` has to be read from the landing."""
+        return all(day in self.redefined for day in self.days if between[0] <= day <= between[1])
 
 
 def due_days(
@@ -62,13 +69,23 @@ def due_days(
         if day not in outside
         for touched in touched_by(day, source.late_days, source.days)
     }
+    redefined: dict[date, frozenset[str]] = {}
     if not in_flight:
         versions = [tables.files.version, tables.events.version, tables.waivers.version]
         versions += [table.version for table in source.referred(lake).values()]
         left = unread_days(con, tables, source.late_days, source.days) | waiting(con, tables)
         for day in left | orphaned_days(con, source, lake):
             wanted.setdefault(day, [day, *versions])
-    return DueDays(files, outside, wanted)
+        differing = redefined_events(source, lake)
+        redefined = {day: names for day, names in differing.items() if day not in wanted}
+        wanted |= {day: [day, *versions, hash_of(source.definitions)] for day in redefined}
+    return DueDays(files, outside, wanted, redefined)
+
+
+def redefined_events(source: Source, lake: Lake) -> dict[date, frozenset[str]]:
+    """The days of events that were built under another declaration, with the names of what differs."""
+    found = redefined_slots(source.tables(lake).events.marks(), source.redefined)
+    return {day: names for day, names in found.items() if source.days.has(day)}
 
 
 def passed_over(source: Source, listed: Listing) -> str:

@@ -1,6 +1,6 @@
 """What the assets of a feature group do: tiles from events, snapshots from tiles, and the catalogue of a snapshot."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,7 +10,10 @@ import duckdb
 from ml_assets.features.catalogue import catalogue
 from ml_assets.features.store import write_snapshots, write_tiles
 from ml_assets.features.tables import CATALOGUE
-from ml_assets.lake import Between, Lake, as_ranges, days, records
+from ml_assets.lake import Between, Lake, Table, as_ranges, days, records
+from ml_assets.lake.definition import ROWS
+from ml_assets.pipeline.due.adoption import adopt
+from ml_assets.pipeline.due.features import edges_to, waiting
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.group import Group
 
@@ -30,32 +33,51 @@ def build_tiles(
     con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake: Lake, between: Between
 ) -> Built:
     """Build the tiles that became available on the days ``between``, where no day they read is withheld."""
+    adopt(con, run, lake, group)
     events, table = group.events(lake), group.tiles(lake)
-    made = run.made(*events.values())
+    made = run.made(*events.values()).following(group.tile_definitions)
+    table.retype(con, group.schemas["tiles"].types, run.made())
 
-    def build(part: Between) -> int:
-        return write_tiles(con, group.features, events, table, part, group.late_by, made)
-
-    return _build(group.refused(con, lake, table.name, between), between, build)
+    refused = _refused(con, group, lake, table, between)
+    built = [day for day in days(*between) if day not in refused]
+    rows = sum(
+        write_tiles(con, group.features, events, table, part, group.late_by, made)
+        for part in as_ranges(set(built))
+    )
+    return Built(built, refused, rows)
 
 
 def build_snapshots(
     con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake: Lake, between: Between
 ) -> Built:
     """Build the snapshots of the as_ofs ``between``, where no day they read is withheld."""
+    adopt(con, run, lake, group)
     tiles, table = group.tiles(lake), group.snapshot(lake)
-    made = run.made(tiles)
-
-    def build(part: Between) -> int:
-        return write_snapshots(con, group.features, tiles, table, part, group.reach, made)
-
-    return _build(group.refused(con, lake, table.name, between), between, build)
-
-
-def _build(refused: Mapping[date, str], between: Between, build: Callable[[Between], int]) -> Built:
+    made = run.made(tiles).following(group.definitions)
+    table.retype(con, group.schemas["snapshot"].types, run.made())
+    refused = _refused(con, group, lake, table, between)
     built = [day for day in days(*between) if day not in refused]
-    rows = sum(build(part) for part in as_ranges(set(built)))
+    [edge] = edges_to(table, group, lake)
+    redefined, stale = edge.redefined(), edge.stale()
+    together: dict[frozenset[str], set[date]] = {}
+    for day in built:
+        names = redefined.get(day, frozenset())
+        in_part = day not in stale and ROWS not in names
+        together.setdefault(names if in_part else frozenset(), set()).add(day)
+    rows = sum(
+        write_snapshots(con, group.features, tiles, table, part, group.reach, made, only)
+        for only, wanted in together.items()
+        for part in as_ranges(wanted)
+    )
     return Built(built, refused, rows)
+
+
+def _refused(
+    con: duckdb.DuckDBPyConnection, group: Group, lake: Lake, table: Table, between: Between
+) -> dict[date, str]:
+    """The days ``between`` of a table that can't be built, or not yet, with the reasons."""
+    refused = group.refused(con, lake, table.name, between) | waiting(group, lake, table, days(*between))
+    return dict(sorted(refused.items()))
 
 
 @dataclass(frozen=True)

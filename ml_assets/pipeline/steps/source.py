@@ -8,6 +8,7 @@ from ml_assets.lake import Between, Lake
 from ml_assets.landing import NoLandingFiles
 from ml_assets.landing.events import Written, write_events
 from ml_assets.landing.raw import Landed, land
+from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.source import Source
 
@@ -30,7 +31,9 @@ def build_events(
     con: duckdb.DuckDBPyConnection, run: Run, source: Source, lake: Lake, between: Between
 ) -> Written:
     """Build events and quarantine of the days ``between``; those that break the contract stay as they were published."""
+    adopt(con, run, lake, source)
     tables, contract = source.tables(lake), source.contract
+    tables.events.retype(con, source.schemas["events"].types, run.made())
     key = pseudonym_key(contract)
     facts = {"contract": contract.sha256} | ({"pseudonym_key": fingerprint(key)} if key is not None else {})
     return write_events(
@@ -39,7 +42,9 @@ def build_events(
         contract,
         between,
         late_days=source.late_days,
-        provenance=run.made(tables.raw, tables.files, *source.referred(lake).values(), **facts),
+        provenance=run.made(tables.raw, tables.files, *source.referred(lake).values(), **facts).following(
+            source.definitions
+        ),
         key=key,
         references=source.references(con, lake),
     )

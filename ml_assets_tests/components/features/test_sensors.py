@@ -26,7 +26,7 @@ def of(tick: Tick) -> list[tuple[str, tuple[str, str]]]:
 def test_nothing_to_do(landed: House) -> None:
     tick = landed.tick(SENSOR)
     assert not tick.requests
-    assert tick.skip == "tiles and snapshots are as new as their events"
+    assert tick.skip == "tiles and snapshots are as new as their events, and follow what is declared"
 
 
 def test_before_anything_has_landed(house: House) -> None:
@@ -95,6 +95,6 @@ def test_a_day_that_breaks_its_contract_makes_no_tiles_until_it_is_mended(landed
     assert not landed.run(SOURCE, 10).success
     tick = landed.tick(SENSOR)
     assert not tick.requests
-    assert "tiles and snapshots are as new as their events" in tick.skip
+    assert "tiles and snapshots are as new as their events, and follow what is declared" in tick.skip
     change(landed, 10)
     assert of(landed.tick(SENSOR)) == [("visitor_features_tiles", span(10, 10))]

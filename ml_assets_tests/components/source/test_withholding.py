@@ -74,7 +74,7 @@ def test_later_runs_downstream_refuse_what_reads_it_and_build_the_rest(landed: H
     result = landed.run(TILES, 9, 11)
     [message] = failures(result).values()
     assert message.startswith(
-        "1 partitions of visitor_features/tiles read days that are withheld or have not landed"
+        "1 partitions of visitor_features/tiles read days that are withheld, have not landed or are due"
     )
     assert "2024-01-11: it reads visits of 2024-01-11, withheld: refused_share: " in message
     snapshot = landed.table(SNAPSHOT[0])
@@ -82,7 +82,7 @@ def test_later_runs_downstream_refuse_what_reads_it_and_build_the_rest(landed: H
     result = landed.run(SNAPSHOT, 9, 14)
     [message] = failures(result).values()
     assert message.startswith(
-        "4 partitions of visitor_features/snapshot read days that are withheld or have not landed"
+        "4 partitions of visitor_features/snapshot read days that are withheld, have not landed or are due"
     )
     assert "and were not built; 2 were" in message
     [written] = [c for c in snapshot.history() if c.version > (before or 0)]
