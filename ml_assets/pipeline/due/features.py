@@ -89,7 +89,7 @@ class Edge:
                 read = date.fromordinal(above[first])
                 found[day] = (
                     f"it reads {self.upstream.name} of {read}, which follows another definition than what is declared "
-                    "now; `ml-assets plan` says which, `ml-assets materialize` builds both"
+                    "now; `ml-assets materialize` builds both"
                 )
         return found
 
