@@ -20,7 +20,7 @@ CUTOFFS = 12
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, materialize, check, validate, serve, down, init):
+    for command in (up, plan, materialize, check, validate, serve, down, init):
         app.command()(command)
 
 
@@ -86,6 +86,33 @@ def _materialized(defs: "dg.Definitions", cutoffs: int) -> "list[Done]":
 
     with opened.instance() as running:
         return materialize(opened.project(), defs, running, opened.lake(), opened.registry(), cutoffs=cutoffs)
+
+
+def plan(json: Json = False) -> int:
+    """Print what is due of sources and features, why, and how much that is; nothing runs, nothing is written."""
+    from ml_assets.lake import connect
+    from ml_assets.operations import opened
+    from ml_assets.pipeline.due.plan import plan as planned
+
+    with connect() as con:
+        found = planned(con, opened.project(), opened.lake())
+    if json:
+        show.as_json(found)
+        return 0
+    for each in found:
+        show.text(
+            f"{each.table}: {each.slots} slots, {each.first} to {each.last}, with {each.rows:,} rows now"
+        )
+        if each.inputs_changed:
+            show.text(f"  {each.inputs_changed} are missing, or what they are built from has changed")
+        for change in each.redefined:
+            hashes = f"{change.was or 'none'} -> {change.is_now or 'none'}"
+            show.text(f"  {change.slots} by another definition: {change.what} ({hashes})")
+        if each.note:
+            show.text(f"  {each.note}")
+    if not found:
+        show.text("nothing is due")
+    return 0
 
 
 def validate() -> int:

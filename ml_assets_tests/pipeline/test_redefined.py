@@ -16,7 +16,9 @@ from ml_assets.lake.provenance import Provenance
 from ml_assets.pipeline.due.adoption import adopt, unrecorded
 from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import redefined_events
+from ml_assets.pipeline.due.plan import plan
 from ml_assets.pipeline.run import Run
+from ml_assets.project.project import Project
 from ml_assets_tests.pipeline.steps_only import StepsOnly, declare
 from ml_assets_tests.profiles import examples
 
@@ -341,6 +343,26 @@ def test_a_definition_that_comes_back_has_the_values_of_what_was_corrected_meanw
     place.declare(TAPS, SPEND, SHARE)
     place.settle()
     assert place.hashes() == anew(place, tmp_path / "anew").hashes()
+
+
+def test_the_plan_says_what_is_due_and_why_and_writes_nothing(place: Place) -> None:
+    project = Project(place.folder / "defs")
+    place.settle()
+    versions = (place.events.version, place.tiles.version, place.snapshot.version)
+    place.declare(TAPS, OF_THE_WEB, SHARE, FIRST)
+    with connect() as con:
+        tiles, snapshot = plan(con, Project(place.folder / "defs"), place.built.lake)
+        assert (tiles.table, tiles.slots, tiles.inputs_changed) == ("by_who/tiles", DAYS, 0)
+        assert [change.what for change in snapshot.redefined] == [
+            "column first_channel is new",
+            "column share has changed",
+            "column spend has changed",
+        ]
+        assert {change.slots for change in snapshot.redefined} == {DAYS}
+        assert snapshot.rows == 3 * DAYS
+        assert (place.events.version, place.tiles.version, place.snapshot.version) == versions
+        place.settle()
+        assert plan(con, project, place.built.lake) == []
 
 
 FEATURE_SETS = [
