@@ -8,6 +8,7 @@ import duckdb
 
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.spec import Feature
+from ml_assets.lake.definition import Definitions, short
 from ml_assets.lake.sql import quote
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE", "U")
@@ -38,11 +39,13 @@ def catalogue(
     *,
     owners: Sequence[str],
     models: Sequence[str],
+    definitions: Definitions,
 ) -> list[dict[str, Any]]:
     """A row for every feature column, with the distribution of its values in the rows of ``snapshot``.
 
     ``types`` maps columns to DuckDB types, ``owners`` answer for features that name none of their own, ``models``
-    use the group. The median is that of numbers, the most frequent values are those of text.
+    use the group, ``definitions`` are the hashes of the columns. The median is that of numbers, the most frequent
+    values are those of text.
     """
     lying = _distributions(con, features, types, snapshot)
     return [
@@ -54,6 +57,7 @@ def catalogue(
             "description": feature.description,
             "owner": feature.owner or ", ".join(owners),
             "computed": computed(feature),
+            "version": short(definitions[column]),
             "reads": [f"{source}.{name}" for source, name in sorted(features.lineage(feature))],
             "models": list(models),
             **lying[column],
@@ -74,6 +78,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, object]:
         "feature": row["name"],
         "means": " ".join(filter(None, (row["means"], row["description"]))),
         "computed": f"`{row['computed']}`",
+        "version": row["version"],
         "reads": ", ".join(row["reads"]),
         "used by": ", ".join(row["models"]) or "no model",
         "values": values,

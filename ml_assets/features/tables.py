@@ -49,6 +49,11 @@ CATALOGUE = Schema(
         StoredColumn("owner", "VARCHAR", "Who answers for it: its own owner, or those of the group."),
         StoredColumn("computed", "VARCHAR", "The aggregation, its expression and its condition."),
         StoredColumn(
+            "version",
+            "VARCHAR",
+            "The hash of its definition and of what it reads, shortened: another one, other values.",
+        ),
+        StoredColumn(
             "reads", "VARCHAR[]", "The columns of events that it is computed from, each as source.column."
         ),
         StoredColumn("models", "VARCHAR[]", "The models over the group."),

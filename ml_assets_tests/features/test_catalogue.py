@@ -35,6 +35,7 @@ def test_a_row_for_every_column(con: duckdb.DuckDBPyConnection) -> None:
         as_of,
         owners=["team:ml"],
         models=["lapse", "churn"],
+        definitions=dict.fromkeys(features.columns, "d1:0123456789abcdef"),
     )
     assert [row["name"] for row in rows] == ["items_2d", "items_5d", "favourite", "share"]
     first, _, favourite, share = rows
@@ -46,6 +47,7 @@ def test_a_row_for_every_column(con: duckdb.DuckDBPyConnection) -> None:
         "description": "Returns don't count.",
         "owner": "team:ml",
         "computed": "count: * where amount > 0",
+        "version": "01234567",
         "reads": ["shop.amount", "shop.occurred_at"],
         "models": ["lapse", "churn"],
         "rows": 4,
@@ -74,7 +76,8 @@ def test_the_same_rows_have_the_same_catalogue_in_whatever_order_they_lie(
     def lying(order: str) -> list[dict[str, object]]:
         rows = con.sql(f"SELECT * EXCLUDE n FROM lying ORDER BY {order}")
         types = snapshot_types(features)
-        return catalogue(con, features, types, rows, START, owners=[], models=[])
+        hashes = dict.fromkeys(features.columns, "d1:0")
+        return catalogue(con, features, types, rows, START, owners=[], models=[], definitions=hashes)
 
     assert lying("n") == lying("n DESC") == lying("hash(n)")
     counted = con.sql(

@@ -104,7 +104,8 @@ def build_catalogue(con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake
     changed = {
         as_of
         for as_of, mark in now.items()
-        if as_of in written and (mark.changed or 0) > written[as_of].read.get(snapshot.name, -1)
+        if as_of in written
+        and max(mark.changed or 0, *mark.parts.values(), 0) > written[as_of].read.get(snapshot.name, -1)
     }
     rows: list[dict[str, Any]] = []
     for as_of in sorted({*changed, newest}):
@@ -116,6 +117,7 @@ def build_catalogue(con: duckdb.DuckDBPyConnection, run: Run, group: Group, lake
             as_of,
             owners=group.owners,
             models=group.models,
+            definitions=group.definitions,
         )
         table.update(con, records(con, rows, CATALOGUE.types), between=(as_of, as_of), provenance=made)
     return Catalogued(newest, rows)

@@ -4,6 +4,7 @@ import dagster as dg
 
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.lake import Provenance, connect
+from ml_assets.lake.definition import short
 from ml_assets.operations.in_process import QUIET
 from ml_assets_tests import visits
 from ml_assets_tests.house import SOURCE, House
@@ -88,9 +89,10 @@ def test_the_catalogue_shows_what_there_is(landed: House) -> None:
     (made,) = [each.materialization for each in done.get_asset_materialization_events()]
     assert made.metadata["as_of"].value == "2024-01-31"
     shown = str(made.metadata["features"].value)
-    assert shown.startswith("| feature | means | computed | reads | used by | values | empty |")
+    assert shown.startswith("| feature | means | computed | version | reads | used by | values | empty |")
     (line,) = [line for line in shown.splitlines() if line.startswith("| visits_7d |")]
-    assert "| `count: *` | visits.occurred_at | churn | 0 to 7, median" in line
+    version = short(landed.project.groups["visitor_features"].definitions["visits_7d"])
+    assert f"| `count: *` | {version} | visits.occurred_at | churn | 0 to 7, median" in line
     with connect() as con:
         rows = landed.table("visitor_features/catalogue").read(con)
         assert rows.aggregate("count(*), count(DISTINCT name)").fetchall() == [
