@@ -104,7 +104,9 @@ def phases(
     is run again first.
     """
     with connect() as con:
-        adopt(con, Run(""), lake, *project.sources.values(), *project.groups.values())
+        adopt(
+            con, Run(""), lake, *project.sources.values(), *project.groups.values(), *project.models.values()
+        )
     for name in _referred_first(project):
         yield from _source_phases(project, lake, name)
     for group in project.groups.values():

@@ -12,6 +12,7 @@ import pytest
 from ml_assets.lake import Lake, Table, as_ranges, connect
 from ml_assets.landing import by_day
 from ml_assets.pipeline.definitions import of_features, of_labels, of_training
+from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import due_days
 from ml_assets.pipeline.due.model import stale_evaluations, stale_labels
@@ -115,12 +116,15 @@ def test_what_says_the_same_makes_nothing_due(home: Path, lake: Lake) -> None:
     assert stale_labels(declared(home, COMMENT), lake, LANDED) == set()
 
 
-def test_labels_of_before_definitions_were_recorded_are_not_due(
+def test_labels_of_before_definitions_were_recorded_are_due_only_once_they_are_adopted(
     con: duckdb.DuckDBPyConnection, home: Path, lake: Lake
 ) -> None:
-    model = declared(home, OTHER_LABEL)
+    model, other = declared(home, {}), declared(home, OTHER_LABEL)
     forget(con, model.tables(lake).labels, (CUTOFFS[0], CUTOFFS[-1]))
+    assert stale_labels(other, lake, LANDED) == set()
+    assert adopt(con, Run("adoption"), lake, model) == ["churn/labels"]
     assert stale_labels(model, lake, LANDED) == set()
+    assert stale_labels(other, lake, LANDED) == set(CUTOFFS)
 
 
 def test_a_training_set_says_what_it_was_made_by(

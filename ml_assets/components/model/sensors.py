@@ -9,12 +9,14 @@ from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.lake import as_ranges
 from ml_assets.landing.raw import landed_through
 from ml_assets.pipeline.definitions import of_labels
+from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.due.model import (
     day_to_report,
     days_to_score,
     stale_labels,
     stale_performance,
 )
+from ml_assets.pipeline.run import Run
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.promotion_log import champion_on_record
@@ -77,6 +79,7 @@ def labels_sensor(model: DeclaredModel) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         source, table = model.source, model.tables(lake.lake).labels
         with connection(duckdb) as con:
+            adopt(con, Run(""), lake.lake, model)
             landed = landed_through(con, source.tables(lake.lake).files)
             wanted = stale_labels(model, lake.lake, landed)
             refused = (

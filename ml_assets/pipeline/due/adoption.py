@@ -7,8 +7,10 @@ import duckdb
 
 from ml_assets.lake import Lake, Table
 from ml_assets.lake.definition import Definitions, is_comparable
+from ml_assets.pipeline.definitions import of_labels
 from ml_assets.pipeline.run import Run
 from ml_assets.project.group import Group
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.source import Source
 
 
@@ -19,7 +21,9 @@ def unrecorded(table: Table) -> bool:
     )
 
 
-def adopt(con: duckdb.DuckDBPyConnection, run: Run, lake: Lake, *declared: Source | Group) -> list[str]:
+def adopt(
+    con: duckdb.DuckDBPyConnection, run: Run, lake: Lake, *declared: Source | Group | DeclaredModel
+) -> list[str]:
     """Record of the tables that don't say so that they follow what is declared; return their names."""
     adopted = []
     for table, definitions in (each for one in declared for each in tables_of(one, lake)):
@@ -29,10 +33,13 @@ def adopt(con: duckdb.DuckDBPyConnection, run: Run, lake: Lake, *declared: Sourc
     return adopted
 
 
-def tables_of(declared: Source | Group, lake: Lake) -> list[tuple[Table, Definitions]]:
+def tables_of(declared: Source | Group | DeclaredModel, lake: Lake) -> list[tuple[Table, Definitions]]:
     """The tables that record what they follow, with what is declared of them."""
     if isinstance(declared, Source):
         return [(declared.tables(lake).events, declared.definitions)]
+    if isinstance(declared, DeclaredModel):
+        tables = declared.tables(lake)
+        return [(tables.labels, of_labels(declared)), (tables.decisions, of_labels(declared))]
     return [
         (declared.tiles(lake), declared.tile_definitions),
         (declared.snapshot(lake), declared.definitions),
