@@ -39,6 +39,7 @@ from ml_assets.pipeline.holdout import holdout_of
 from ml_assets.pipeline.scorer import Scorer
 from ml_assets.pipeline.steps.drift import profiles_of
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.verdicts import newest_candidates
 from ml_assets.training.frames import check_frame
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def _try_versions(
         raise BacktestError(
             f"{model.name} has no candidate on record; a backtest needs two. Run `ml-assets materialize --cutoffs 30`."
         )
-    rows = tables.candidate.read(con, columns=["cutoff", "model_version"]).order("cutoff").fetchall()
-    tried = _Tried(tuple(_candidate(model, cutoff, version) for cutoff, version in rows))
+    newest = newest_candidates(con, tables.candidate)
+    tried = _Tried(tuple(_candidate(model, cutoff, version) for cutoff, version in newest.items()))
     snapshot = model.group.snapshot(lake)
     snapshots = snapshot.marks()
     for candidate in progress.counted(tried.candidates, "versions loaded"):
@@ -110,7 +111,7 @@ def _try_versions(
             scorer.definitions(snapshot, (candidate.cutoff, max(snapshots)))
         tried.scorers[candidate.version] = scorer
     labelled = tables.labels.read(con, columns=["as_of"]).distinct().order("as_of").fetchall()
-    cutoffs = [day for (day,) in labelled if rows and day >= rows[0][0]]
+    cutoffs = [day for (day,) in labelled if newest and day >= min(newest)]
     for cutoff in progress.counted(cutoffs, "cutoffs"):
         _try_on(tried, model, holdout_of(con, model, lake, cutoff), cutoff)
     return tried

@@ -129,15 +129,18 @@ def smoke_prediction(
     from ml_assets.pipeline.scorer import Scorer
     from ml_assets.registry.mlflow_registry import RegistryError
     from ml_assets.serving.batch import population_frame
+    from ml_assets.training.frames import usable_rows
 
     snapshot = model.group.snapshot(lake)
     ((newest,),) = snapshot.read(book.con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
     population = model.spec.population
     if newest is None:
         raise RegistryError(f"{snapshot.name} has no rows to score")
-    frame = population_frame(
+    members = population_frame(
         book.con, snapshot, (newest, newest), entity=model.entity, population=population
-    ).head(rows)
+    )
+    usable, _ = usable_rows(members, model.group.feature_types, entity=list(model.entity))
+    frame = usable.head(rows)
     if frame.empty:
         raise RegistryError(
             f"nobody meets {population} in {snapshot.name} of {newest}, so there is nothing to score"

@@ -86,7 +86,8 @@ def newest_candidates(con: duckdb.DuckDBPyConnection, candidate: Table) -> dict[
     """Cutoff -> the version that was trained at it last."""
     if not candidate.exists:
         return {}
-    return dict(candidate.read(con, columns=["cutoff", "model_version"]).fetchall())
+    rows = candidate.read(con, columns=["cutoff", "model_version"])
+    return dict(rows.aggregate("cutoff, max(model_version)").order("cutoff").fetchall())
 
 
 def plan(

@@ -42,7 +42,8 @@ TRAINING_SET = Schema(
 )
 CANDIDATE = Schema(
     "candidate",
-    "What was trained at each cutoff: the version, how it was fitted, and what it is compared with.",
+    "What was trained at each cutoff, a row for every version: how it was fitted, and what it is compared with. The "
+    "newest version of a cutoff is its candidate.",
     asset="candidate",
     partition_by=("cutoff",),
     columns=(

@@ -88,7 +88,7 @@ def train(book: Book, version: int, cutoff: int | None = None) -> None:
     """Put a candidate on record."""
     at = week(version if cutoff is None else cutoff)
     rows = book.con.sql(f"SELECT DATE '{at}' AS cutoff, {version}::BIGINT AS model_version")
-    book.tables.candidate.replace(rows, between=(at, at), provenance=Provenance())
+    book.tables.candidate.append(rows, provenance=Provenance(), about=[at])
 
 
 def decide(book: Book, *verdicts: GateVerdict, statuses: Sequence[str] = ("PASS",)) -> None:

@@ -35,7 +35,10 @@ def table(model: DeclaredModel, lake: Lake) -> str:
             .aggregate("cutoff, bool_and(status IN ('PASS', 'WARN')) AS passed")
             .fetchall()
         )
-        trained = {row["cutoff"]: row for row in tables.candidate.read(con).to_arrow_table().to_pylist()}
+        trained = {
+            row["cutoff"]: row
+            for row in tables.candidate.read(con).order("model_version").to_arrow_table().to_pylist()
+        }
         lines = [
             f"| Cutoff | Champion, {metric} | Candidate | Baseline | Decision | Training set, s | Search, s | Fit, s "
             "| Evaluation, s |",

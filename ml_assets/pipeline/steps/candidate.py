@@ -159,10 +159,9 @@ def train_candidate(
     profile = profile_rows(
         place.con, _profile(place, frame, fitted, importance), version=version.number, cutoff=cutoff
     )
-    tables.profiles.append(profile, provenance=made.saying(model_version=str(version.number)), about=[cutoff])
-    tables.candidate.replace(
-        records(place.con, [row], CANDIDATE.types), between=(cutoff, cutoff), provenance=made
-    )
+    made = made.saying(model_version=str(version.number))
+    tables.profiles.append(profile, provenance=made, about=[cutoff])
+    tables.candidate.append(records(place.con, [row], CANDIDATE.types), provenance=made, about=[cutoff])
     return Trained(row, importance, found)
 
 

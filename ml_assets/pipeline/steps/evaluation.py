@@ -132,7 +132,8 @@ def _read(place: Workplace, cutoff: date) -> Contest:
 def _record(place: Workplace, cutoff: date) -> Row:
     table = place.tables.candidate
     found = table.read(place.con, between=(cutoff, cutoff)) if table.exists else None
-    rows = found.to_arrow_table().to_pylist() if found is not None else []
+    newest = found.order("model_version DESC").limit(1) if found is not None else None
+    rows = newest.to_arrow_table().to_pylist() if newest is not None else []
     if not rows:
         raise CannotRun(
             f"There is no candidate of cutoff {cutoff}. Materialize {table.name} of that partition first."

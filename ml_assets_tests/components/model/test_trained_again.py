@@ -6,6 +6,7 @@ from ml_assets.lake import Provenance, connect
 from ml_assets.operations.calibrate import calibrate_champion
 from ml_assets.operations.versions import version_lines
 from ml_assets.pipeline.book import book_of
+from ml_assets.pipeline.facts import facts
 from ml_assets.pipeline.steps.drift import learnt_from
 from ml_assets.registry.mlflow_registry import Registry
 from ml_assets_tests import visits
@@ -41,6 +42,11 @@ def test_the_champion_is_watched_and_listed_as_before(finished: House) -> None:
         assert not learnt_from(con, finished.churn, finished.lake, 2, CUTOFF).equals(before)
         book = book_of(con, finished.churn, finished.lake, finished.registry)
         lines = version_lines(book)
+        cards = [
+            facts(book, finished.churn, finished.lake, finished.registry.version("churn", number))
+            for number in (1, 2)
+        ]
+    assert all(card.training["rows"] == str(len(before)) for card in cards)
     assert [(line.version, line.metric) for line in lines] == [(1, "auc"), (2, "auc")]
 
 

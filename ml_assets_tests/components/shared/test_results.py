@@ -10,6 +10,7 @@ import pytest
 
 from ml_assets.components.shared.results import finite, numbers_of
 from ml_assets.lake import Lake, Provenance, connect
+from ml_assets.registry.verdicts import newest_candidates
 from ml_assets_tests.house import House, failures
 
 BY_DAY = (
@@ -61,7 +62,7 @@ def test_every_cutoff_of_a_range_has_its_own_model_gates_and_curves(finished: Ho
     assert told(finished, "churn/evaluation").keys() == {EARLIER, LATER}, failures(result)
     tables = finished.churn.tables(finished.lake)
     with connect() as con:
-        versions = dict(tables.candidate.read(con).select("cutoff, model_version").fetchall())
+        versions = newest_candidates(con, tables.candidate)
         aucs = dict(tables.evaluation.read(con).filter("role = 'candidate'").select("cutoff, auc").fetchall())
         rates = dict(tables.labels.read(con).aggregate("as_of, avg(label)", "as_of").fetchall())
     judged, trained = told(finished, "churn/evaluation"), told(finished, "churn/candidate")
