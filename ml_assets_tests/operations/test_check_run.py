@@ -143,7 +143,7 @@ def test_without_landing_files_materialize_refuses(
     monkeypatch.setenv("ML_ASSETS_DEFS", house.module)
     monkeypatch.setenv("DAGSTER_HOME", str(house.home / ".dagster"))
     assert cli.main(["materialize"]) == 1
-    assert f"ml-assets: the landing folder {house.landing} does not exist" in capsys.readouterr().err
+    assert f"the landing folder {house.landing} does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("emptied", [True, False])
