@@ -161,7 +161,12 @@ def found_apart(con: duckdb.DuckDBPyConnection, model: DeclaredModel, home: Path
         registry.load(registered[number])
     assert decided <= of(tables.evaluation) & of(tables.references) & of(tables.slices)
     assert decided <= set(registered)
-    assert log.champions <= decided
+    for move in log.moves:
+        assert move.evidence, (
+            "a decision record, as it was then: its cutoff may have been trained again since"
+        )
+        leant_on = tables.decisions.read(con, version=move.evidence["decisions"])
+        assert (move.to_version,) in leant_on.select("model_version").fetchall()
     assert named == ({"champion": log.champion} if log.champion else {})
     assert trouble(registry, log) is None
     steps = (
