@@ -19,7 +19,7 @@ from sqlalchemy.event import listen, remove
 
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.definitions import build, resources
-from ml_assets.instance.alerts import CHANNELS
+from ml_assets.instance.channels import CHANNELS
 from ml_assets.lake import Between, Lake, Table, connect, content_hash
 from ml_assets.landing.tables import SourceTables
 from ml_assets.operations.fast_forward import FastForward, Tick

@@ -4,32 +4,38 @@ Where they go is set in the environment. ``ML_ASSETS_ALERTS`` names services tha
 PagerDuty and a hundred more) by its URLs, separated by spaces. ``ML_ASSETS_WEBHOOK`` is a URL that takes a POST of JSON,
 ``ML_ASSETS_SMTP`` a mail server as ``smtp://user:password@host:port`` (``smtps://`` for TLS from the start), with
 ``ML_ASSETS_ALERT_FROM`` and ``ML_ASSETS_ALERT_TO``. The log file is ``data/alerts.jsonl``, one JSON object a line.
+
+An alert is first put into the outbox, then told, then written to the log. What a channel doesn't take stays in the
+outbox and is tried again, so that nothing counts as told before it was.
 """
 
 import fcntl
 import json
 import logging
 import os
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from ml_assets.instance import clock
+from ml_assets.instance import clock, outbox
+from ml_assets.instance.channels import channels
 from ml_assets.instance.home import data
+from ml_assets.instance.outbox import LONGEST, Waiting
 
-CHANNELS = ALERTS, WEBHOOK, SMTP = "ML_ASSETS_ALERTS", "ML_ASSETS_WEBHOOK", "ML_ASSETS_SMTP"
-SENDER, RECEIVER = "ML_ASSETS_ALERT_FROM", "ML_ASSETS_ALERT_TO"
 AGAIN = timedelta(hours=24)
 """After this long the same alert is told again."""
-SECONDS = 10
-"""How long a webhook or a mail server may take."""
-EXCEPTION = "Socket Exception: "
-"""So begins a line of Apprise's about what was raised."""
+PAUSE = timedelta(minutes=1)
+"""How long to wait after the first attempt; twice as long after each further one, up to LONGEST."""
+GIVEN_UP = timedelta(days=7)
+"""After this long an alert that a channel doesn't take is tried no more."""
+PATIENCE = 20.0
+"""Seconds after which no further alert is begun; a sensor's tick may take 60."""
+
+said_of_alerts = logging.getLogger("ml_assets.alerts")
 
 
 @dataclass(frozen=True)
@@ -49,137 +55,140 @@ def alerts_file() -> Path:
     return data() / "alerts.jsonl"
 
 
-def send(alert: Alert) -> str:
-    """Tell of an alert unless it was told within the last 24 hours; say in words where it went.
+def logged() -> list[dict[str, Any]]:
+    """What the log file says, oldest first; a line that was cut is left out."""
+    return _parsed()[0]
 
-    It is written to the log file in any case, with what a webhook or mail server that didn't take it said.
+
+def send(alert: Alert) -> str:
+    """Tell of an alert unless it was told within the last 24 hours or is held up; say in words where it went.
+
+    Raises OSError if no channel took it and the disk doesn't either: then it is on no record.
     """
     now = clock.now()
-    with _log() as lines:
-        if told := _told(lines, alert.key, now):
-            return f"told already at {told}"
-        said = {"at": now.isoformat(), **_body(alert)}
-        sent = dict(_channels(said))
-        lines.write(json.dumps(said | {"sent": sent}, default=str) + "\n")
-    return "; ".join([f"log {alerts_file()}", *(f"{name}: {outcome}" for name, outcome in sent.items())])
+    waiting = _waiting(alert, now)
+    try:
+        with _only_one():
+            _mend(now)
+            if told := _told(alert.key, now):
+                return f"told already at {told}"
+            if held_up := outbox.find(alert.key):
+                return f"held up since {held_up.said['at']}, to be tried again at {held_up.due}"
+            outbox.put(waiting)
+    except OSError as error:
+        said_of_alerts.error("the outbox of alerts can't be written: %s", error)
+        return _attempt(waiting, now)
+    return deliver().get(alert.key, f"in the outbox {outbox.folder()}")
 
 
-def _body(alert: Alert) -> dict[str, Any]:
-    return {
+def deliver() -> dict[str, str]:
+    """Tell what is in the outbox and due: by key, in words where it went."""
+    now, deadline = clock.now(), time.monotonic() + PATIENCE
+    said: dict[str, str] = {}
+    for key in outbox.due(now):
+        if time.monotonic() > deadline:
+            break
+        with outbox.claimed(key) as waiting:
+            if waiting is not None:
+                said[key] = _attempt(waiting, now)
+    return said
+
+
+def _attempt(waiting: Waiting, now: datetime) -> str:
+    """Tell the channels that haven't taken an alert, write what they said, and keep it while one didn't take it."""
+    said = waiting.said
+    if waiting.attempts:
+        why = "; ".join(f"{name}: {words}" for name, words in waiting.last.items())
+        said = said | {"held_up": f"{waiting.attempts} attempts since {said['at']}; {why}"}
+    asked = [one for one in channels() if waiting.channels is None or one.name in waiting.channels]
+    outcomes = {one.name: one.tell(said) for one in asked}
+    words = {name: outcome.words for name, outcome in outcomes.items()}
+    refused = [name for name, outcome in outcomes.items() if not outcome.taken]
+    is_over = not refused or now - datetime.fromisoformat(said["at"]) >= GIVEN_UP
+    if is_over or len(refused) != len(waiting.channels or ()):
+        _write(said | {"sent": words, "told": not refused})
+    if is_over:
+        outbox.drop(waiting.key)
+    else:
+        pause = min(PAUSE * 2 ** min(waiting.attempts, 10), LONGEST)
+        outbox.put(Waiting(waiting.said, (now + pause).isoformat(), refused, waiting.attempts + 1, words))
+    return "; ".join([f"log {alerts_file()}", *(f"{name}: {text}" for name, text in words.items())])
+
+
+def _waiting(alert: Alert, now: datetime) -> Waiting:
+    said = {
+        "at": now.isoformat(),
         "key": alert.key,
         "title": alert.title,
         "message": alert.message,
         **alert.facts,
         "next": alert.next,
     }
+    return Waiting(json.loads(json.dumps(said, default=str)), due=now.isoformat())
 
 
 @contextmanager
-def _log() -> Iterator[TextIO]:
-    """The log file, held by this process alone."""
-    path = alerts_file()
+def _only_one() -> Iterator[None]:
+    """Let one process at a time look what was told and put more into the outbox; never held while telling."""
+    path = data() / "alerts.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lines:
-        fcntl.flock(lines, fcntl.LOCK_EX)
-        yield lines
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def _told(lines: TextIO, key: str, now: datetime) -> str | None:
+def _told(key: str, now: datetime) -> str | None:
     """When the alert was told within the last 24 hours, or None."""
-    lines.seek(0)
-    found = [json.loads(line) for line in lines if line.strip()]
     recent = [
-        one["at"]
-        for one in found
-        if one["key"] == key and abs(now - datetime.fromisoformat(one["at"])) < AGAIN
+        str(one["at"])
+        for one in logged()
+        if one["key"] == key
+        and one.get("told", True)
+        and abs(now - datetime.fromisoformat(one["at"])) < AGAIN
     ]
     return recent[-1] if recent else None
 
 
-def _channels(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each channel that is set, and what it says of the alert; an error is told in the log, where the alert is too."""
-    for name, variable, tell in (("webhook", WEBHOOK, _post), ("email", SMTP, _mail)):
-        if os.environ.get(variable):
-            yield name, _try(lambda tell=tell: tell(said), variable)  # type: ignore[misc]
-    if os.environ.get(ALERTS):
-        yield from _services(said)
+def _parsed() -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines of the log file, and those that make no sense: a full disk or a power failure cut them."""
+    path = alerts_file()
+    lines, cut = [], []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        try:
+            found = json.loads(line)
+            datetime.fromisoformat(found["at"])
+            lines.append({"key": "", **found})
+        except (ValueError, TypeError, KeyError):
+            cut += [line] if line.strip() else []
+    return lines, cut
 
 
-def _try(tell: Callable[[], str], variable: str) -> str:
-    """What a channel says, or why it didn't take it; never the URL in the variable, which may hold a secret."""
-    try:
-        return tell()
-    except (OSError, KeyError) as error:
-        return f"{type(error).__name__}: {error}".replace(os.environ[variable], variable)
-    except Exception as error:
-        return f"{type(error).__name__}: what {variable} says can't be used"
-
-
-def _post(said: Mapping[str, Any]) -> str:
-    """POST the alert itself, as JSON: an automaton reads it. Apprise's ``json://`` has a body of its own."""
-    body = json.dumps(said, default=str).encode()
-    request = urllib.request.Request(
-        os.environ[WEBHOOK], data=body, headers={"Content-Type": "application/json"}
+def _mend(now: datetime) -> None:
+    """Take lines that were cut out of the log file, and put what is left of them into the outbox as an alert."""
+    lines, cut = _parsed()
+    if not cut:
+        return
+    alert = Alert(
+        key=f"alerts.jsonl was cut: {cut[0][:80]}",
+        title=f"{len(cut)} lines of the log of alerts were cut",
+        message=f"{len(cut)} lines of {alerts_file()} can't be read; what they told may have reached nobody",
+        facts={"lines": cut},
+        next="read what is left of these lines; see that the disk isn't full",
     )
-    with urllib.request.urlopen(request, timeout=SECONDS) as response:
-        return f"status {response.status}"
+    outbox.put(_waiting(alert, now))
+    partial = alerts_file().with_suffix(f".{os.getpid()}")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    partial.replace(alerts_file())
 
 
-def _mail(said: Mapping[str, Any]) -> str:
-    from apprise import Apprise, LogCapture
-
-    server = urlsplit(os.environ[SMTP])
-    mode = "ssl" if server.scheme == "smtps" else "starttls" if server.username else "insecure"
-    settings = {
-        "schema": "mailto",
-        "host": server.hostname or "localhost",
-        "smtp_host": server.hostname or "localhost",
-        "port": server.port or (465 if mode == "ssl" else 25),
-        "user": unquote(server.username or ""),
-        "password": unquote(server.password or ""),
-        "from_addr": os.environ[SENDER],
-        "targets": os.environ[RECEIVER],
-        "secure_mode": mode,
-        "verify": False,  # A mail server within the house rarely has a certificate that the world trusts.
-        "format": "text",
-        "cto": SECONDS,
-    }
-    with LogCapture(level=logging.DEBUG, fmt="%(message)s") as reasons:
-        service = Apprise.instantiate(settings)
-        taken = service and service.notify(title=_title(said), body=_text(said))
-    return f"to {os.environ[RECEIVER]}" if taken else _cause(reasons.getvalue())
-
-
-def _cause(reasons: str) -> str:
-    """What the mail server or the way to it said, of all that Apprise says about an email."""
-    said = [line for line in reasons.splitlines() if line.startswith(EXCEPTION)]
-    return said[-1].removeprefix(EXCEPTION) if said else " ".join(reasons.split())
-
-
-def _services(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tell every service that the Apprise URLs name: its name, and whether it took the alert, or why not.
-
-    What a library says at length is not repeated: it may have tokens in it.
-    """
-    from apprise import Apprise, LogCapture, NotifyBase
-
-    def tell(service: NotifyBase) -> str:
-        with LogCapture(level=logging.WARNING, fmt="%(message)s") as reasons:
-            taken = service.notify(title=_title(said), body=_text(said))
-        return "taken" if taken else " ".join(reasons.getvalue().split())
-
-    services = Apprise()
-    with LogCapture(level=logging.WARNING):
-        known = services.add(os.environ[ALERTS])
-    if not known:
-        yield ALERTS, "one of its URLs is none that Apprise knows: https://appriseit.com/services"
-    for service in services:
-        yield str(service.service_name), _try(lambda service=service: tell(service), ALERTS)  # type: ignore[misc]
-
-
-def _title(said: Mapping[str, Any]) -> str:
-    return f"ml_assets: {said['title']}"
-
-
-def _text(said: Mapping[str, Any]) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in said.items())
+def _write(line: Mapping[str, Any]) -> None:
+    """Append to the log file, a whole line or nothing; a disk that doesn't take it keeps no alert from being told."""
+    body = json.dumps(line, default=str).encode() + b"\n"
+    try:
+        with _only_one(), alerts_file().open("ab", buffering=0) as log:
+            before = log.tell()
+            if log.write(body) < len(body):
+                log.truncate(before)
+                raise OSError("no room for the whole line")
+    except OSError as error:
+        said_of_alerts.error("%s can't be written (%s); the alert: %s", alerts_file(), error, dict(line))

@@ -4,7 +4,6 @@ The days land one after the other, and the project's own sensors and schedules d
 here tells them what.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,7 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from ml_assets.components.shared.keys import key_of
 from ml_assets.definitions import resources
 from ml_assets.instance import progress
-from ml_assets.instance.alerts import alerts_file
+from ml_assets.instance.alerts import logged
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import connect
 from ml_assets.landing import Landing, Piece, by_day
@@ -257,9 +256,9 @@ class Watch:
             for move in read_log(con, tables.promotions, model.name).moves:
                 if self._is_new("move", move.at):
                     yield f"champion  {move.in_words()}", None
-        for line in alerts_file().read_text().splitlines() if alerts_file().exists() else []:
-            if self._is_new("alert", line):
-                yield f"alert   {_shortened(json.loads(line).get('message', line))}", None
+        for alert in logged():
+            if self._is_new("alert", alert["at"], alert["key"]):
+                yield f"alert   {_shortened(alert['message'])}", None
 
     def _is_new(self, *what: Any) -> bool:
         """Whether this is heard of for the first time."""

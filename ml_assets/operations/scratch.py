@@ -21,7 +21,7 @@ import dagster as dg
 
 from ml_assets.definitions import build
 from ml_assets.instance import home
-from ml_assets.instance.alerts import CHANNELS
+from ml_assets.instance.channels import CHANNELS
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
 from ml_assets.lake.sql import quote

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus
 
-from ml_assets.instance.alerts import Alert, send
+from ml_assets.instance.alerts import Alert, deliver, send
 
 BLOCKED = "DagsterAssetCheckFailedError"
 LOOKED_AT = 20
@@ -63,12 +63,13 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
 @dg.sensor(
     name="tick_failures",
     description="Tells of sensors and schedules whose own tick failed: nothing else would notice that they no longer "
-    "ask for anything.",
+    "ask for anything. Tries again what a channel didn't take.",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def tick_failures(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Report the ticks that have failed since the last look; the cursor is the number of the newest one reported."""
+    """Report the ticks that failed since the last look, and what is held up; the cursor is the newest one's number."""
+    deliver()
     seen = int(context.cursor) if context.cursor and context.cursor.isdigit() else 0
     failed = [
         (state, tick)

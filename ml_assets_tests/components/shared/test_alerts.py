@@ -1,4 +1,5 @@
 import time
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -19,6 +20,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from ml_assets.components.shared.alerts import run_failures
 from ml_assets.definitions import resources
+from ml_assets.instance import clock
 from ml_assets.instance.alerts import alerts_file
 from ml_assets_tests.house import SOURCE, House, alerts_in
 
@@ -102,6 +104,17 @@ def test_a_tick_that_fails_after_the_clock_was_set_right_is_told(house: House) -
     fail_tick(house, "visits_landing", "the disk is slow")
     assert house.tick("tick_failures", tick.cursor).skip.startswith("visits_landing: log ")
     assert [a["message"] for a in alerts_in(alerts_file())] == ["the disk is gone", "the disk is slow"]
+
+
+def test_what_a_channel_did_not_take_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_WEBHOOK", "http://127.0.0.1:9/")
+    fail_tick(house, "visits_landing", "the disk is gone")
+    tick = house.tick("tick_failures")
+    monkeypatch.delenv("ML_ASSETS_WEBHOOK")
+    later = clock.now() + timedelta(minutes=1)
+    with clock.at(lambda: later):
+        assert house.tick("tick_failures", tick.cursor).skip == "no tick has failed"
+    assert [a["told"] for a in alerts_in(alerts_file())] == [False, True]
 
 
 def fail_tick(house: House, sensor: str, message: str, ahead: float = 0) -> None:
