@@ -89,7 +89,7 @@ def _materialized(defs: "dg.Definitions", cutoffs: int) -> "list[Done]":
 
 
 def plan(json: Json = False) -> int:
-    """Print what is due of sources and features, why, and how much that is; nothing runs, nothing is written."""
+    """Print what is due of sources, features and labels, why, and how much that is; nothing runs, nothing is written."""
     from ml_assets.lake import connect
     from ml_assets.operations import opened
     from ml_assets.pipeline.due.plan import plan as planned

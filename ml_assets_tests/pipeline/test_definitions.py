@@ -16,6 +16,7 @@ from ml_assets.pipeline.due.adoption import adopt
 from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import due_days
 from ml_assets.pipeline.due.model import stale_evaluations, stale_labels
+from ml_assets.pipeline.due.plan import plan
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.features import build_snapshots, build_tiles
 from ml_assets.pipeline.steps.labels import gather_training_sets, label_cutoffs
@@ -176,3 +177,13 @@ def test_an_evaluation_by_another_label_is_due(
     assert stale_evaluations(declared(home, COMMENT), lake, CUTOFFS[1:]) == {CUTOFFS[1], CUTOFFS[3]}
     assert stale_evaluations(declared(home, OTHER_LABEL), lake, CUTOFFS[1:]) == set(CUTOFFS[1:])
     assert stale_evaluations(declared(home, OTHER_FEATURE), lake, [judged]) == set()
+
+
+@pytest.mark.parametrize(("edits", "changed"), [(OTHER_LABEL, LABEL), (OTHER_POPULATION, POPULATION)])
+def test_the_plan_says_that_labels_are_due_and_what_has_changed(
+    home: Path, lake: Lake, con: duckdb.DuckDBPyConnection, edits: Mapping[str, tuple[str, str]], changed: str
+) -> None:
+    assert plan(con, Project(redeclared(home / "same", COMMENT)), lake) == []
+    (labels,) = plan(con, Project(redeclared(home / "other", edits)), lake)
+    assert (labels.table, labels.slots, labels.inputs_changed) == ("churn/labels", len(CUTOFFS), 0)
+    assert [change.what for change in labels.redefined] == [f"{changed} has changed"]

@@ -20,6 +20,11 @@ from ml_assets.project.group import Group
 if TYPE_CHECKING:
     from ml_assets.features.proofs.differences import Disparity
 
+REMEDY = (
+    "`ml-assets plan` says what is due, and `ml-assets materialize` builds it; where nothing is due, the snapshot was "
+    "changed by hand or the feature can't be computed the same way twice: materialize its partition again."
+)
+"""What to do about a value that is another than its definition gives."""
 LOOKED_AT = 3
 """As_ofs of a run for which no_future_leakage computes the features again."""
 
@@ -106,9 +111,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
             current = current_as_ofs(group, lake.lake, as_ofs)
             found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
         corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
-        return _compared(
-            found, as_ofs, ENTITIES, {"events corrected since, snapshot not compared": corrected}
-        )
+        return _compared(found, as_ofs, ENTITIES, {"due again, snapshot not compared": corrected})
 
     return no_future_leakage
 
@@ -170,7 +173,7 @@ def _compared(
     columns = sorted({difference.column for difference in found})
     return dg.AssetCheckResult(
         passed=not found,
-        description=f"{', '.join(columns)}: {found[0]}" if found else None,
+        description=f"{', '.join(columns)}: {found[0]} {REMEDY}" if found else None,
         metadata={
             "as_ofs looked at": ", ".join(map(str, as_ofs)) or "none",
             "entities looked at": f"up to {entities} at each as_of",

@@ -1,4 +1,4 @@
-"""What is due of sources and features, why, and how much that is, before anything runs."""
+"""What is due of sources, features and labels, why, and how much that is, before anything runs."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,18 +8,23 @@ from datetime import date
 import duckdb
 
 from ml_assets.lake import Lake, Table
-from ml_assets.lake.definition import ROWS, Definitions, short
+from ml_assets.lake.definition import ROWS, Definitions, redefined, short
 from ml_assets.landing import by_day
+from ml_assets.landing.raw import landed_through
+from ml_assets.pipeline.definitions import of_labels
 from ml_assets.pipeline.due.adoption import unrecorded
 from ml_assets.pipeline.due.features import edges_to
 from ml_assets.pipeline.due.landing import due_days
+from ml_assets.pipeline.due.model import stale_labels
 from ml_assets.project.group import Group
+from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.project.source import Source
 
 _KINDS = {"new": "is new", "gone": "is gone", "other": "has changed", "same": "reads what has changed"}
 _OF_CONTRACT = {"name": "contract: {name}", "rows": "contract: its rows", **_KINDS}
 _OF_COLUMN = {"name": "column {name}", "rows": "who has rows", **_KINDS}
+_OF_LABELS = {"name": "{name}", **_KINDS}
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ class Planned:
 
 
 def plan(con: duckdb.DuckDBPyConnection, project: Project, lake: Lake) -> list[Planned]:
-    """What is due of every source and group, in the order in which it is built; nothing is written.
+    """What is due of every source, group and model's labels, in the order in which it is built; nothing is written.
 
     What else will be due because rows above turn out others isn't known before they are built.
     """
     found = [each for source in project.sources.values() for each in _of_source(con, source, lake)]
-    return found + [each for group in project.groups.values() for each in _of_group(con, group, lake)]
+    found += [each for group in project.groups.values() for each in _of_group(con, group, lake)]
+    return found + [each for model in project.models.values() for each in _of_model(con, model, lake)]
 
 
 def _of_source(con: duckdb.DuckDBPyConnection, source: Source, lake: Lake) -> Iterator[Planned]:
@@ -77,6 +83,15 @@ def _of_group(con: duckdb.DuckDBPyConnection, group: Group, lake: Lake) -> Itera
             redefined |= edge.redefined()
         in_part = {day: names for day, names in redefined.items() if day not in stale}
         yield from _planned(con, table, stale | set(redefined), in_part, declared, _OF_COLUMN)
+
+
+def _of_model(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake) -> Iterator[Planned]:
+    labels, declared = model.tables(lake).labels, of_labels(model)
+    due = stale_labels(model, lake, landed_through(con, model.source.tables(lake).files))
+    marks = labels.marks()
+    changed = {cutoff: redefined(marks[cutoff].definitions, declared) for cutoff in due if cutoff in marks}
+    otherwise = {cutoff: names for cutoff, names in changed.items() if names}
+    yield from _planned(con, labels, due, otherwise, declared, _OF_LABELS)
 
 
 def _planned(

@@ -34,7 +34,7 @@ def test_a_good_snapshot_passes(landed: House) -> None:
     assert found.passed, found.metadata
     assert found.blocking
     assert found.metadata["as_ofs looked at"].value == "2024-01-02, 2024-01-16, 2024-01-31"
-    assert found.metadata["events corrected since, snapshot not compared"].value == "none"
+    assert found.metadata["due again, snapshot not compared"].value == "none"
     parity = evaluated(landed, 1, 30, PARITY)
     assert parity.passed, parity.metadata
     assert parity.blocking
@@ -52,6 +52,7 @@ def test_a_changed_row_fails_it_and_names_the_feature(landed: House) -> None:
     assert not found.passed
     assert found.metadata["features that differ"].value == "visits_7d"
     assert f"at {on} is" in (found.description or "")
+    assert "`ml-assets materialize` builds it" in (found.description or "")
     parity = evaluated(landed, 12, 12, PARITY)
     assert not parity.passed
     assert parity.metadata["features that differ"].value == "visits_7d"
@@ -62,7 +63,7 @@ def test_corrected_events_are_no_leak(landed: House) -> None:
     assert landed.run(SOURCE, 10, 10).success
     found = evaluated(landed, 10, 12)
     assert found.passed, found.metadata
-    assert found.metadata["events corrected since, snapshot not compared"].value == "2024-01-12, 2024-01-13"
+    assert found.metadata["due again, snapshot not compared"].value == "2024-01-12, 2024-01-13"
     parity = evaluated(landed, 10, 12, PARITY)
     assert parity.passed, parity.metadata
     assert parity.metadata["as_ofs looked at"].value == "2024-01-11"
