@@ -33,6 +33,8 @@ Keys = tuple[int, list[str]]
 JSON_LINES = "JSON lines"
 BATCH = 20_000
 """Lines that one thread takes at a time."""
+QUOTED = 20
+"""How many characters are shown of what is no JSON."""
 
 _HEX = "[0-9a-fA-F]"
 _SURROGATES = rf"[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
@@ -195,8 +197,7 @@ def _members(number: int, line: str) -> Row:
     try:
         return _object(line)
     except JSONDecodeError as error:
-        said = error.msg.removesuffix(" at")
-        problem = f"{said[:1].lower()}{said[1:]} at character {error.pos + 1}"
+        problem = _broken(line, error.pos)
     except UnicodeEncodeError:
         problem = "half a surrogate pair in a text"
     except RecursionError:
@@ -210,6 +211,18 @@ def _members(number: int, line: str) -> Row:
         "write every row as one object on a line of its own and land it again",
         quoted=shown(line),
     )
+
+
+def _broken(line: str, at: int) -> str:
+    """Where a line stops being JSON, the same with every Python: the words and places of its decoder change."""
+    before, after = line[:at].rstrip(), line[at:]
+    if before.endswith(",") and after.startswith(("}", "]")):
+        at, after = len(before) - 1, "," + after
+    if after.startswith(",") and after[1:].lstrip().startswith(("}", "]")):
+        return f"a comma before the end of an object or an array at character {at + 1}"
+    if not after.strip():
+        return "it ends too early"
+    return f"no JSON from character {at + 1} on: {after[:QUOTED]!r}"
 
 
 class _NoJSON(ValueError):
