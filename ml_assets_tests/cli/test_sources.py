@@ -122,7 +122,7 @@ def test_a_corrected_contract_takes_its_rows_back(tmp_path: Path, run: Run) -> N
     contract.write_text(text.replace("      - name: occurred_at\n", coupon))
     replayed = run("data", "replay", "visits", defs="corrected.defs")
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    assert "2 of 2 days built again, 0 are withheld; 1 rows were in quarantine, 0 are now" in replayed.stdout
+    assert "3 of 3 days built again, 0 are withheld; 1 rows were in quarantine, 0 are now" in replayed.stdout
 
 
 def test_an_unknown_source_is_named(run: Run) -> None:
