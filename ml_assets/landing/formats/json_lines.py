@@ -33,8 +33,6 @@ Keys = tuple[int, list[str]]
 JSON_LINES = "JSON lines"
 BATCH = 20_000
 """Lines that one thread takes at a time."""
-QUOTED = 20
-"""How many characters are shown of what is no JSON."""
 
 _HEX = "[0-9a-fA-F]"
 _SURROGATES = rf"[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
@@ -222,7 +220,7 @@ def _broken(line: str, at: int) -> str:
         return f"a comma before the end of an object or an array at character {at + 1}"
     if not after.strip():
         return "it ends too early"
-    return f"no JSON from character {at + 1} on: {after[:QUOTED]!r}"
+    return f"no JSON from character {at + 1} on"
 
 
 class _NoJSON(ValueError):
