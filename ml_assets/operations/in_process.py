@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 from dagster._core.utils import make_new_run_id
 
 from ml_assets.instance import lease, progress, stopping
@@ -52,8 +54,12 @@ def execute(
 
 
 def _cancel(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let a run end as canceled, also one that Dagster calls failed because the interrupt came between two steps."""
     run = instance.get_run_by_id(run_id)
-    if run is not None and not run.is_finished:
+    if run is None:
+        return
+    broken_off = run.tags.get(RUN_FAILURE_REASON_TAG) == RunFailureReason.UNEXPECTED_TERMINATION.value
+    if broken_off or not run.is_finished:
         instance.report_run_canceled(run, "interrupted")
 
 

@@ -10,6 +10,8 @@ import dagster as dg
 import psutil
 import pytest
 
+from ml_assets.operations import in_process
+
 PROGRAM = """
 import os, subprocess, sys, time
 import dagster as dg
@@ -94,3 +96,21 @@ def test_an_interrupt_stops_the_run_and_nothing_begins_after_it(
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         (run,) = instance.get_runs()
         assert run.status is dg.DagsterRunStatus.CANCELED
+
+
+@pytest.mark.parametrize(
+    ("reason", "becomes"),
+    [("UNEXPECTED_TERMINATION", dg.DagsterRunStatus.CANCELED), ("STEP_FAILURE", dg.DagsterRunStatus.FAILURE)],
+)
+def test_a_run_that_an_interrupt_broke_off_between_two_steps_is_canceled(
+    reason: str, becomes: dg.DagsterRunStatus
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(
+            dg.JobDefinition(graph_def=dg.GraphDefinition("work")), tags={"dagster/failure_reason": reason}
+        )
+        instance.report_run_failed(run)
+        in_process._cancel(instance, run.run_id)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status is becomes
