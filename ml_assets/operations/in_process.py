@@ -49,12 +49,13 @@ def execute(
             _cancel(instance, run_id)
             raise
     if stopping.received():
+        _cancel(instance, run_id)
         raise KeyboardInterrupt
     return result
 
 
 def _cancel(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Let a run end as canceled, also one that Dagster calls failed because the interrupt came between two steps."""
+    """Let a run end as canceled, also one that Dagster calls failed because its step heard of the interrupt first."""
     run = instance.get_run_by_id(run_id)
     if run is None:
         return

@@ -102,9 +102,7 @@ def test_an_interrupt_stops_the_run_and_nothing_begins_after_it(
     ("reason", "becomes"),
     [("UNEXPECTED_TERMINATION", dg.DagsterRunStatus.CANCELED), ("STEP_FAILURE", dg.DagsterRunStatus.FAILURE)],
 )
-def test_a_run_that_an_interrupt_broke_off_between_two_steps_is_canceled(
-    reason: str, becomes: dg.DagsterRunStatus
-) -> None:
+def test_a_run_that_an_interrupt_broke_off_is_canceled(reason: str, becomes: dg.DagsterRunStatus) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(
             dg.JobDefinition(graph_def=dg.GraphDefinition("work")), tags={"dagster/failure_reason": reason}
