@@ -156,6 +156,11 @@ def expire(table: Table, before: date, why: str) -> int:
     return int(done.get("num_deleted_rows") or 0)
 
 
+def drop(table: Table) -> None:
+    """Remove a table, with all its versions."""
+    _store(table.lake, table.lake.root).delete_dir(table.name)
+
+
 def expired_before(table: Table) -> date | None:
     """The day that ``expire`` has kept the table from, by its commits; None if nothing has ever been deleted."""
     said = (commit.provenance.facts.get("before") for commit in table.history())

@@ -36,6 +36,7 @@ from ml_assets.monitoring.rehearse.backtest import (
     weekly,
 )
 from ml_assets.pipeline.holdout import holdout_of
+from ml_assets.pipeline.kept import AsTrained
 from ml_assets.pipeline.scorer import Scorer
 from ml_assets.pipeline.steps.drift import profiles_of
 from ml_assets.project.model import DeclaredModel
@@ -108,7 +109,7 @@ def _try_versions(
     for candidate in progress.counted(tried.candidates, "versions loaded"):
         scorer = Scorer.of(model, registry, registry.version(model.name, candidate.version))
         if snapshots:
-            scorer.definitions(snapshot, (candidate.cutoff, max(snapshots)))
+            scorer.definitions(AsTrained(snapshot), (candidate.cutoff, max(snapshots)))
         tried.scorers[candidate.version] = scorer
     labelled = tables.labels.read(con, columns=["as_of"]).distinct().order("as_of").fetchall()
     cutoffs = [day for (day,) in labelled if newest and day >= min(newest)]

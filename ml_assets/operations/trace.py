@@ -13,6 +13,7 @@ from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table
 from ml_assets.lake.sql import text
+from ml_assets.pipeline.kept import AsTrained, as_trained
 from ml_assets.pipeline.scorer import Scorer
 from ml_assets.project.model import DeclaredModel
 
@@ -73,9 +74,13 @@ def trace(
     made = tables.predictions.made(as_of, model_version=str(number))
     snapshot = model.group.snapshot(lake)
     at = made.inputs[snapshot.name]
-    frame = population_frame(
-        con, snapshot, (as_of, as_of), entity=model.entity, population=_is(model, prediction), version=at
+    read = as_trained(model.group, lake, made.provenance.definitions)
+    if read.kept is not None and read.kept.name not in made.inputs:
+        read = AsTrained(snapshot)
+    rows = read.rows(
+        con, (as_of, as_of), entity=model.entity, where=_is(model, prediction), versions=made.inputs
     )
+    frame = population_frame(con, rows, entity=model.entity)
     scorer = Scorer.of(model, registry, version)
     features = {column: frame[column].iloc[0] for column in scorer.columns}
     behind, unlike = _events(con, model, lake, prediction, snapshot, at, shown)

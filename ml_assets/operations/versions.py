@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ml_assets.registry.mlflow_registry import Version
     from ml_assets.registry.rollback import RolledBack
 
+SMOKE_ROWS = 5
+"""How many rows a version has to score before the champion moves back to it."""
 MAIN_METRICS = ("auc", "r2", "skill")
 """The main metric of each kind of target; an evaluation has one of them."""
 
@@ -119,35 +121,37 @@ def rolled_back(book: Book, why: str, to: int | None, smoke: "Callable[[Version]
     return rollback(book, who=getuser(), reason=why, smoke=smoke, to=to)
 
 
-def smoke_prediction(
-    model: "DeclaredModel", lake: "Lake", book: Book, version: "Version", rows: int = 5
-) -> str:
+def smoke_prediction(model: "DeclaredModel", lake: "Lake", book: Book, version: "Version") -> str:
     """Load a version, score the first rows of the newest population with it, and say what came out."""
     import numpy as np
 
-    from ml_assets.pipeline.run import CannotRun
+    from ml_assets.pipeline.run import CannotRun, Run
     from ml_assets.pipeline.scorer import Scorer
     from ml_assets.registry.mlflow_registry import RegistryError
     from ml_assets.serving.batch import population_frame
     from ml_assets.training.frames import usable_rows
 
-    snapshot = model.group.snapshot(lake)
-    ((newest,),) = snapshot.read(book.con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
+    table = model.group.snapshot(lake)
+    ((newest,),) = table.read(book.con, columns=["as_of"]).aggregate("max(as_of)").fetchall()
     population = model.spec.population
     if newest is None:
-        raise RegistryError(f"{snapshot.name} has no rows to score")
-    members = population_frame(
-        book.con, snapshot, (newest, newest), entity=model.entity, population=population
-    )
-    usable, _ = usable_rows(members, model.group.feature_types, entity=list(model.entity))
-    frame = usable.head(rows)
+        raise RegistryError(f"{table.name} has no rows to score")
+    between = (newest, newest)
+    scorer = Scorer.of(model, book.registry, version)
+    snapshot = scorer.reads(book.con, Run("smoke prediction"), lake, between)
+    try:
+        scorer.definitions(snapshot, between)
+    except CannotRun as error:
+        raise RegistryError(str(error)) from error
+    rows = snapshot.rows(book.con, between, entity=model.entity, where=population)
+    members = population_frame(book.con, rows, entity=model.entity)
+    usable, _ = usable_rows(members, scorer.predictor.task.columns, entity=list(model.entity))
+    frame = usable.head(SMOKE_ROWS)
     if frame.empty:
         raise RegistryError(
-            f"nobody meets {population} in {snapshot.name} of {newest}, so there is nothing to score"
+            f"nobody meets {population} in {table.name} of {newest}, so there is nothing to score"
         )
-    scorer = Scorer.of(model, book.registry, version)
     try:
-        scorer.definitions(snapshot, (newest, newest))
         scores = scorer.score(scorer.checked(frame)).expected
     except CannotRun as error:
         raise RegistryError(str(error)) from error

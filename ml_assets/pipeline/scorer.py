@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_assets.lake import Between, Table, days
+import duckdb
+
+from ml_assets.lake import Between, Lake, days
 from ml_assets.lake.definition import Definitions, short
-from ml_assets.pipeline.run import CannotRun
+from ml_assets.pipeline.kept import AsTrained, as_trained, build_kept, kept_group
+from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.model import DeclaredModel
-from ml_assets.registry.pins import declared_as, pins_of, unlike
+from ml_assets.registry.pins import declared_as, feature_pins, unlike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,23 +38,37 @@ class Scorer:
         """The features it was trained on."""
         return list(self.predictor.task.columns)
 
-    def definitions(self, snapshot: Table, between: Between, at: int | None = None) -> Definitions:
-        """The definitions by which the features of the days ``between`` were made, in a version of the snapshot.
+    @property
+    def pinned(self) -> Definitions:
+        """The definitions of these; empty of a version from before they were recorded."""
+        return feature_pins(self.version)
+
+    def reads(self, con: duckdb.DuckDBPyConnection, run: Run, lake: Lake, between: Between) -> AsTrained:
+        """The snapshots of the days ``between`` as the version reads them.
+
+        What it was trained on and is declared otherwise now is computed first, where that can be done.
+        """
+        kept = kept_group(self.model.group, self.version, self.pinned)
+        if kept is not None:
+            for day, why in build_kept(con, run, kept, lake, between).items():
+                run.log.error(f"{kept.name}/snapshot of {day}: {why}")
+        return as_trained(self.model.group, lake, self.pinned)
+
+    def definitions(self, snapshot: AsTrained, between: Between) -> Definitions:
+        """The definitions by which the features of the days ``between`` were made.
 
         Raises CannotRun where one is not that by which the version was trained. A version from before definitions were
         recorded scores whatever there is.
         """
-        pins, marks = pins_of(self.version), snapshot.marks(at)
-        pinned = {column: pins[column] for column in self.columns if column in pins}
         found: dict[str, str] = {}
         refused: dict[str, str] = {}
         for day in days(*between):
-            made_by = (day in marks and marks[day].definitions) or {}
+            made_by = snapshot.definitions(day)
             found |= {column: made_by[column] for column in self.columns if column in made_by}
-            for column in unlike(pinned, made_by):
+            for column in unlike(self.pinned, made_by):
                 has = f"has it by {short(made_by[column])}" if column in made_by else "doesn't have it"
                 refused[column] = (
-                    f"{column} by definition {short(pinned[column])}, and {snapshot.name} of {day} {has}"
+                    f"{column} by definition {short(self.pinned[column])}, and {snapshot.snapshot.name} of {day} {has}"
                 )
         if refused:
             raise CannotRun(self._refused("; ".join(refused.values()), refused))

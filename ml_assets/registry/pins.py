@@ -32,12 +32,24 @@ def pins_of(version: "Version") -> Definitions:
     return pinned
 
 
+def feature_pins(version: "Version") -> Definitions:
+    """The definitions of the features that a version was trained on, by column."""
+    beside = (LABEL, POPULATION, TRAINING)
+    return {name: hashed for name, hashed in pins_of(version).items() if name not in beside}
+
+
+def features_of(version: "Version") -> list[Feature]:
+    """The features as they were declared when a version was trained; none where that isn't on record."""
+    return [Feature.model_validate(said) for said in json.loads(version.tags.get(FEATURES, "[]"))]
+
+
 def declared_as(version: "Version", column: str) -> str | None:
     """The YAML by which a feature was declared when a version was trained, in one line; None if that isn't on record."""
     import yaml
 
-    for said in json.loads(version.tags.get(FEATURES, "[]")):
-        if column in Feature.model_validate(said).columns:
+    for feature in features_of(version):
+        if column in feature.columns:
+            said = feature.model_dump(mode="json", exclude_defaults=True)
             return str(yaml.safe_dump(said, default_flow_style=True, sort_keys=False, width=10_000)).strip()
     return None
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ml_assets.features import Entity
-from ml_assets.lake import Between, Table
 from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
@@ -16,25 +15,18 @@ if TYPE_CHECKING:
 
 
 def population_frame(
-    con: duckdb.DuckDBPyConnection,
-    snapshot: Table,
-    between: Between,
-    *,
-    entity: Entity,
-    population: str,
-    version: int | None = None,
+    con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, *, entity: Entity
 ) -> "pd.DataFrame":
-    """The members of the population at every as_of of a range, with their features, in a version of the snapshot.
+    """Rows of a snapshot as a frame, ordered by entity and as_of.
 
-    One row per entity and as_of, ordered by both, plus ``features_hash``: MD5 over the feature values as
+    One row per entity and as_of, plus ``features_hash``: MD5 over the feature values as
     JSON, which says later whether two predictions saw the same inputs.
     """
-    rows = snapshot.read(con, between=between, version=version)
     features = ", ".join(quote(c) for c in rows.columns if c not in (*entity, "as_of"))
     rows.create_view("population_snapshot", replace=True)
     frame: pd.DataFrame = con.sql(
         f"SELECT *, md5(to_json(struct_pack({_named(features)}))::VARCHAR) AS features_hash "
-        f"FROM population_snapshot WHERE ({population}) ORDER BY as_of, {entity}"
+        f"FROM population_snapshot ORDER BY as_of, {entity}"
     ).df()
     return frame
 

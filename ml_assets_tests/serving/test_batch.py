@@ -52,7 +52,8 @@ def write(
 def population(
     con: duckdb.DuckDBPyConnection, snapshot: Table, last: date = LATER, where: str = "trips > 0"
 ) -> pd.DataFrame:
-    return population_frame(con, snapshot, (AS_OF, last), entity=Entity("household_id"), population=where)
+    rows = snapshot.read(con, between=(AS_OF, last)).filter(where)
+    return population_frame(con, rows, entity=Entity("household_id"))
 
 
 def predicted(

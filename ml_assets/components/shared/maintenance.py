@@ -36,7 +36,8 @@ def definitions() -> dg.Definitions:
     kinds={"deltalake"},
     description=(
         "Compacts partitions of many small files, deletes days beyond the contracts' retention, and removes the files "
-        "that neither the last six months nor a registered model needs. The log of commits stays whole."
+        "that neither the last six months nor a registered model needs, and features that were kept for a version which "
+        "isn't in use any more. The log of commits stays whole."
     ),
 )
 def maintenance(
@@ -46,6 +47,7 @@ def maintenance(
     from ml_assets.lake.maintenance import maintain, needed, tables
 
     expired = _expire(lake.lake)
+    dropped = _drop_unpinned(lake.lake, mlflow.registry)
     kept = needed(lake.lake, named_versions(mlflow.registry))
     done = [maintain(table, kept.get(table.name, set())) for table in tables(lake.lake)]
     rows = [
@@ -64,6 +66,7 @@ def maintenance(
             "tables": markdown_table(rows),
             "files removed": sum(one.files_removed for one in done),
             "MB freed": round(sum(one.bytes_before - one.bytes_after for one in done) / 1e6, 1),
+            "kept for versions that nobody uses any more": ", ".join(dropped) or "none",
             "rows beyond their retention": dg.MetadataValue.json(expired),
         }
     )
@@ -100,6 +103,26 @@ def named_versions(registry: "Registry") -> dict[str, set[int]]:
         for table, number in json.loads(version.tags.get("inputs", "{}")).items():
             named.setdefault(table, set()).add(int(number))
     return named
+
+
+def _drop_unpinned(lake: Lake, registry: "Registry") -> list[str]:
+    """Remove what was kept for versions, once none in use pins it and nothing was written for six months; their names."""
+    from ml_assets.instance import clock
+    from ml_assets.lake import connect
+    from ml_assets.lake.maintenance import KEPT, drop
+    from ml_assets.pipeline.kept import unpinned
+    from ml_assets.project.project import Project
+
+    project, dropped = Project.current(), []
+    for group in project.groups.values():
+        models = [model for model in project.models.values() if model.group.name == group.name]
+        with connect() as con:
+            found = unpinned(con, group, models, lake, registry)
+        for table in found:
+            if table.history(1)[0].at < clock.now() - KEPT:
+                drop(table)
+                dropped.append(table.name)
+    return dropped
 
 
 def _expire(lake: Lake) -> dict[str, int]:

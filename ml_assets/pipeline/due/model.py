@@ -7,6 +7,7 @@ import duckdb
 
 from ml_assets.lake import Lake, stale_days
 from ml_assets.pipeline.definitions import made_otherwise, of_labels
+from ml_assets.pipeline.kept import as_trained
 from ml_assets.project.model import DeclaredModel
 from ml_assets.project.tables import ModelTables
 from ml_assets.registry.pins import unlike
@@ -36,7 +37,7 @@ def days_to_score(model: DeclaredModel, lake: Lake, version: int, since: date | 
 
     Scores that ``drift``, the last table written after predictions, has not read are made again with it: a
     run that ended between the two leaves them. What is scored is history: features that are declared otherwise since
-    make no day due again.
+    make no day due again, unless they are kept for the version.
     ``since`` is the first as_of wanted; without it, the first the version has scored, or the newest
     snapshot if it has scored none.
     """
@@ -45,10 +46,11 @@ def days_to_score(model: DeclaredModel, lake: Lake, version: int, since: date | 
     if not snapshots:
         return set()
     first = since or min(own or [max(snapshots)])
+    reads = as_trained(model.group, lake, own[max(own)].definitions if own else None)
     stale = stale_days(snapshots, own, snapshot.name, (0, 0), as_ofs)
     stale |= stale_days(own, tables.drift_days.marks(), tables.predictions.name, (0, 0), as_ofs)
     scored = stale & set(own) & set(snapshots)
-    history = {day for day in scored if unlike(own[day].definitions, snapshots[day].definitions)}
+    history = {day for day in scored if unlike(own[day].definitions, reads.could_follow(day))}
     return {day for day in stale - history if day >= first}
 
 

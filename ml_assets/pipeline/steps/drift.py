@@ -20,6 +20,7 @@ from ml_assets.monitoring.measure.counting import Counted
 from ml_assets.monitoring.measure.drift import DayVerdict, FeatureDrift, compare, count, judge_day
 from ml_assets.monitoring.measure.profile import FeatureProfile, profiles_from_rows
 from ml_assets.monitoring.tables import DRIFT, DRIFT_DAYS, EVIDENCE
+from ml_assets.pipeline.kept import AsTrained, as_trained
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.performance import references_of
 from ml_assets.project.model import DeclaredModel
@@ -82,18 +83,20 @@ def profiles_of(con: duckdb.DuckDBPyConnection, tables: ModelTables, version: in
 def learnt_from(
     con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, version: int, cutoff: date
 ) -> "pd.DataFrame":
-    """The rows that a version of that cutoff was fitted on, by as_of and entity: the training set as it was then.
+    """The features that a version was fitted on, by as_of and entity: the training set of its cutoff as it was then.
 
     Of a version that was trained before this was on record, it is the training set of its cutoff as it is now.
     """
-    tables, columns = model.tables(lake), ["as_of", *model.entity, *model.group.feature_types]
+    tables = model.tables(lake)
     try:
         inputs = tables.profiles.made(cutoff, model_version=str(version)).inputs
     except LakeError:
         inputs = {}
     at = inputs.get(tables.training_set.name)
-    rows = tables.training_set.read(con, columns=columns, between=(cutoff, cutoff), version=at)
-    frame: pd.DataFrame = rows.order(f"as_of, {model.entity}").df()
+    rows = tables.training_set.read(con, between=(cutoff, cutoff), version=at)
+    features = {profile.feature for profile in profiles_of(con, tables, version)}
+    columns = [name for name in rows.columns if name in {"as_of", *model.entity, *features}]
+    frame: pd.DataFrame = rows.order(f"as_of, {model.entity}").df()[columns]
     return frame
 
 
@@ -178,16 +181,22 @@ def _measured(
 
 
 def changed_since(model: DeclaredModel, lake: Lake, version: int) -> Callable[[date], list[str]]:
-    """Of a day, the features whose snapshot is by another definition than that by which the version scored it."""
-    snapshots = model.group.snapshot(lake).marks()
+    """Of a day, the features that are on record by another definition only than that by which the version scored it."""
     scored = model.tables(lake).predictions.marks(model_version=str(version))
+    snapshot = scored_snapshot(model, lake, version)
 
     def changed(as_of: date) -> list[str]:
-        if as_of not in scored or as_of not in snapshots:
-            return []
-        return unlike(scored[as_of].definitions, snapshots[as_of].definitions)
+        found = snapshot.definitions(as_of)
+        return unlike(scored[as_of].definitions, found) if as_of in scored and found else []
 
     return changed
+
+
+def scored_snapshot(model: DeclaredModel, lake: Lake, version: int) -> AsTrained:
+    """The snapshots as a version reads them, by the definitions of the newest day that it has scored."""
+    scored = model.tables(lake).predictions.marks(model_version=str(version))
+    pinned = scored[max(scored)].definitions if scored else None
+    return as_trained(model.group, lake, pinned)
 
 
 def scored_population(
@@ -198,7 +207,8 @@ def scored_population(
         model.tables(lake).predictions.read(con, between=between).filter(f"model_version = {version}")
     )
     predictions.create_view("scored", replace=True)
-    model.group.snapshot(lake).read(con, between=between).create_view("scored_snapshot", replace=True)
+    snapshot = scored_snapshot(model, lake, version)
+    snapshot.rows(con, between, entity=model.entity).create_view("scored_snapshot", replace=True)
     said = "score, probabilities" if model.spec.label.target.kind == "multiclass" else "score"
     return con.sql(
         f"SELECT scored_snapshot.*, {said} FROM scored JOIN scored_snapshot USING ({model.entity}, as_of)"

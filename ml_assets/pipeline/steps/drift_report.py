@@ -46,7 +46,12 @@ def report_drift(
     except RegistryError as error:
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
     otherwise = changed_since(model, lake, champion.number)(as_of)
-    types = {name: kind for name, kind in model.group.feature_types.items() if name not in otherwise}
+    learnt = learnt_from(con, model, lake, champion.number, champion.cutoff)
+    types = {
+        name: kind
+        for name, kind in model.group.feature_types.items()
+        if name in learnt and name not in otherwise
+    }
     numeric = [name for name, kind in types.items() if kind not in ("VARCHAR", "BOOLEAN")]
     current = scored_population(con, model, lake, (as_of, as_of), champion.number)
     rows = current.order(str(model.entity)).df()[list(types)]
@@ -55,7 +60,7 @@ def report_drift(
             f"Version {champion.number} has scored nobody on {as_of}. Materialize {model.name}/predictions of that day."
         )
     report = evidently_report(
-        learnt_from(con, model, lake, champion.number, champion.cutoff)[list(types)],
+        learnt[list(types)],
         rows,
         numeric=numeric,
         categorical=[name for name in types if name not in numeric],

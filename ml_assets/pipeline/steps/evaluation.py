@@ -175,8 +175,15 @@ def _score(place: Workplace, contest: Contest) -> _Scored:
 
 def _scores(place: Workplace, contest: Contest, version: "Version") -> "Scores":
     scorer = Scorer.of(place.model, place.registry, version)
-    scorer.definitions(place.model.group.snapshot(place.lake), (contest.cutoff, contest.cutoff))
-    return scorer.score(contest.holdout)
+    between = (contest.cutoff, contest.cutoff)
+    snapshot = scorer.reads(place.con, place.run, place.lake, between)
+    scorer.definitions(snapshot, between)
+    if snapshot.kept is None:
+        return scorer.score(contest.holdout)
+    keys = [*place.model.entity, "as_of"]
+    rows = snapshot.rows(place.con, between, entity=place.model.entity)
+    as_trained = rows.df()[[*keys, *scorer.columns]]
+    return scorer.score(scorer.checked(contest.holdout[keys].merge(as_trained, on=keys, how="left")))
 
 
 def _facts(place: Workplace, contest: Contest, scored: _Scored) -> HoldoutFacts:

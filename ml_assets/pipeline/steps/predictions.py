@@ -45,7 +45,7 @@ def predict(
     """
     from ml_assets.training.frames import usable_rows
 
-    table, snapshot = model.tables(lake).predictions, model.group.snapshot(lake)
+    table = model.tables(lake).predictions
     log = read_log(con, model.tables(lake).promotions, model.name)
     if log.champion is None:
         raise CannotRun(
@@ -56,13 +56,15 @@ def predict(
         scorer = Scorer.of(model, registry, champion)
     except RegistryError as error:
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
+    snapshot = scorer.reads(con, run, lake, between)
     followed = scorer.definitions(snapshot, between)
-    made = run.made(snapshot, model_version=str(champion.number)).following(followed)
-    members = population_frame(con, snapshot, between, entity=model.entity, population=model.spec.population)
+    made = run.made(*snapshot.tables, model_version=str(champion.number)).following(followed)
+    rows = snapshot.rows(con, between, entity=model.entity, where=model.spec.population)
+    members = population_frame(con, rows, entity=model.entity)
     frame, refused = usable_rows(members, scorer.predictor.task.columns, entity=model.entity)
     for said in refused:
         run.log.error(said)
-    rows = prediction_rows(
+    predicted = prediction_rows(
         con,
         frame,
         scorer.score(scorer.checked(frame)),
@@ -71,8 +73,8 @@ def predict(
         cutoff=champion.cutoff,
         entity=model.group.features.entity_types,
     )
-    table.replace(rows, between=between, also=f"model_version = {champion.number}", provenance=made)
-    ((n, mean),) = rows.aggregate("count(*), avg(score)").fetchall()
+    table.replace(predicted, between=between, also=f"model_version = {champion.number}", provenance=made)
+    ((n, mean),) = predicted.aggregate("count(*), avg(score)").fetchall()
     if n == 0:
         run.log.warning(f"the population ({model.spec.population}) is empty: nothing was scored")
     return Predicted(champion.number, n, mean, refused)

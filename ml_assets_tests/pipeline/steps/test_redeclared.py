@@ -12,7 +12,9 @@ import pytest
 
 from ml_assets.components.model.drift import _histograms
 from ml_assets.lake import Lake, as_ranges, connect
+from ml_assets.lake.maintenance import drop, tables
 from ml_assets.landing import by_day
+from ml_assets.operations.trace import trace
 from ml_assets.operations.versions import smoke_prediction
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.definitions import of_features
@@ -20,6 +22,7 @@ from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import due_days
 from ml_assets.pipeline.due.model import days_to_score, stale_labels
 from ml_assets.pipeline.facts import facts
+from ml_assets.pipeline.kept import unpinned
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.steps.candidate import Workplace, train_candidates
 from ml_assets.pipeline.steps.drift import watch_days
@@ -34,7 +37,7 @@ from ml_assets.project.model import DeclaredModel
 from ml_assets.project.project import Project
 from ml_assets.registry.card import card_markdown
 from ml_assets.registry.mlflow_registry import Registry, RegistryError
-from ml_assets.registry.pins import TAG, pins_of
+from ml_assets.registry.pins import TAG, feature_pins, pins_of
 from ml_assets.registry.trial import trial_process
 from ml_assets_tests import visits
 from ml_assets_tests.conftest import LANDED
@@ -104,6 +107,133 @@ def test_the_champion_scores_only_what_it_was_trained_on(shop: Shop, spend: str 
         smoke_prediction(shop.model, shop.lake, book, shop.registry.version("churn", 1))
     assert predictions.version == before
     assert LAST not in days_to_score(shop.model, shop.lake, 1, None), "what is scored is history"
+
+
+NEW_SPEND = "name: spend, sum: \"CASE WHEN channel = 'web' THEN amount END\""
+
+
+def redefined(shop: Shop, file: str, edit: tuple[str, str]) -> Shop:
+    """The shop under another declaration, with all built that this makes due."""
+    other = replace(shop, model=Project(redeclared(shop.home / "other", {file: edit})).models["churn"])
+    build_all(other)
+    return other
+
+
+def build_all(shop: Shop) -> None:
+    """Build events, tiles and snapshots, as far as they are due."""
+    con, group, lake = shop.con, shop.model.group, shop.lake
+    [source] = group.sources.values()
+    for between in as_ranges(set(due_days(con, source, lake, by_day(source.landing.listed())).days)):
+        copy_landing(con, Run("raw"), source, lake, between)
+        build_events(con, Run("events"), source, lake, between)
+    for edge, build in zip(edges(group, lake), (build_tiles, build_snapshots), strict=True):
+        for between in as_ranges(edge.due()):
+            build(con, Run("features"), group, lake, between)
+
+
+def scores(shop: Shop) -> list[tuple[object, ...]]:
+    table = shop.model.tables(shop.lake).predictions
+    rows = table.read(shop.con, between=(LAST, LAST)).select("visitor_id, score, features_hash")
+    return rows.order("visitor_id").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("edit", "same"),
+    [
+        (("name: spend, sum: amount", NEW_SPEND), True),
+        (("spend, sum: amount, windows: [14d]", "other, sum: amount, windows: [14d]"), False),
+    ],
+    ids=["otherwise", "no more"],
+)
+def test_what_a_version_was_trained_on_is_kept_beside_what_is_declared(
+    shop: Shop, edit: tuple[str, str], same: bool
+) -> None:
+    assert shop.predict() == 1
+    before = scores(shop)
+    shop = redefined(shop, "visitor_features/defs.yaml", edit)
+    assert shop.predict() == 1
+    after = scores(shop)
+    assert [row[:2] for row in after] == [row[:2] for row in before]
+    assert (after == before) == same, "who reads other columns beside has another hash of what was read"
+    predictions = shop.model.tables(shop.lake).predictions
+    assert predictions.marks(model_version="1")[LAST].definitions == trained_on(shop)
+
+    [(prediction,)] = (
+        predictions.read(shop.con, between=(LAST, LAST)).limit(1).select("prediction_id").fetchall()
+    )
+    traced = trace(shop.con, {"churn": shop.model}, shop.lake, shop.registry, prediction)
+    assert traced.score_again == traced.prediction["score"]
+    assert traced.features_hash == traced.prediction["features_hash"]
+    assert not traced.unlike_events
+
+    watched = watch_days(shop.con, Run("drift"), shop.model, shop.lake, (LAST, LAST))
+    assert {drift.feature for drift in watched.days[0].drifts} == {*trained_on(shop), "score", "rows"}
+    assert "declared otherwise" not in watched.days[0].verdict.reason
+    assert report_drift(shop.con, shop.model, shop.lake, shop.registry, LAST).rows == len(after)
+    assert LAST not in days_to_score(shop.model, shop.lake, 1, None)
+    book = book_of(shop.con, shop.model, shop.lake, shop.registry)
+    assert "scores 5 rows" in smoke_prediction(shop.model, shop.lake, book, shop.registry.version("churn", 1))
+
+
+def test_a_corrected_day_is_scored_again_by_what_is_kept(shop: Shop) -> None:
+    shop.predict()
+    before = scores(shop)
+    declared = shop
+    shop = redefined(shop, "visitor_features/defs.yaml", ("name: spend, sum: amount", NEW_SPEND))
+    shop.predict()
+    watch_days(shop.con, Run("drift"), shop.model, shop.lake, (LAST, LAST))
+    visits.land(shop.home / "landing", visits.day(LANDED - 1), visits.day(LANDED - 1), salt="corrected")
+    build_all(shop)
+    assert LAST in days_to_score(shop.model, shop.lake, 1, None)
+    shop.predict()
+    kept = scores(shop)
+    assert kept != before
+    build_all(declared)
+    declared.predict()
+    assert scores(declared) == kept
+
+
+def test_what_nobody_pins_any_more_is_kept_no_longer(shop: Shop) -> None:
+    shop = redefined(shop, "visitor_features/defs.yaml", ("name: spend, sum: amount", NEW_SPEND))
+    shop.predict()
+    found = {table.name for table in tables(shop.lake) if table.name.startswith("visitor_features.")}
+    assert {name.split("/")[1] for name in found} == {"tiles", "snapshot"}
+    group = shop.model.group
+    assert not unpinned(shop.con, group, [shop.model], shop.lake, shop.registry)
+    pins = {**pins_of(shop.registry.version("churn", 1)), **group.definitions}
+    shop.registry.client().set_model_version_tag("churn", "1", TAG, json.dumps(pins))
+    free = unpinned(shop.con, group, [shop.model], shop.lake, shop.registry)
+    assert {table.name for table in free} == found
+    for table in free:
+        drop(table)
+    assert not {table.name for table in tables(shop.lake)} & found
+
+
+def test_a_feature_whose_column_is_read_otherwise_is_not_kept(shop: Shop) -> None:
+    doubled = (
+        "description: Money spent, USD.",
+        "description: Money spent, USD.\n        transformLogic: CAST(CAST(amount AS DECIMAL(8,2)) * 2 AS DECIMAL(10,2))",
+    )
+    shop = redefined(shop, "visits/contract.yaml", doubled)
+    with pytest.raises(
+        CannotRun, match=r"it was trained on mean_amount by .*; spend by definition .* has it by"
+    ):
+        shop.predict()
+    assert not list((shop.home / "data" / "lake").glob("visitor_features.*"))
+
+
+def trained_on(shop: Shop) -> dict[str, str]:
+    return dict(feature_pins(shop.registry.version("churn", 1)))
+
+
+def test_the_champion_is_compared_with_what_learns_from_other_features(shop: Shop) -> None:
+    shop = redefined(shop, "visitor_features/defs.yaml", ("name: spend, sum: amount", NEW_SPEND))
+    place = _trained_at(shop, NEXT)
+    with trial_process() as trials:
+        judged = evaluate_cutoff(place, trials, NEXT)
+    assert [row["model_version"] for row in judged.metric_rows] == [2, 1, None]
+    [gate] = [row for row in judged.gate_rows if row["gate"] == "not_worse_than_champion"]
+    assert gate["status"] in {"PASS", "FAIL"}
 
 
 def test_a_version_of_before_pins_scores_as_ever(shop: Shop) -> None:
@@ -185,13 +315,7 @@ def _trained_at(shop: Shop, cutoff: date) -> Workplace:
     con, model, lake = shop.con, shop.model, shop.lake
     landed = cutoff + timedelta(days=6)
     visits.land(shop.home / "landing", visits.day(LANDED + 1), landed)
-    [source] = model.group.sources.values()
-    for between in as_ranges(set(due_days(con, source, lake, by_day(source.landing.listed())).days)):
-        copy_landing(con, Run("raw"), source, lake, between)
-        build_events(con, Run("events"), source, lake, between)
-    for edge, build in zip(edges(model.group, lake), (build_tiles, build_snapshots), strict=True):
-        for between in as_ranges(edge.stale()):
-            build(con, Run("features"), model.group, lake, between)
+    build_all(shop)
     for between in as_ranges(stale_labels(model, lake, landed), timedelta(weeks=1)):
         label_cutoffs(con, Run("labels"), model, lake, between)
     gather_training_sets(con, Run("training"), model, lake, (cutoff, cutoff))
