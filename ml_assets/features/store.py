@@ -9,7 +9,7 @@ from ml_assets.features.entity import Entity
 from ml_assets.features.errors import FeatureError
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
-from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, tiles_query
+from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, part_columns, tiles_query
 from ml_assets.instance.progress import advance
 from ml_assets.lake import Between, Provenance, Table, count
 from ml_assets.lake.errors import Damaged, Overtaken
@@ -28,10 +28,12 @@ def write_tiles(
     between: Between,
     reach: Mapping[str, int],
     provenance: Provenance,
+    only: Collection[str] = (),
 ) -> int:
     """Build the tiles that became available on the days ``between``; return their number.
 
-    Days whose tiles are as before are left untouched, so that no snapshot is built again for them.
+    Days whose tiles are as before are left untouched, so that no snapshot is built again for them. Where only some
+    columns are due, ``only`` names them: the others are copied from what is stored.
 
     ``events`` is the table of each source, ``reach`` how many days can lie between its events and their
     availability; one that lies further back raises FeatureError, as its tile would be lost.
@@ -49,10 +51,10 @@ def write_tiles(
                 f"An event of {source} became available {late} days after it happened, but {reach[source]} days are "
                 "declared. Raise landing.late_days in the source's defs.yaml."
             )
-    con.execute(f"CREATE OR REPLACE TEMP TABLE new_tiles AS {tiles_query(features)}")
-    rows = con.sql(f"SELECT * FROM new_tiles WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'")
-    tiles.update(con, rows, between=between, provenance=provenance)
-    return count(rows)
+    if not _tiles_in_part(con, features, only, tiles, between, provenance):
+        _compute_tiles(con, features, between)
+        tiles.update(con, con.table("new_tiles"), between=between, provenance=provenance)
+    return count(con.table("new_tiles"))
 
 
 def write_snapshots(
@@ -83,7 +85,9 @@ def write_snapshots(
         advance("days", asked - (last - first).days - 1, asked)
         until = min(last, first + days - DAY)
         part = (first, until)
-        if not (only and _write_only(con, features, only, snapshot, part, until + ahead, parts, provenance)):
+        if not (
+            only and _snapshots_in_part(con, features, only, snapshot, part, until + ahead, parts, provenance)
+        ):
             _compute(con, features, part, until + ahead, parts)
             snapshot.update(con, con.table("new_snapshot"), between=part, provenance=provenance)
         rows += count(con.table("new_snapshot"))
@@ -91,7 +95,7 @@ def write_snapshots(
     return rows
 
 
-def _write_only(
+def _snapshots_in_part(
     con: duckdb.DuckDBPyConnection,
     features: FeatureSet,
     only: Collection[str],
@@ -101,35 +105,83 @@ def _write_only(
     parts: int,
     provenance: Provenance,
 ) -> bool:
-    """Write the columns ``only`` of the days ``between`` beside what is stored; False where that doesn't fit.
+    """Compute and write the columns ``only`` of snapshots; False where all are to be computed."""
+    version, keys = snapshot.version, [*features.entity, "as_of"]
+    _compute(con, features.only(only), between, newest, parts)
+    return _write_only(
+        con, "new_snapshot", keys, features.columns, only, snapshot, between, provenance, version
+    )
+
+
+def _tiles_in_part(
+    con: duckdb.DuckDBPyConnection,
+    features: FeatureSet,
+    only: Collection[str],
+    tiles: Table,
+    between: Between,
+    provenance: Provenance,
+) -> bool:
+    """Compute and write the columns ``only`` of tiles; False where all are to be computed.
+
+    Tiles of several sources can have the same keys, so that they can't be told apart.
+    """
+    if not only or len(features.sources) > 1:
+        return False
+    version, keys = tiles.version, [*features.entity, "event_date", "available_date"]
+    due = [
+        each for each in features.features if each.aggregation and set(only) & set(each.aggregation.columns)
+    ]
+    wanted = features.only({column for feature in due for column in feature.columns})
+    _compute_tiles(con, wanted, between)
+    written = list(part_columns(wanted))
+    return _write_only(
+        con, "new_tiles", keys, list(part_columns(features)), written, tiles, between, provenance, version
+    )
+
+
+def _compute_tiles(con: duckdb.DuckDBPyConnection, features: FeatureSet, between: Between) -> None:
+    """The tiles of the days ``between`` as the table ``new_tiles``."""
+    first, last = between
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE new_tiles AS SELECT * FROM ({tiles_query(features)}) "
+        f"WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'"
+    )
+
+
+def _write_only(
+    con: duckdb.DuckDBPyConnection,
+    new: str,
+    keys: Collection[str],
+    columns: Collection[str],
+    only: Collection[str],
+    table: Table,
+    between: Between,
+    provenance: Provenance,
+    version: int | None,
+) -> bool:
+    """Write the columns ``only`` of the relation ``new`` beside the others as ``version`` has them; False if it doesn't fit.
 
     It doesn't where there are other rows now, a file can't be read, or somebody has written the table meanwhile.
     """
-    version = snapshot.version
-    _compute(con, features.only(only), between, newest, parts)
-    keys = [*features.entity, "as_of"]
-    others = [column for column in features.columns if column not in only]
+    others = [column for column in columns if column not in only]
     try:
-        snapshot.read(con, columns=[*keys, *others], between=between, version=version).create_view(
-            "stored_snapshot", replace=True
-        )
-        listed = [f"new_snapshot.{quote(column)}" for column in keys]
-        listed += [
-            f"{'new' if column in only else 'stored'}_snapshot.{quote(column)}" for column in features.columns
-        ]
+        stored = table.read(con, columns=[*keys, *others], between=between, version=version)
+        stored.create_view("stored_rows", replace=True)
+        listed = [f"{new}.{quote(column)}" for column in keys]
+        listed += [f"{new if column in only else 'stored_rows'}.{quote(column)}" for column in columns]
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE copied_snapshot AS SELECT {', '.join(listed)}, stored_snapshot.as_of "
-            "IS NOT NULL AS __is_stored FROM new_snapshot LEFT JOIN stored_snapshot ON "
-            f"{Entity(*keys).equal('new_snapshot', 'stored_snapshot')}"
+            f"CREATE OR REPLACE TEMP TABLE copied_rows AS SELECT {', '.join(listed)}, "
+            f"stored_rows.{quote(table.partition_by[0])} IS NOT NULL AS __is_stored "
+            f"FROM {new} LEFT JOIN stored_rows ON {Entity(*keys).equal(new, 'stored_rows')}"
         )
         [(fits,)] = con.execute(
-            "SELECT coalesce(bool_and(__is_stored), TRUE) AND count(*) = (SELECT count(*) FROM stored_snapshot) "
-            "FROM copied_snapshot"
+            "SELECT coalesce(bool_and(__is_stored), TRUE) AND count(*) = (SELECT count(*) FROM stored_rows) "
+            "FROM copied_rows"
         ).fetchall()
         if not fits:
             return False
-        rows = con.sql("SELECT * EXCLUDE (__is_stored) FROM copied_snapshot")
-        snapshot.update(con, rows, between=between, provenance=provenance, after=version)
+        rows = con.sql("SELECT * EXCLUDE (__is_stored) FROM copied_rows")
+        table.update(con, rows, between=between, provenance=provenance, after=version)
     except (Damaged, Overtaken, duckdb.Error):
         return False
     return True

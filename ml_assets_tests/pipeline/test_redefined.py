@@ -191,6 +191,21 @@ def test_the_other_columns_of_a_snapshot_are_copied(place: Place, monkeypatch: p
     assert computed == [["first_channel"]]
 
 
+def test_the_other_columns_of_tiles_are_copied(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.settle()
+    place.declare(TAPS, OF_THE_WEB, SHARE, FIRST)
+    computed = []
+    query = store.tiles_query
+
+    def counted(features: store.FeatureSet) -> str:
+        computed.append(features.columns)
+        return query(features)
+
+    monkeypatch.setattr(store, "tiles_query", counted)
+    place.settle()
+    assert computed == [["spend", "first_channel"]]
+
+
 def test_somebody_who_writes_meanwhile_is_not_overwritten_with_what_was_there_before(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

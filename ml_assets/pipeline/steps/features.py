@@ -13,7 +13,7 @@ from ml_assets.features.tables import CATALOGUE
 from ml_assets.lake import Between, Lake, Table, as_ranges, days, records
 from ml_assets.lake.definition import ROWS
 from ml_assets.pipeline.due.adoption import adopt
-from ml_assets.pipeline.due.features import edges_to, waiting
+from ml_assets.pipeline.due.features import Edge, edges_to, waiting
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.project.group import Group
 
@@ -41,8 +41,9 @@ def build_tiles(
     refused = _refused(con, group, lake, table, between)
     built = [day for day in days(*between) if day not in refused]
     rows = sum(
-        write_tiles(con, group.features, events, table, part, group.late_by, made)
-        for part in as_ranges(set(built))
+        write_tiles(con, group.features, events, table, part, group.late_by, made, only)
+        for only, wanted in _by_columns(built, edges_to(table, group, lake)).items()
+        for part in as_ranges(wanted)
     )
     return Built(built, refused, rows)
 
@@ -57,19 +58,24 @@ def build_snapshots(
     table.retype(con, group.schemas["snapshot"].types, run.made())
     refused = _refused(con, group, lake, table, between)
     built = [day for day in days(*between) if day not in refused]
-    [edge] = edges_to(table, group, lake)
-    redefined, stale = edge.redefined(), edge.stale()
-    together: dict[frozenset[str], set[date]] = {}
-    for day in built:
-        names = redefined.get(day, frozenset())
-        in_part = day not in stale and ROWS not in names
-        together.setdefault(names if in_part else frozenset(), set()).add(day)
     rows = sum(
         write_snapshots(con, group.features, tiles, table, part, group.reach, made, only)
-        for only, wanted in together.items()
+        for only, wanted in _by_columns(built, edges_to(table, group, lake)).items()
         for part in as_ranges(wanted)
     )
     return Built(built, refused, rows)
+
+
+def _by_columns(days: Sequence[date], edges: Sequence[Edge]) -> dict[frozenset[str], set[date]]:
+    """The days of a table by the columns that are due of them; none in particular where all are to be computed."""
+    stale = set[date]().union(*(edge.stale() for edge in edges))
+    redefined = [edge.redefined() for edge in edges]
+    together: dict[frozenset[str], set[date]] = {}
+    for day in days:
+        names = frozenset[str]().union(*(found.get(day, frozenset()) for found in redefined))
+        in_part = day not in stale and ROWS not in names
+        together.setdefault(names if in_part else frozenset(), set()).add(day)
+    return together
 
 
 def _refused(
