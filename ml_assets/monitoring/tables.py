@@ -260,7 +260,9 @@ ACTIONS = Schema(
             "action", "VARCHAR", "retrain; wait: it is due and held up; ask: it needs a person; nothing."
         ),
         StoredColumn(
-            "trigger", "VARCHAR", "What made it due: first, drift, performance or age; empty if nothing did."
+            "trigger",
+            "VARCHAR",
+            "What made it due: first, drift, performance, age or declared; empty if nothing did.",
         ),
         StoredColumn("why", "VARCHAR", "The reason in words."),
         StoredColumn("champion_version", "BIGINT", "The champion of then; empty if there was none."),

@@ -39,6 +39,7 @@ LEFT_TO = {
     "age": "the schedule {model}_retrain_by_age",
     "drift": "the sensor {model}_retrain_on_evidence",
     "performance": "the sensor {model}_retrain_on_evidence",
+    "declared": "the sensor {model}_retrain_on_evidence",
 }
 
 
@@ -65,7 +66,8 @@ def sensor(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.
 
     @dg.sensor(
         name=f"{model.name}_retrain_on_evidence",
-        description="Asks for a retrain when there is evidence that the champion loses by drift, unless something "
+        description="Asks for a retrain when there is evidence that the champion loses by drift, or label or "
+        "population are declared otherwise than the champion learnt, unless something "
         f"stands in the way. Every decision, also to do nothing, is a line of {model.name}/actions.",
         jobs=[retrain],
         minimum_interval_seconds=60,
@@ -75,7 +77,7 @@ def sensor(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
         decided = decide_and_note(
-            context.instance, model, lake, duckdb, ("drift", "performance"), "retrain_on_evidence"
+            context.instance, model, lake, duckdb, ("drift", "performance", "declared"), "retrain_on_evidence"
         )
         events = [materialization(model, lake.lake, decided.log)] if decided.log else []
         if isinstance(decided.outcome, dg.SkipReason):

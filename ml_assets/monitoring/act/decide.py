@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from ml_assets.monitoring.act.evidence import Evidence
 from ml_assets.monitoring.spec import MonitoringPolicy
 
-Trigger = Literal["first", "drift", "performance", "age"]
+Trigger = Literal["first", "drift", "performance", "age", "declared"]
 Outcome = Literal["running", "failed", "rejected", "waiting", "promoted"]
 
 STANDS = timedelta(days=7)
@@ -45,7 +45,8 @@ class Situation:
     ``mature`` is the newest cutoff with mature labels and ``next_mature`` the day on which the next has them.
     ``evidence`` is the newest against the champion, ``broken`` the days of broken data that a retrain would
     learn from or that the champion scores now, with the reasons; ``judged`` says what became of the candidate
-    of ``mature`` if it was judged against this champion. ``attempts`` are in order of time.
+    of ``mature`` if it was judged against this champion. ``redefined`` says in words that the champion predicts something
+    else than is declared now. ``attempts`` are in order of time.
     """
 
     today: date
@@ -55,6 +56,7 @@ class Situation:
     evidence: Evidence | None = None
     broken: Mapping[date, str] | None = None
     judged: str | None = None
+    redefined: str | None = None
     attempts: Sequence[Attempt] = ()
 
 
@@ -90,6 +92,8 @@ def _due(situation: Situation, policy: MonitoringPolicy) -> tuple[Trigger | None
     champion, mature = situation.champion, situation.mature
     if champion is None:
         return ("first", "There is no champion yet.") if mature else (None, _NO_LABELS)
+    if situation.redefined:
+        return "declared", situation.redefined
     found = standing(situation.evidence, situation.today)
     if found is not None and found.calls_for == "retrain":
         return found.found_by, found.reason

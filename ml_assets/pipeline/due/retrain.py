@@ -5,14 +5,16 @@ from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Lake, LakeError, Table
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.decide import STANDS, Attempt, Champion, Situation
 from ml_assets.monitoring.act.evidence import Evidence
 from ml_assets.monitoring.tables import EVIDENCE
+from ml_assets.pipeline.definitions import of_labels
 from ml_assets.pipeline.due.model import stale_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.pins import unlike
 from ml_assets.registry.promotion_log import PromotionLog, read_log
 from ml_assets.registry.verdicts import GateVerdict, read_verdicts
 
@@ -38,6 +40,7 @@ def look(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, attem
         evidence=newest_evidence(con, tables.evidence, champion.version) if champion else None,
         broken=_broken(con, model, lake, mature),
         judged=_judged(verdicts, log, mature),
+        redefined=_redefined(model, lake, champion) if champion else None,
         attempts=attempts(verdicts, log),
     )
 
@@ -88,6 +91,19 @@ def _judged(verdicts: Sequence[GateVerdict], log: PromotionLog, mature: date | N
                 f"already: {passed}."
             )
     return None
+
+
+def _redefined(model: DeclaredModel, lake: Lake, champion: Champion) -> str | None:
+    """What the champion predicts otherwise than is declared now, in words; None where nothing, or nothing is recorded."""
+    profiles = model.tables(lake).profiles
+    try:
+        learnt = profiles.made(champion.cutoff, model_version=str(champion.version)).provenance.definitions
+    except LakeError:
+        return None
+    found = unlike(of_labels(model), learnt)
+    if not learnt or not found:
+        return None
+    return f"Version {champion.version} was trained before {' and '.join(found)} was declared as now."
 
 
 def missing_labels(model: DeclaredModel, lake: Lake, landed: date | None, cutoff: date) -> set[date]:

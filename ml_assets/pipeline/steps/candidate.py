@@ -132,9 +132,8 @@ def train_candidate(
                 source=tables.training_set.uri,
             )
         example = frame[list(schema)].head(5)
-        pinned = as_tags(
-            tables.training_set.made(cutoff).provenance.definitions, model.group.features.features
-        )
+        learnt = tables.training_set.made(cutoff).provenance.definitions
+        pinned = as_tags(learnt, model.group.features.features)
         version = place.registry.log_model(
             model.name, fitted.predictor, example, tags | pinned, trials, after=_last_number(place)
         )
@@ -155,7 +154,7 @@ def train_candidate(
         "search_seconds": round(found.seconds, 3) if found else 0.0,
         "fit_seconds": round(fitted.seconds, 3),
     }
-    made = place.run.made(tables.training_set)
+    made = place.run.made(tables.training_set).following(learnt)
     profile = profile_rows(
         place.con, _profile(place, frame, fitted, importance), version=version.number, cutoff=cutoff
     )

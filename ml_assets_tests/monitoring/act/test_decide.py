@@ -64,6 +64,14 @@ def test_a_model_is_renewed_at_its_age(days: int, kind: str) -> None:
     assert decide(aged, POLICY).kind == kind
 
 
+def test_what_predicts_something_else_than_is_declared_is_trained_anew() -> None:
+    said = "Version 3 was trained before the label was declared as now."
+    action = decide(Situation(TODAY, CHAMPION, MATURE, redefined=said), POLICY)
+    assert (action.kind, action.trigger, action.evidence, action.why) == ("retrain", "declared", None, said)
+    held = decide(replace(DRIFTED, redefined=said, mature=CUTOFF), POLICY)
+    assert (held.kind, held.trigger) == ("wait", "declared")
+
+
 def test_the_first_champion_needs_mature_labels() -> None:
     assert decide(Situation(TODAY, None, MATURE), POLICY).trigger == "first"
     nothing = decide(Situation(TODAY, None, None), POLICY)

@@ -21,6 +21,7 @@ from ml_assets.pipeline.definitions import of_features
 from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import due_days
 from ml_assets.pipeline.due.model import days_to_score, stale_labels
+from ml_assets.pipeline.due.retrain import look
 from ml_assets.pipeline.facts import facts
 from ml_assets.pipeline.kept import unpinned
 from ml_assets.pipeline.run import CannotRun, Run
@@ -273,8 +274,11 @@ def test_the_card_shows_the_definition_of_each_feature_and_what_has_changed(shop
 
 
 def test_another_label_has_the_champion_judged_anew_on_it(shop: Shop) -> None:
+    assert look(shop.con, shop.model, shop.lake, lambda verdicts, log: []).redefined is None
     edits = {"churn/defs.yaml": ('absent: "amount >= 0"', 'absent: "amount >= 17"')}
     shop = replace(shop, model=Project(redeclared(shop.home / "other", edits)).models["churn"])
+    situation = look(shop.con, shop.model, shop.lake, lambda verdicts, log: [])
+    assert situation.redefined == "Version 1 was trained before the label was declared as now."
     tables = shop.model.tables(shop.lake)
     scored_before = tables.predictions.version
     place = _trained_at(shop, NEXT)
