@@ -1,7 +1,9 @@
 """Write tiles and snapshots of a range of days to the lake."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 import duckdb
 
@@ -11,7 +13,7 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import AVAILABLE_DATE, events_of, part_columns, tiles_query
 from ml_assets.instance.progress import advance
-from ml_assets.lake import Between, Provenance, Table, count
+from ml_assets.lake import Between, Provenance, Table, confined, count, seal
 from ml_assets.lake.errors import Damaged, Overtaken
 from ml_assets.lake.sql import quote
 
@@ -39,22 +41,46 @@ def write_tiles(
     availability; one that lies further back raises FeatureError, as its tile would be lost.
     """
     first, last = between
-    for source, table in events.items():
-        read = table.read(con, between=(first - timedelta(days=reach[source]), last))
-        read.create_view(events_of(source), replace=True)
-        ((late,),) = con.execute(
-            f"SELECT max({AVAILABLE_DATE} - event_date) FROM {quote(events_of(source))} WHERE {AVAILABLE_DATE} <= ?",
-            [last],
-        ).fetchall()
-        if late is not None and late > reach[source]:
-            raise FeatureError(
-                f"An event of {source} became available {late} days after it happened, but {reach[source]} days are "
-                "declared. Raise landing.late_days in the source's defs.yaml."
-            )
-    if not _tiles_in_part(con, features, only, tiles, between, provenance):
-        _compute_tiles(con, features, between)
-        tiles.update(con, con.table("new_tiles"), between=between, provenance=provenance)
-    return count(con.table("new_tiles"))
+
+    def read(apart: duckdb.DuckDBPyConnection) -> None:
+        for source, table in events.items():
+            rows = table.read(apart, between=(first - timedelta(days=reach[source]), last))
+            rows.create_view(events_of(source))
+            _check_late(apart, source, last, reach[source])
+
+    def compute(apart: duckdb.DuckDBPyConnection, wanted: FeatureSet) -> None:
+        apart.execute(
+            f"CREATE TEMP TABLE new_rows AS SELECT * FROM ({tiles_query(wanted)}) "
+            f"WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'"
+        )
+
+    keys = [*features.entity, "event_date", "available_date"]
+    build = _Build(con, tiles, between, keys, list(part_columns(features)), provenance, read, compute)
+    # Tiles of several sources can have the same keys, so that they can't be told apart.
+    if only and len(features.sources) == 1:
+        due = [
+            each
+            for each in features.features
+            if each.aggregation and set(only) & set(each.aggregation.columns)
+        ]
+        wanted = features.only({column for feature in due for column in feature.columns})
+        written = build.write_only(wanted, list(part_columns(wanted)))
+        if written is not None:
+            return written
+    return build.write(features)
+
+
+def _check_late(con: duckdb.DuckDBPyConnection, source: str, last: date, reach: int) -> None:
+    """Raise FeatureError where an event, available by the day ``last``, came later than ``reach`` days."""
+    ((late,),) = con.execute(
+        f"SELECT max({AVAILABLE_DATE} - event_date) FROM {quote(events_of(source))} WHERE {AVAILABLE_DATE} <= ?",
+        [last],
+    ).fetchall()
+    if late is not None and late > reach:
+        raise FeatureError(
+            f"An event of {source} became available {late} days after it happened, but {reach} days are declared. "
+            "Raise landing.late_days in the source's defs.yaml."
+        )
 
 
 def write_snapshots(
@@ -75,127 +101,108 @@ def write_snapshots(
     first, last = between
     back, ahead = (timedelta(days=days) for days in reach)
     earliest = date.fromordinal(max(1, (first.toordinal() + back.days)))
-    tiles.read(con, between=(earliest, last + ahead)).create_view("all_tiles", replace=True)
-    [(entities,)] = con.execute(
-        f"SELECT approx_count_distinct(hash({features.entity})) FROM all_tiles"
-    ).fetchall()
+    needed, keys = (earliest, last + ahead), [*features.entity, "as_of"]
+    found = tiles.read(con, between=needed).aggregate(f"approx_count_distinct(hash({features.entity}))")
+    [(entities,)] = found.fetchall()
     days, parts = timedelta(days=max(1, ROWS // max(1, entities))), -(-entities // ROWS) or 1
     rows, asked = 0, (last - first).days + 1
+
+    def read(apart: duckdb.DuckDBPyConnection) -> None:
+        tiles.read(apart, between=needed).create_view("all_tiles")
+
     while first <= last:
         advance("days", asked - (last - first).days - 1, asked)
-        until = min(last, first + days - DAY)
-        part = (first, until)
-        if not (
-            only and _snapshots_in_part(con, features, only, snapshot, part, until + ahead, parts, provenance)
-        ):
-            _compute(con, features, part, until + ahead, parts)
-            snapshot.update(con, con.table("new_snapshot"), between=part, provenance=provenance)
-        rows += count(con.table("new_snapshot"))
-        first = until + DAY
+        part = (first, min(last, first + days - DAY))
+        compute = partial(_compute, between=part, newest=part[1] + ahead, parts=parts)
+        build = _Build(con, snapshot, part, keys, features.columns, provenance, read, compute)
+        written = build.write_only(features.only(only), only) if only else None
+        rows += build.write(features) if written is None else written
+        first = part[1] + DAY
     return rows
-
-
-def _snapshots_in_part(
-    con: duckdb.DuckDBPyConnection,
-    features: FeatureSet,
-    only: Collection[str],
-    snapshot: Table,
-    between: Between,
-    newest: date,
-    parts: int,
-    provenance: Provenance,
-) -> bool:
-    """Compute and write the columns ``only`` of snapshots; False where all are to be computed."""
-    version, keys = snapshot.version, [*features.entity, "as_of"]
-    _compute(con, features.only(only), between, newest, parts)
-    return _write_only(
-        con, "new_snapshot", keys, features.columns, only, snapshot, between, provenance, version
-    )
-
-
-def _tiles_in_part(
-    con: duckdb.DuckDBPyConnection,
-    features: FeatureSet,
-    only: Collection[str],
-    tiles: Table,
-    between: Between,
-    provenance: Provenance,
-) -> bool:
-    """Compute and write the columns ``only`` of tiles; False where all are to be computed.
-
-    Tiles of several sources can have the same keys, so that they can't be told apart.
-    """
-    if not only or len(features.sources) > 1:
-        return False
-    version, keys = tiles.version, [*features.entity, "event_date", "available_date"]
-    due = [
-        each for each in features.features if each.aggregation and set(only) & set(each.aggregation.columns)
-    ]
-    wanted = features.only({column for feature in due for column in feature.columns})
-    _compute_tiles(con, wanted, between)
-    written = list(part_columns(wanted))
-    return _write_only(
-        con, "new_tiles", keys, list(part_columns(features)), written, tiles, between, provenance, version
-    )
-
-
-def _compute_tiles(con: duckdb.DuckDBPyConnection, features: FeatureSet, between: Between) -> None:
-    """The tiles of the days ``between`` as the table ``new_tiles``."""
-    first, last = between
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE new_tiles AS SELECT * FROM ({tiles_query(features)}) "
-        f"WHERE available_date BETWEEN DATE '{first}' AND DATE '{last}'"
-    )
-
-
-def _write_only(
-    con: duckdb.DuckDBPyConnection,
-    new: str,
-    keys: Collection[str],
-    columns: Collection[str],
-    only: Collection[str],
-    table: Table,
-    between: Between,
-    provenance: Provenance,
-    version: int | None,
-) -> bool:
-    """Write the columns ``only`` of the relation ``new`` beside the others as ``version`` has them; False if it doesn't fit.
-
-    It doesn't where there are other rows now, a file can't be read, or somebody has written the table meanwhile.
-    """
-    others = [column for column in columns if column not in only]
-    try:
-        stored = table.read(con, columns=[*keys, *others], between=between, version=version)
-        stored.create_view("stored_rows", replace=True)
-        listed = [f"{new}.{quote(column)}" for column in keys]
-        listed += [f"{new if column in only else 'stored_rows'}.{quote(column)}" for column in columns]
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE copied_rows AS SELECT {', '.join(listed)}, "
-            f"stored_rows.{quote(table.partition_by[0])} IS NOT NULL AS __is_stored "
-            f"FROM {new} LEFT JOIN stored_rows ON {Entity(*keys).equal(new, 'stored_rows')}"
-        )
-        [(fits,)] = con.execute(
-            "SELECT coalesce(bool_and(__is_stored), TRUE) AND count(*) = (SELECT count(*) FROM stored_rows) "
-            "FROM copied_rows"
-        ).fetchall()
-        if not fits:
-            return False
-        rows = con.sql("SELECT * EXCLUDE (__is_stored) FROM copied_rows")
-        table.update(con, rows, between=between, provenance=provenance, after=version)
-    except (Damaged, Overtaken, duckdb.Error):
-        return False
-    return True
 
 
 def _compute(
     con: duckdb.DuckDBPyConnection, features: FeatureSet, between: Between, newest: date, parts: int
 ) -> None:
-    """The snapshots of the days ``between`` as the table ``new_snapshot``, from tiles up to ``newest``."""
+    """The snapshots of the days ``between`` as the table ``new_rows``, from tiles up to ``newest``."""
     query = snapshot_query(features, *between)
     for part in range(parts):
         own = f"available_date <= DATE '{newest}'" + (
             f" AND hash({features.entity}) % {parts} = {part}" if parts > 1 else ""
         )
         con.sql(f"SELECT * FROM all_tiles WHERE {own}").create_view("tiles", replace=True)
-        into = "INSERT INTO new_snapshot" if part else "CREATE OR REPLACE TEMP TABLE new_snapshot AS"
+        into = "INSERT INTO new_rows" if part else "CREATE TEMP TABLE new_rows AS"
         con.execute(f"{into} {query}")
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Some days of a table, computed in a connection of their own and written in one commit; ``con`` reads the table.
+
+    ``read`` gives that connection what the features need, ``compute`` makes the table ``new_rows`` of it.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    table: Table
+    days: Between
+    keys: Collection[str]
+    columns: Collection[str]
+    provenance: Provenance
+    read: Callable[[duckdb.DuckDBPyConnection], None]
+    compute: Callable[[duckdb.DuckDBPyConnection, FeatureSet], None]
+
+    def write(self, features: FeatureSet) -> int:
+        """Compute and write every column; return the number of rows."""
+        with confined() as apart:
+            self.read(apart)
+            seal(apart)
+            self.compute(apart, features)
+            rows = apart.table("new_rows")
+            self.table.update(self.con, rows, between=self.days, provenance=self.provenance)
+            return count(rows)
+
+    def write_only(self, features: FeatureSet, only: Collection[str]) -> int | None:
+        """Compute the columns ``only`` and write them beside the others as they are; None where that doesn't fit.
+
+        It doesn't where there are other rows now, a file can't be read, or somebody has written the table meanwhile.
+        Returns the number of rows.
+        """
+        version = self.table.version
+        others = [column for column in self.columns if column not in only]
+        try:
+            with confined() as apart:
+                self.read(apart)
+                stored = self.table.read(
+                    apart, columns=[*self.keys, *others], between=self.days, version=version
+                )
+                stored.create_view("stored_rows")
+                seal(apart)
+                self.compute(apart, features)
+                rows = self._copied(apart, only)
+                if rows is None:
+                    return None
+                self.table.update(
+                    self.con, rows, between=self.days, provenance=self.provenance, after=version
+                )
+                return count(rows)
+        except (Damaged, Overtaken, duckdb.Error):
+            return None
+
+    def _copied(
+        self, con: duckdb.DuckDBPyConnection, only: Collection[str]
+    ) -> duckdb.DuckDBPyRelation | None:
+        """The new rows with all columns but ``only`` as they are stored; None where other rows are."""
+        listed = [f"new_rows.{quote(column)}" for column in self.keys]
+        listed += [
+            f"{'new_rows' if column in only else 'stored_rows'}.{quote(column)}" for column in self.columns
+        ]
+        con.execute(
+            f"CREATE TEMP TABLE copied_rows AS SELECT {', '.join(listed)}, "
+            f"stored_rows.{quote(self.table.partition_by[0])} IS NOT NULL AS __is_stored "
+            f"FROM new_rows LEFT JOIN stored_rows ON {Entity(*self.keys).equal('new_rows', 'stored_rows')}"
+        )
+        [(fits,)] = con.execute(
+            "SELECT coalesce(bool_and(__is_stored), TRUE) AND count(*) = (SELECT count(*) FROM stored_rows) "
+            "FROM copied_rows"
+        ).fetchall()
+        return con.sql("SELECT * EXCLUDE (__is_stored) FROM copied_rows") if fits else None

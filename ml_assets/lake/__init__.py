@@ -2,7 +2,18 @@
 
 from ml_assets.lake.commit import Commit
 from ml_assets.lake.days import Between, Slot, as_ranges, days
-from ml_assets.lake.engine import connect, content_hash, count, on_disk, pin, records
+from ml_assets.lake.engine import (
+    confined,
+    connect,
+    content_hash,
+    count,
+    create_like,
+    hand_over,
+    on_disk,
+    pin,
+    records,
+    seal,
+)
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.marks import Mark, Marks
 from ml_assets.lake.provenance import Provenance
@@ -21,13 +32,17 @@ __all__ = [
     "Slots",
     "Table",
     "as_ranges",
+    "confined",
     "connect",
     "content_hash",
     "count",
+    "create_like",
     "days",
+    "hand_over",
     "on_disk",
     "pin",
     "records",
     "redefined_slots",
+    "seal",
     "stale_days",
 ]

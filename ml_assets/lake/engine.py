@@ -8,12 +8,17 @@ from datetime import date
 from functools import cache
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import duckdb
 
 from ml_assets.lake.sql import quote, text
 
+BATCH = 122_880
+"""Rows that are handed over at once: as many as DuckDB has in a group of a table's rows."""
 _numbers = itertools.count(1)
+_pinned: WeakKeyDictionary[duckdb.DuckDBPyConnection, list[str]] = WeakKeyDictionary()
+_sealed: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
 def pin(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -31,6 +36,56 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         yield pin(con)
     finally:
         con.close()
+
+
+@contextmanager
+def confined() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for SQL that people wrote, which can read nothing but what was read through it until it is sealed.
+
+    First read the tables that the SQL needs, as relations or views, then ``seal`` it, then run the SQL. Their files
+    stay readable. It takes 10.4 ms of CPU, and without sealing 9.5 ms.
+    """
+    with TemporaryDirectory(prefix="spill-") as folder, connect() as con:
+        con.execute(f"SET temp_directory = {text(folder)}")
+        _pinned[con] = []
+        yield con
+
+
+def pin_files(con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Keep files readable when a confined connection is sealed; one that isn't confined reads what it likes."""
+    if con in _sealed:
+        raise RuntimeError("this connection is sealed: read all tables through it before, or use another one")
+    if con in _pinned:
+        _pinned[con] += paths
+
+
+def seal(con: duckdb.DuckDBPyConnection) -> None:
+    """Shut a connection off from all files but those it was pinned to, the network and extensions, for good.
+
+    It still has its own tables, what other databases were attached, and its folder to spill to. Names of Python's
+    variables are no tables any more: give it views. DuckDB wants this order.
+    """
+    con.execute("SET autoinstall_known_extensions = false")
+    con.execute("SET autoload_known_extensions = false")
+    con.execute(f"SET allowed_paths = [{', '.join(map(text, _pinned.pop(con, [])))}]")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+    _sealed.add(con)
+
+
+def create_like(con: duckdb.DuckDBPyConnection, table: str, rows: duckdb.DuckDBPyRelation) -> None:
+    """An empty TEMP table, instead of one of that name, with the columns of the rows of any connection."""
+    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in zip(rows.columns, rows.types, strict=True))
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} ({columns})")
+
+
+def hand_over(rows: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Insert rows of one connection into a table of another, by column name."""
+    con.register("handed_over", rows.to_arrow_reader(BATCH))
+    try:
+        con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM handed_over")
+    finally:
+        con.unregister("handed_over")
 
 
 @contextmanager
@@ -55,6 +110,7 @@ def on_disk(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
 def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to one empty database of the process, in UTC, for who only asks: about SQL, or what a table has.
 
+    It is sealed, since the SQL may be anybody's.
     That spares opening a database, 13 ms of CPU. What is made here has to be TEMP, and settings stay as they are.
     """
     con = _empty().cursor()
@@ -68,6 +124,7 @@ def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
 def _empty() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:")
     con.execute("SET GLOBAL TimeZone = 'UTC'")
+    seal(con)
     return con
 
 

@@ -7,6 +7,7 @@ import duckdb
 from deltalake import DeltaTable, Schema
 
 from ml_assets.lake.days import Between
+from ml_assets.lake.engine import pin_files
 from ml_assets.lake.errors import Damaged
 from ml_assets.lake.location import Location
 from ml_assets.lake.sql import quote, text
@@ -32,16 +33,17 @@ def scan(
         pruning = [(lead, ">=", first.isoformat()), (lead, "<=", last.isoformat())]
     if "://" in at.uri:
         return con.from_arrow(delta.to_pyarrow_dataset(file_pruning_predicate=pruning))
-    files = [_path(at, uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
-    if not files:
+    paths = [_path(at, uri) for uri in delta.file_uris(file_pruning_predicate=pruning)]
+    if not paths:
         return con.from_arrow(_arrow_schema(delta).empty_table())
+    pin_files(con, paths)
     kinds = {
         f.name: SQL_TYPES.get(str(getattr(f.type, "type", "")), "VARCHAR") for f in delta.schema().fields
     }
     types = ", ".join(f"'{column}': {kinds[column]}" for column in at.partition_by)
     try:
         return con.sql(
-            f"SELECT * FROM read_parquet([{', '.join(files)}], hive_partitioning = true, "
+            f"SELECT * FROM read_parquet([{', '.join(map(text, paths))}], hive_partitioning = true, "
             f"hive_types = {{{types}}}, union_by_name = true)"
         )
     except duckdb.Error as error:
@@ -71,8 +73,8 @@ def retyped(con: duckdb.DuckDBPyConnection, delta: DeltaTable, types: Mapping[st
 
 
 def _path(at: Location, uri: str) -> str:
-    """A file of a local table as an SQL literal. Delta percent-encodes the folder above the table."""
-    return text("/".join([at.uri, *uri.split("/")[-len(at.partition_by) - 1 :]]))
+    """A file of a local table. Delta percent-encodes the folder above the table."""
+    return "/".join([at.uri, *uri.split("/")[-len(at.partition_by) - 1 :]])
 
 
 def _arrow_schema(delta: DeltaTable) -> "pa.Schema":

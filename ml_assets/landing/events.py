@@ -14,7 +14,7 @@ from ml_assets.contracts import Contract, DayRule, Rule
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
-from ml_assets.lake import Between, Provenance, on_disk
+from ml_assets.lake import Between, Provenance, Table, confined, on_disk, seal
 from ml_assets.lake.sql import quote
 from ml_assets.landing.raw import FileRecord, rows_in_force, seen_files
 from ml_assets.landing.tables import SourceTables
@@ -46,48 +46,49 @@ def write_events(
     late_days: int,
     provenance: Provenance,
     key: bytes | None = None,
-    references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
+    references: Mapping[str, Table] | None = None,
 ) -> Written:
     """Build the events and the quarantine of the days ``between``, and publish those that keep the contract.
 
     Reads the files that can hold rows of these days: their own and those of ``late_days`` after them. Days
     whose rows are as before are left untouched, so that nothing downstream is built again for them. The
     commit of ``events`` comes last and says that the whole range has been read. ``key`` pseudonymises
-    personal columns, ``references`` are the events of the sources the contract refers to.
+    personal columns, ``references`` are the events of the sources the contract refers to. The contract's own SQL runs in
+    a connection that reads nothing else.
     """
     first, last = between
-    with on_disk(con) as database:
+    with confined() as apart, on_disk(apart) as database:
         table = f"{database}.classified"
-        rows = rows_in_force(con, tables, contract, (first, last + timedelta(days=late_days)))
-        classify(contract, con, rows, late_days=late_days, key=key, references=references).filter(
+        rows = rows_in_force(apart, tables, contract, (first, last + timedelta(days=late_days)))
+        referred = {name: events.read(apart) for name, events in (references or {}).items()}
+        seal(apart)
+        classify(contract, apart, rows, late_days=late_days, key=key, references=referred).filter(
             f"event_date BETWEEN DATE '{first}' AND DATE '{last}'"
         ).create(table)
         columns = ", ".join(
             quote(column.name) for column in contract.columns if column.name != "available_at"
         )
-        kept = con.sql(
+        kept = apart.sql(
             f"SELECT {columns}, available_at, landing_date, row_number, event_date FROM {table} "
             "WHERE len(reasons) = 0"
         )
-        refused = con.sql(
+        refused = apart.sql(
             f"SELECT file, row_number, content_hash, original, reasons, landing_date, event_date FROM {table} "
             "WHERE len(reasons) > 0"
         )
         seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
         landed = [day for day, file in seen.items() if file.accepted]
-        results = validate(contract, con, kept, refused, landed, references)
-        broken = sorted(
-            (*_breaches(results, references or {}), *_refused_files(seen)), key=lambda b: (b.day, b.rule)
-        )
+        results = validate(contract, apart, kept, refused, landed, referred)
+        broken = sorted((*_breaches(results, referred), *_refused_files(seen)), key=lambda b: (b.day, b.rule))
         held = unwaived(broken, waivers(con, tables))
         tables.quarantine.update(con, refused, between=between, provenance=provenance)
         record(con, tables, between, broken, {b.day for b in broken} - set(held), provenance)
         changed = tables.events.update(con, kept, between=between, provenance=provenance, withhold=held)
         return Written(
             accepted={
-                day: n for day, n in _by_day(con, table, "len(reasons) = 0").items() if day not in held
+                day: n for day, n in _by_day(apart, table, "len(reasons) = 0").items() if day not in held
             },
-            refused=_by_day(con, table, "len(reasons) > 0"),
+            refused=_by_day(apart, table, "len(reasons) > 0"),
             withheld=held,
             broken=tuple(broken),
             changed=frozenset(changed),

@@ -12,7 +12,7 @@ import duckdb
 from ml_assets.evaluation.arrays import Floats, labels_of
 from ml_assets.evaluation.metrics import metrics_of
 from ml_assets.instance import progress
-from ml_assets.lake import Between, Lake
+from ml_assets.lake import Between, Lake, confined, seal
 from ml_assets.monitoring.act.evidence import FoundLoss, estimated_loss, realised_loss
 from ml_assets.monitoring.loss.estimate import estimate
 from ml_assets.monitoring.loss.reference import Reference, build_reference
@@ -193,8 +193,10 @@ class _Days:
 
     def _population(self, between: Between) -> "pd.DataFrame":
         model = self.model
-        snapshot = model.group.snapshot(self.lake).read(self.con, between=between)
-        frame = snapshot.filter(model.spec.population).df()
+        with confined() as apart:
+            snapshot = model.group.snapshot(self.lake).read(apart, between=between)
+            seal(apart)
+            frame = snapshot.filter(model.spec.population).df()
         return check_frame(frame, model.group.feature_types, entity=model.entity, target=None)
 
     def _estimated(self, version: int, scores: "Scores", cohort: date | None) -> FoundLoss | None:

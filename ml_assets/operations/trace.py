@@ -11,7 +11,7 @@ import duckdb
 from ml_assets.features.proofs.differences import Disparity, differences, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
-from ml_assets.lake import Lake, Table
+from ml_assets.lake import Lake, Table, confined, seal
 from ml_assets.lake.sql import text
 from ml_assets.pipeline.kept import AsTrained, as_trained
 from ml_assets.pipeline.scorer import Scorer
@@ -65,8 +65,6 @@ def trace(
 
     Raises Refusal where there is no such prediction, LakeError where a version is no longer kept.
     """
-    from ml_assets.serving.batch import population_frame
-
     model, prediction = _find(con, models, lake, prediction_id)
     tables, as_of = model.tables(lake), prediction["as_of"]
     number = int(prediction["model_version"])
@@ -77,10 +75,9 @@ def trace(
     read = as_trained(model.group, lake, made.provenance.definitions)
     if read.kept is not None and read.kept.name not in made.inputs:
         read = AsTrained(snapshot)
-    rows = read.rows(
-        con, (as_of, as_of), entity=model.entity, where=_is(model, prediction), versions=made.inputs
+    frame = read.members(
+        (as_of, as_of), entity=model.entity, where=_is(model, prediction), versions=made.inputs
     )
-    frame = population_frame(con, rows, entity=model.entity)
     scorer = Scorer.of(model, registry, version)
     features = {column: frame[column].iloc[0] for column in scorer.columns}
     behind, unlike = _events(con, model, lake, prediction, snapshot, at, shown)
@@ -135,20 +132,27 @@ def _events(
     newest = snapshot.made(as_of, at).inputs[tiles.name]
     inputs = next(c.inputs for c in tiles.history() if c.version <= newest and c.inputs)
     now, behind = f"TIMESTAMPTZ '{as_of} 00:00:00+00'", []
-    for source, table in model.group.events(lake).items():
-        version = inputs[table.name]
-        rows = table.read(con, between=(date.min, as_of), version=version).filter(_is(model, prediction))
-        con.execute(f"CREATE OR REPLACE TEMP TABLE true_{source} AS {rows.sql_query()}")
-        known = con.table(f"true_{source}").filter(f"occurred_at < {now} AND available_at <= {now}")
-        window = f"occurred_at >= {now} - INTERVAL {features.longest_window} DAY"
-        ((total, within),) = known.aggregate(f"count(*), count(*) FILTER (WHERE {window})").fetchall()
-        rows_of = _with_files(
-            con, known.order("occurred_at DESC, landing_date, row_number").limit(shown), model, source, lake
-        )
-        behind.append(EventsBehind(source, version, total, within, rows_of))
-    held = snapshot.read(con, between=(as_of, as_of), version=at).filter(_is(model, prediction))
-    by_definition = values_of(con, features, definition_query(features, now))
-    found = values_of(con, features, held.sql_query())
+    with confined() as apart:
+        for source, table in model.group.events(lake).items():
+            rows = table.read(apart, between=(date.min, as_of), version=inputs[table.name])
+            own = rows.filter(_is(model, prediction)).sql_query()
+            apart.execute(f"CREATE TEMP TABLE true_{source} AS {own}")
+        held = snapshot.read(apart, between=(as_of, as_of), version=at).filter(_is(model, prediction))
+        seal(apart)
+        for source, table in model.group.events(lake).items():
+            known = apart.table(f"true_{source}").filter(f"occurred_at < {now} AND available_at <= {now}")
+            window = f"occurred_at >= {now} - INTERVAL {features.longest_window} DAY"
+            ((total, within),) = known.aggregate(f"count(*), count(*) FILTER (WHERE {window})").fetchall()
+            rows_of = _with_files(
+                con,
+                known.order("occurred_at DESC, landing_date, row_number").limit(shown),
+                model,
+                source,
+                lake,
+            )
+            behind.append(EventsBehind(source, inputs[table.name], total, within, rows_of))
+        by_definition = values_of(apart, features, definition_query(features, now))
+        found = values_of(apart, features, held.sql_query())
     return behind, differences(features, as_of, found, by_definition, "by definition")
 
 

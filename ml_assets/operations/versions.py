@@ -128,7 +128,6 @@ def smoke_prediction(model: "DeclaredModel", lake: "Lake", book: Book, version: 
     from ml_assets.pipeline.run import CannotRun, Run
     from ml_assets.pipeline.scorer import Scorer
     from ml_assets.registry.mlflow_registry import RegistryError
-    from ml_assets.serving.batch import population_frame
     from ml_assets.training.frames import usable_rows
 
     table = model.group.snapshot(lake)
@@ -143,8 +142,7 @@ def smoke_prediction(model: "DeclaredModel", lake: "Lake", book: Book, version: 
         scorer.definitions(snapshot, between)
     except CannotRun as error:
         raise RegistryError(str(error)) from error
-    rows = snapshot.rows(book.con, between, entity=model.entity, where=population)
-    members = population_frame(book.con, rows, entity=model.entity)
+    members = snapshot.members(between, entity=model.entity, where=population)
     usable, _ = usable_rows(members, scorer.predictor.task.columns, entity=list(model.entity))
     frame = usable.head(SMOKE_ROWS)
     if frame.empty:

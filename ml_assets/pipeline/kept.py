@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from ml_assets.features import FeatureError, FeatureSet
-from ml_assets.lake import Between, Lake, Table, as_ranges, days
+from ml_assets.features import Entity, FeatureError, FeatureSet
+from ml_assets.lake import Between, Lake, Table, as_ranges, confined, days, seal
 from ml_assets.lake.definition import Definitions, hash_of, short
 from ml_assets.lake.maintenance import tables
 from ml_assets.lake.sql import quote
@@ -24,8 +24,11 @@ from ml_assets.project.group import Group
 from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.aliases import names
 from ml_assets.registry.pins import feature_pins, features_of, unlike
+from ml_assets.serving.batch import population_frame
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ml_assets.registry.mlflow_registry import Registry, Version
 
 INFIX = "."
@@ -138,33 +141,57 @@ class AsTrained:
         return {**made_by, **(kept[max(kept)].definitions or {})} if made_by and kept else made_by
 
     def rows(
+        self, con: duckdb.DuckDBPyConnection, between: Between, *, entity: Collection[str]
+    ) -> duckdb.DuckDBPyRelation:
+        """The rows of the days ``between``."""
+        return _beside(con, *self._read(con, between, {}), [*entity, "as_of"])
+
+    def members(
         self,
-        con: duckdb.DuckDBPyConnection,
         between: Between,
         *,
-        entity: Collection[str],
-        where: str = "true",
+        entity: Entity,
+        where: str,
         versions: Mapping[str, int] | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        """The rows of the days ``between`` for which a condition over today's features is true.
+    ) -> "pd.DataFrame":
+        """The rows of the days ``between`` for which a condition over today's features is true, as ``population_frame``.
 
-        Of a table named in ``versions`` that version is read.
+        Of a table named in ``versions`` that version is read. The condition can read these tables and nothing else.
         """
-        at = versions or {}
-        rows = self.snapshot.read(con, between=between, version=at.get(self.snapshot.name)).filter(where)
+        with confined() as con:
+            declared, kept = self._read(con, between, versions or {})
+            seal(con)
+            rows = _beside(con, declared.filter(where), kept, [*entity, "as_of"])
+            return population_frame(con, rows, entity=entity)
+
+    def _read(
+        self, con: duckdb.DuckDBPyConnection, between: Between, at: Mapping[str, int]
+    ) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyRelation | None]:
+        """The rows as they are declared, and those that are kept."""
+        declared = self.snapshot.read(con, between=between, version=at.get(self.snapshot.name))
         if self.kept is None or not self.kept.exists:
-            return rows
-        keys = [*entity, "as_of"]
-        own = self.kept.read(con, between=between, version=at.get(self.kept.name))
-        columns = [column for column in own.columns if column not in keys]
-        rows.create_view("declared_snapshot", replace=True)
-        own.create_view("kept_snapshot", replace=True)
-        listed = ", ".join(
-            f"{'kept' if column in columns else 'declared'}_snapshot.{quote(column)}"
-            for column in dict.fromkeys([*rows.columns, *columns])
-        )
-        using = ", ".join(map(quote, keys))
-        return con.sql(f"SELECT {listed} FROM declared_snapshot LEFT JOIN kept_snapshot USING ({using})")
+            return declared, None
+        return declared, self.kept.read(con, between=between, version=at.get(self.kept.name))
+
+
+def _beside(
+    con: duckdb.DuckDBPyConnection,
+    declared: duckdb.DuckDBPyRelation,
+    kept: duckdb.DuckDBPyRelation | None,
+    keys: Collection[str],
+) -> duckdb.DuckDBPyRelation:
+    """The declared rows with what is kept of them in place of today's."""
+    if kept is None:
+        return declared
+    columns = [column for column in kept.columns if column not in keys]
+    declared.create_view("declared_snapshot", replace=True)
+    kept.create_view("kept_snapshot", replace=True)
+    listed = ", ".join(
+        f"{'kept' if column in columns else 'declared'}_snapshot.{quote(column)}"
+        for column in dict.fromkeys([*declared.columns, *columns])
+    )
+    using = ", ".join(map(quote, keys))
+    return con.sql(f"SELECT {listed} FROM declared_snapshot LEFT JOIN kept_snapshot USING ({using})")
 
 
 def as_trained(group: Group, lake: Lake, pinned: Definitions | None) -> AsTrained:

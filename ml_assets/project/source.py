@@ -116,9 +116,9 @@ class Source:
         """The tables of events of the sources the contract refers to, by their names."""
         return {name: SourceTables.of(lake, name).events for name in self.contract.references}
 
-    def references(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, duckdb.DuckDBPyRelation]:
+    def references(self, lake: Lake) -> dict[str, Table]:
         """The events of the sources the contract refers to, as far as there are any."""
-        return {name: table.read(con) for name, table in self.referred(lake).items() if table.exists}
+        return {name: table for name, table in self.referred(lake).items() if table.exists}
 
     @cached_property
     def schemas(self) -> Schemas:

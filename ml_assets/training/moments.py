@@ -41,6 +41,19 @@ class Moments:
     population: str
     features_at: FeaturesAt
 
+    def read(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        as_ofs: Sequence[date],
+        *,
+        label: Label,
+        versions: Mapping[str, int],
+    ) -> None:
+        """Read the events of the weeks that end with ``as_ofs`` and of their labels' horizons as ``moment_events``."""
+        first, last = min(as_ofs) - WEEK, max(as_ofs) + label.horizon
+        events = self.events.read(con, between=(first, last), version=versions.get(self.events.name))
+        events.create_view("moment_events", replace=True)
+
     def rows(
         self,
         con: duckdb.DuckDBPyConnection,
@@ -52,17 +65,13 @@ class Moments:
         label: Label,
         versions: Mapping[str, int],
     ) -> duckdb.DuckDBPyRelation:
-        """A row for each moment in the weeks that end with ``as_ofs``, whose event was known at ``cutoff``.
+        """A row for each moment among ``moment_events`` in the weeks that end with ``as_ofs``, known at ``cutoff``.
 
         Their labels mature no later than those of the as_ofs.
 
         Columns: the entity, ``as_of`` DATE (the end of its week), ``moment`` TIMESTAMPTZ, ``__label``, then the
         features at the moment.
         """
-        first, last = min(as_ofs) - WEEK, max(as_ofs) + label.horizon
-        self.events.read(con, between=(first, last), version=versions.get(self.events.name)).create_view(
-            "moment_events", replace=True
-        )
         weeks = ", ".join(f"(DATE '{as_of}')" for as_of in as_ofs)
         spine = con.sql(
             f"SELECT DISTINCT {entity}, {WEEK_OF}, occurred_at + INTERVAL 1 MICROSECOND AS as_of "

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from ml_assets.features import Entity
-from ml_assets.lake import Table, content_hash, count
+from ml_assets.lake import Table, confined, content_hash, count, create_like, hand_over, seal
 from ml_assets.lake.sql import quote
 from ml_assets.training.labels import LABEL
 from ml_assets.training.moments import MOMENT, Moments, row_key
@@ -64,17 +64,6 @@ def build_training_set(
     if not wanted:
         wanted, train_days, tune_days = [cutoff], [], []
     between, given_versions = (wanted[0], wanted[-1]), versions or {}
-    snapshot.read(
-        con, columns=[*entity, "as_of", *features], between=between, version=given_versions.get(snapshot.name)
-    ).create_view("ts_snapshot", replace=True)
-    labels.read(con, between=between, version=given_versions.get(labels.name)).create_view(
-        "ts_labels", replace=True
-    )
-    con.execute(
-        f"CREATE OR REPLACE TEMP VIEW at_cutoffs AS SELECT ts_snapshot.*, ts_labels.label AS {LABEL} "
-        f"FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
-        f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND ts_labels.matures <= DATE '{cutoff}'"
-    )
     split = f"CASE WHEN as_of IN ({_days(tune_days)}) THEN 'tune' ELSE 'train' END AS split"
     keys = row_key(entity, train)
     weight = [f"({train.weight})::DOUBLE AS weight"] if train.weight is not None else []
@@ -84,17 +73,38 @@ def build_training_set(
     given = "SELECT * FROM at_cutoffs"
     if moments:
         given = f"SELECT *, CAST(as_of AS TIMESTAMPTZ) AS {MOMENT} FROM at_cutoffs WHERE as_of IN ({_days(tune_days)})"
-    if moments and train_days:
-        moments.rows(
-            con, train_days, cutoff, entity=entity, features=features, label=label, versions=given_versions
-        ).create_view("at_moments", replace=True)
-        given += " UNION ALL BY NAME SELECT * FROM at_moments"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DATE '{cutoff}' AS cutoff, {listed} FROM ({given}) "
-        f"ORDER BY as_of, {keys}"
-    )
+    with confined() as apart:
+        snapshot.read(
+            apart,
+            columns=[*entity, "as_of", *features],
+            between=between,
+            version=given_versions.get(snapshot.name),
+        ).create_view("ts_snapshot")
+        labels.read(apart, between=between, version=given_versions.get(labels.name)).create_view("ts_labels")
+        if moments and train_days:
+            moments.read(apart, train_days, label=label, versions=given_versions)
+        seal(apart)
+        apart.execute(
+            f"CREATE TEMP VIEW at_cutoffs AS SELECT ts_snapshot.*, ts_labels.label AS {LABEL} "
+            f"FROM ts_labels JOIN ts_snapshot USING ({entity}, as_of) "
+            f"WHERE as_of IN ({_days([*train_days, *tune_days])}) AND ts_labels.matures <= DATE '{cutoff}'"
+        )
+        if moments and train_days:
+            moments.rows(
+                apart,
+                train_days,
+                cutoff,
+                entity=entity,
+                features=features,
+                label=label,
+                versions=given_versions,
+            ).create_view("at_moments")
+            given += " UNION ALL BY NAME SELECT * FROM at_moments"
+        query = apart.sql(f"SELECT DATE '{cutoff}' AS cutoff, {listed} FROM ({given}) ORDER BY as_of, {keys}")
+        labelled = {day for (day,) in apart.sql("SELECT DISTINCT as_of FROM ts_labels").fetchall()}
+        create_like(con, name, query)
+        hand_over(query, con, name)
     rows = con.table(name)
-    labelled = {day for (day,) in con.sql("SELECT DISTINCT as_of FROM ts_labels").fetchall()}
     return TrainingSet(
         rows=rows,
         train=tuple(train_days),

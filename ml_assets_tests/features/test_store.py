@@ -7,10 +7,12 @@ from random import Random
 import duckdb
 import pytest
 
-from ml_assets.features import Entity, FeatureError, FeatureSet
+from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features import store as store_module
+from ml_assets.features.queries.at import features_at
+from ml_assets.features.queries.request import Requests
 from ml_assets.features.store import write_snapshots, write_tiles
-from ml_assets.lake import Between, Lake, Provenance, Table, content_hash
+from ml_assets.lake import Between, Lake, Provenance, Table, connect, content_hash, syntax
 from ml_assets_tests.features.oracle import ALL, LIMITED, SOURCE, Event, expected, load, midnight
 
 FIRST, DAYS, REACH = date(2020, 2, 24), 12, 3
@@ -229,3 +231,45 @@ def test_days_without_events_are_empty_partitions(store: Store) -> None:
     )
     assert store.tiles.history(1)[0].between == quiet
     assert write_snapshots(store.con, ALL, store.tiles, store.snapshot, quiet, EVERYTHING, Provenance()) == 8
+
+
+STOLEN = "(SELECT count(*) FROM read_text('/etc/passwd'))"
+
+
+@pytest.mark.parametrize(
+    ("given", "make"),
+    [
+        ({"count": "*", "windows": ("5d",), "where": f"{STOLEN} > 0"}, Store.make_tiles),
+        ({"sql": f"{STOLEN} + items_5d"}, Store.make_snapshots),
+    ],
+    ids=["of events", "of features"],
+)
+def test_sql_that_slips_past_the_list_reads_no_file(
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, object],
+    make: Callable[[Store, Between], str],
+) -> None:
+    """By no plan: tiles and snapshots, a spine, a request."""
+    monkeypatch.setattr(syntax, "_offence", lambda *_: None)
+    stolen = FeatureSet(
+        Entity("household_id"), (*LIMITED, Feature.model_validate({"name": "x", **given})), {"shop": SOURCE}
+    )
+    store = Store(con, tmp_path, FeatureSet(Entity("household_id"), LIMITED, {"shop": SOURCE}))
+    store.land(history())
+    store.make_tiles((FIRST, LAST))
+    store.make_snapshots((FIRST, LAST))
+    store.features = stolen
+    lately = midnight(LAST) - timedelta(days=REACH)
+    spine = con.sql(f"SELECT 1::BIGINT AS household_id, TIMESTAMPTZ '{lately}' AS as_of")
+    read = {"events": {"shop": store.events}, "tiles": store.tiles, "reach": {"shop": REACH}}
+    monkeypatch.setattr(
+        "ml_assets.features.queries.at.snapshot_types", lambda of: dict.fromkeys(of.columns, "INT")
+    )
+    with pytest.raises(duckdb.PermissionException, match="passwd"):
+        make(store, (FIRST, LAST))
+    with pytest.raises(duckdb.PermissionException, match="passwd"):
+        features_at(con, stolen, spine, **read)
+    with connect() as apart, pytest.raises(duckdb.PermissionException, match="passwd"):
+        Requests(apart, stolen, **read, since=lately.date())

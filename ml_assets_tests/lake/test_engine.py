@@ -1,5 +1,7 @@
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 from random import Random
 
 import duckdb
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.lake import connect, content_hash
+from ml_assets.lake import Lake, Provenance, confined, connect, content_hash, seal
 from ml_assets.lake.engine import scratch
 from ml_assets_tests.profiles import examples
 
@@ -113,3 +115,105 @@ def test_what_one_asks_on_the_side_the_next_does_not_see() -> None:
         assert other.execute("FROM asked").fetchall() == [(2,)]
     with scratch() as con, pytest.raises(duckdb.CatalogException, match="asked"):
         con.execute("FROM asked")
+
+
+DAY = date(2020, 1, 1)
+
+
+@pytest.fixture
+def lake(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Lake:
+    """Two tables of a lake, and files beside it."""
+    lake = Lake(str(tmp_path / "home" / "lake"))
+    for name in ("shop/events", "other/events"):
+        rows = con.sql(f"SELECT DATE '{DAY}' AS event_date, 7 AS amount")
+        lake.table(name, "event_date").replace(rows, between=(DAY, DAY), provenance=Provenance())
+    (tmp_path / "home" / "secret.txt").write_text("secret")
+    return lake
+
+
+@pytest.fixture
+def sealed(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that was sealed after it had read one table."""
+    with confined() as con:
+        lake.table("shop/events", "event_date").read(con).create_view("events")
+        seal(con)
+        yield con
+
+
+def test_a_sealed_connection_reads_what_was_read_before(
+    sealed: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection, lake: Lake
+) -> None:
+    """Lazily, and in the version of then."""
+    rows = con.sql(f"SELECT DATE '{DAY}' AS event_date, 8 AS amount")
+    lake.table("shop/events", "event_date").replace(rows, between=(DAY, DAY), provenance=Provenance())
+    assert sealed.sql("SELECT amount FROM events").fetchall() == [(7,)]
+    assert sealed.sql("SELECT amount, TIMESTAMPTZ '2020-01-01 23:00:00+00'::DATE FROM events").fetchall() == [
+        (7, DAY)
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FROM read_text('/etc/passwd')",
+        "FROM read_blob('/proc/self/environ')",
+        "FROM read_text('{home}/secret.txt')",
+        "FROM '{home}/secret.txt'",
+        "FROM read_parquet('{home}/lake/other/events/event_date=2020-01-01/*.parquet')",
+        "FROM glob('{home}/*')",
+        "FROM glob('/etc/*')",
+        "FROM sniff_csv('/etc/passwd')",
+        "FROM read_csv('https://localhost:1/x.csv')",
+        "FROM duckdb_secrets()",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "ATTACH '{home}/new.duckdb' AS new",
+        "COPY (SELECT 1) TO '{home}/new.csv'",
+        "EXPORT DATABASE '{home}/new'",
+        "SET enable_external_access = true",
+        "SET allowed_paths = ['/etc/passwd']",
+        "SET allowed_directories = ['/etc']",
+        "RESET lock_configuration",
+        "SET lock_configuration = false",
+        "SET autoload_known_extensions = true",
+        "SET TimeZone = 'Europe/Berlin'",
+        "SELECT getenv('HOME')",
+        "FROM lake",
+    ],
+)
+def test_a_sealed_connection_reads_nothing_else(
+    sealed: duckdb.DuckDBPyConnection, lake: Lake, statement: str
+) -> None:
+    home = lake.root.removesuffix("/lake")
+    before = sorted(Path(home).iterdir())
+    refused = (duckdb.PermissionException, duckdb.InvalidInputException, duckdb.CatalogException)
+    with pytest.raises(refused, match=r"disabled|locked|does not exist"):
+        sealed.sql(statement.format(home=home)).fetchall()
+    assert sorted(Path(home).iterdir()) == before
+    assert sealed.sql("SELECT amount FROM events").fetchall() == [(7,)]
+
+
+def test_nothing_more_is_read_of_the_lake_through_a_sealed_connection(
+    sealed: duckdb.DuckDBPyConnection, lake: Lake
+) -> None:
+    with pytest.raises(RuntimeError, match="sealed: read all tables through it before"):
+        lake.table("other/events", "event_date").read(sealed)
+
+
+def test_a_sealed_connection_spills_to_a_folder_of_its_own() -> None:
+    with confined() as con:
+        con.execute("SET memory_limit = '40MB'")
+        con.execute("SET threads = 1")
+        [(folder,)] = con.sql("SELECT current_setting('temp_directory')").fetchall()
+        seal(con)
+        con.execute(
+            "CREATE TABLE many AS SELECT md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS x FROM range(800_000) r(i)"
+        )
+        assert con.sql("SELECT count(*) FROM (FROM many ORDER BY x)").fetchall() == [(800_000,)]
+        assert list(Path(folder).iterdir())
+    assert not Path(folder).exists()
+
+
+def test_what_is_only_asked_is_sealed_too() -> None:
+    with scratch() as con, pytest.raises(duckdb.PermissionException, match="disabled"):
+        con.sql("FROM read_text('/etc/passwd')")

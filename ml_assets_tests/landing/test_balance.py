@@ -1,6 +1,7 @@
 """No row is lost unnoticed between a landing file, raw, and events or quarantine; and what can be had again is."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -188,3 +189,15 @@ def test_what_a_torn_commit_wrote_is_made_again(
     assert content() == before
     assert due(con, source, lake) == set()
     assert lost_rows(con, tables) == lost_after_raw(con, tables, LATE, FIRST) == []
+
+
+def test_a_rule_that_slips_past_the_list_reads_no_file(
+    con: duckdb.DuckDBPyConnection, tables: SourceTables, source: Source, lake: Lake
+) -> None:
+    stolen, contract = "(SELECT count(*) FROM read_text('/etc/passwd')) > 0", source.contract
+    rules = tuple(
+        replace(rule, violation=stolen) if rule.kind == "required" else rule for rule in contract.row_rules
+    )
+    assert rules != contract.row_rules
+    with pytest.raises(duckdb.PermissionException, match="passwd"):
+        build(con, replace(source, contract=replace(contract, row_rules=rules)), lake)

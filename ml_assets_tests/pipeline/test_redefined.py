@@ -214,8 +214,8 @@ def test_somebody_who_writes_meanwhile_is_not_overwritten_with_what_was_there_be
     place.built.run_tiles((START, LAST))
     compute, meddled = store._compute, []
 
-    def meddling(*given: object) -> None:
-        compute(*given)  # type: ignore[arg-type]
+    def meddling(*given: object, **how: object) -> None:
+        compute(*given, **how)  # type: ignore[arg-type]
         if not meddled:
             meddled.append(True)
             day = START + timedelta(days=3)

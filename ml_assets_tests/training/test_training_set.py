@@ -230,3 +230,12 @@ def test_a_feature_may_have_a_name_that_sql_has_a_meaning_for(
     rows = build(con, (snapshot, labels), features=("order", "select")).rows
     assert rows.columns[-2:] == ["order", "select"]
     assert rows.filter('"order" IS NOT NULL').fetchall()
+
+
+def test_a_weight_that_slips_past_the_list_reads_no_file(
+    con: duckdb.DuckDBPyConnection, tables: tuple[Table, Table]
+) -> None:
+    write(con, tables)
+    stolen = TRAIN.model_copy(update={"weight": "(SELECT count(*) FROM read_text('/etc/passwd'))"})
+    with pytest.raises(duckdb.PermissionException, match="passwd"):
+        build(con, tables, train=stolen)

@@ -109,7 +109,7 @@ def _leakage_check(group: Group) -> dg.AssetChecksDefinition:
         with connection(duckdb) as con:
             as_ofs = _spread(_as_ofs(con, snapshot, context), LOOKED_AT)
             current = current_as_ofs(group, lake.lake, as_ofs)
-            found = find_leaks(con, group.features, group.events(lake.lake), snapshot, as_ofs, current)
+            found = find_leaks(group.features, group.events(lake.lake), snapshot, as_ofs, current)
         corrected = ", ".join(str(day) for day in as_ofs if day not in current) or "none"
         return _compared(found, as_ofs, ENTITIES, {"due again, snapshot not compared": corrected})
 
@@ -140,7 +140,6 @@ def _parity_check(group: Group) -> dg.AssetChecksDefinition:
                     difference
                     for as_of in as_ofs
                     for difference in find_disparities(
-                        con,
                         group.features,
                         events=group.events(lake.lake),
                         tiles=group.tiles(lake.lake),

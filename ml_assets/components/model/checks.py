@@ -9,6 +9,7 @@ from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.evaluation.gates.every import GATES
+from ml_assets.lake import confined, seal
 from ml_assets.project.model import DeclaredModel
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -157,12 +158,14 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         asked = between_of_run(context.run.tags)
         with connection(duckdb) as con:
             champion = champion_on_record(con, model.tables(lake.lake).promotions, model.name)
-            version = champion.version if champion else -1
-            predictions.read(con, between=asked).create_view("checked_predictions", replace=True)
-            span = con.sql("SELECT min(as_of), max(as_of) FROM checked_predictions").fetchall()[0]
+        version = champion.version if champion else -1
+        with confined() as apart:
+            predictions.read(apart, between=asked).create_view("checked_predictions")
+            span = apart.sql("SELECT min(as_of), max(as_of) FROM checked_predictions").fetchall()[0]
             within = asked or (span if span[0] else None)
-            snapshot.read(con, between=within).create_view("checked_population", replace=True)
-            rows = con.sql(
+            snapshot.read(apart, between=within).create_view("checked_population")
+            seal(apart)
+            rows = apart.sql(
                 f"WITH wanted AS (SELECT as_of, count(*) AS n FROM checked_population WHERE ({model.spec.population}) "
                 f"AND {is_usable(model.group.feature_types)} GROUP BY as_of), "
                 "scored AS (SELECT as_of, model_version, count(*) AS n, "
@@ -172,7 +175,7 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
                 f"WHERE (scored.n <> wanted.n AND model_version = {version}) OR entities <> scored.n OR wrong > 0 "
                 "ORDER BY 1"
             ).fetchall()
-            ((total,),) = con.sql("SELECT count(*) FROM checked_predictions").fetchall()
+            ((total,),) = apart.sql("SELECT count(*) FROM checked_predictions").fetchall()
         failing = {
             str(r[0]): f"{r[1]} members, {r[2]} scores, {r[3]} scored, {r[4]} wrong" for r in rows[:20]
         }

@@ -15,7 +15,7 @@ from ml_assets.contracts.enforce.service import judge_service
 from ml_assets.contracts.enforce.trends import judge_trends
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.instance import clock
-from ml_assets.lake import Between, Lake, days
+from ml_assets.lake import Between, Lake, confined, days, seal
 from ml_assets.landing.balance import lost_after_raw
 from ml_assets.landing.raw import Lost, lost_rows, seen_files
 from ml_assets.landing.withholding import LANDED_WHOLE, Breach, Waiver, breaches, waivers
@@ -174,14 +174,17 @@ def judge_events(
         for day, seen in seen_files(con, tables.files).items()
         if seen.accepted and day not in unpublished and (asked is None or asked[0] <= day <= asked[1])
     ]
-    events = tables.events.read(con, between=asked, lacking=source.columns)
-    quarantine = tables.quarantine.read(con, between=asked)
-    results = validate(contract, con, events, quarantine, landed, source.references(con, lake))
-    if contract.trend_rules:
-        before = (asked[0] - contract.look_back, asked[1]) if asked else None
-        earlier = tables.events.read(con, between=before, lacking=source.columns)
-        results += judge_trends(contract, con, earlier, landed)
-    return results
+    before = (asked[0] - contract.look_back, asked[1]) if asked else None
+    with confined() as apart:
+        events = tables.events.read(apart, between=asked, lacking=source.columns)
+        earlier = tables.events.read(apart, between=before, lacking=source.columns)
+        quarantine = tables.quarantine.read(apart, between=asked)
+        referred = {name: table.read(apart) for name, table in source.references(lake).items()}
+        seal(apart)
+        results = validate(contract, apart, events, quarantine, landed, referred)
+        if contract.trend_rules:
+            results += judge_trends(contract, apart, earlier, landed)
+        return results
 
 
 def _spec(source: Source, rule: Rule, asset: str) -> dg.AssetCheckSpec:

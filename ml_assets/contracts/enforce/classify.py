@@ -62,7 +62,7 @@ def classify(
     for rule in referring:
         check_columns(contract, stored, rule, references[rule.to])
         references[rule.to].create_view(_referred(rule), replace=True)
-    _contract_rows = rows
+    rows.create_view("_contract_rows", replace=True)
     return con.sql(classify_sql(contract, types, late_days, "_contract_rows", kept_key, referring))
 
 

@@ -23,7 +23,7 @@ def judged_days(
     What the query reads is put in order of days once, so that a day costs its own rows only.
     """
     names = columns_read(rule.query, list(readable(contract.columns)))
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     listed = ", ".join(sql.quote(name) for name in dict.fromkeys([*names, "event_date"]))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE _contract_days AS SELECT {listed} FROM _contract_events ORDER BY event_date"

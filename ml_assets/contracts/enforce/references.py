@@ -25,7 +25,8 @@ def missing_keys(
     Raises ContractError if a column that the rule leads to is missing there, or is of another kind.
     """
     check_columns(contract, _types(events), rule, reference)
-    _contract_events, _contract_reference = events, reference
+    events.create_view("_contract_events", replace=True)
+    reference.create_view("_contract_reference", replace=True)
     pairs = [(sql.quote(key), sql.quote(to)) for key, to in zip(rule.keys, rule.to_keys, strict=True)]
     there = ", ".join(to for _, to in pairs)
     same = " AND ".join(f"own.{key} = there.{to}" for key, to in pairs)

@@ -64,7 +64,7 @@ def _count(
     contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation
 ) -> tuple[Counts, dict[str, Counts]]:
     """Events per day, and per column of a rule about empty values how many there are: one pass."""
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     columns = sorted({str(rule.column) for rule in contract.trend_rules if rule.kind == "nulls"})
     counts = "".join(f", count(*) - count({sql.quote(column)})" for column in columns)
     rows = con.execute(f"SELECT event_date, count(*){counts} FROM _contract_events GROUP BY 1").fetchall()
@@ -119,7 +119,7 @@ def _shares(
 
     A value that has more than a share of several days together has more than it of one of them.
     """
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     column = sql.quote(str(rule.column))
     rows = con.execute(
         f"WITH counted AS MATERIALIZED (SELECT event_date, {column} AS value, count(*) AS n "
@@ -173,7 +173,7 @@ def _repeated(
     con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation, rule: TrendRule, history: EventCounts
 ) -> dict[date, Counts]:
     """Per day, how many of its events agree in their keys with one of an earlier day, by the nearest such day."""
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     skipped = ", ".join(f"DATE '{day}'" for day in history.totals if day in history.closed)
     rows_of = f"_contract_events WHERE event_date NOT IN ({skipped})" if skipped else "_contract_events"
     columns = [sql.quote(key) for key in rule.keys]

@@ -101,7 +101,7 @@ def _kept_unseen(contract: Contract, rule: RowRule) -> bool:
 
 def _count(contract: Contract, con: duckdb.DuckDBPyConnection, events: duckdb.DuckDBPyRelation) -> RuleCounts:
     """Events per day, and per day those that each rule counts: one pass."""
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     conditions = {
         rule.name: rule.violation
         for rule in contract.row_rules
@@ -128,7 +128,7 @@ def _count_refused(
     con: duckdb.DuckDBPyConnection, quarantine: duckdb.DuckDBPyRelation, found: RuleCounts
 ) -> None:
     """Refused rows per day, and per rule named in their reasons."""
-    _contract_refused = quarantine
+    quarantine.create_view("_contract_refused", replace=True)
     by_day = con.execute("SELECT event_date, count(*) FROM _contract_refused GROUP BY 1").fetchall()
     by_rule = con.execute(
         "SELECT split_part(reason, ':', 1), count(*) "
@@ -144,7 +144,7 @@ def _repeats(
 
     Hashes are compared first, which is quicker and never misses a repeat; only if two agree, the keys are.
     """
-    _contract_events = events
+    events.create_view("_contract_events", replace=True)
     columns = ", ".join(sql.quote(key) for key in keys)
     present = f"WHERE {columns} IS NOT NULL" if len(keys) == 1 else ""
     [(rows, apart)] = con.execute(

@@ -16,7 +16,7 @@ from ml_assets.features.proofs.differences import Disparity, Rows, differences, 
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.tiles import events_of, tiles_query
-from ml_assets.lake import Table
+from ml_assets.lake import Table, confined, seal
 from ml_assets.lake.sql import quote
 
 ENTITIES = 50
@@ -24,7 +24,6 @@ ENTITIES = 50
 
 
 def find_leaks(
-    con: duckdb.DuckDBPyConnection,
     features: FeatureSet,
     events: Mapping[str, Table],
     snapshot: Table,
@@ -38,21 +37,23 @@ def find_leaks(
     """
     found: list[Disparity] = []
     for as_of in as_ofs:
-        stored = hold_sample(con, features, events, snapshot, as_of, ENTITIES)
-        for source in features.sources:
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE other_{source} AS {_another_future(features, source, as_of)}"
+        with confined() as con:
+            stored = hold_sample(con, features, events, snapshot, as_of, ENTITIES)
+            seal(con)
+            for source in features.sources:
+                con.execute(
+                    f"CREATE OR REPLACE TEMP TABLE other_{source} AS {_another_future(features, source, as_of)}"
+                )
+            compiled = _compiled(con, features, "true", as_of)
+            by_definition = values_of(
+                con, features, definition_query(features, f"TIMESTAMPTZ '{as_of} 00:00:00+00'")
             )
-        compiled = _compiled(con, features, "true", as_of)
-        by_definition = values_of(
-            con, features, definition_query(features, f"TIMESTAMPTZ '{as_of} 00:00:00+00'")
-        )
-        poisoned = _compiled(con, features, "other", as_of)
-        found += differences(features, as_of, compiled, by_definition, "by definition")
-        found += differences(features, as_of, poisoned, compiled, "with another future")
-        if as_of in current:
-            held = values_of(con, features, stored.sql_query())
-            found += differences(features, as_of, held, by_definition, "by definition, in the snapshot")
+            poisoned = _compiled(con, features, "other", as_of)
+            found += differences(features, as_of, compiled, by_definition, "by definition")
+            found += differences(features, as_of, poisoned, compiled, "with another future")
+            if as_of in current:
+                held = values_of(con, features, stored.sql_query())
+                found += differences(features, as_of, held, by_definition, "by definition, in the snapshot")
     return found
 
 

@@ -3,20 +3,17 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
-import duckdb
-
 from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.proofs.differences import Disparity, Rows, differences, hold_sample, values_of
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.features.queries.request import Requests
-from ml_assets.lake import Table, connect
+from ml_assets.lake import Table, confined, connect, seal
 
 ENTITIES = 10
 """Entities that are asked for at each moment: each request is a query of its own."""
 
 
 def find_disparities(
-    con: duckdb.DuckDBPyConnection,
     features: FeatureSet,
     *,
     events: Mapping[str, Table],
@@ -32,9 +29,11 @@ def find_disparities(
     """
     midnight = datetime.combine(as_of, time(), UTC)
     moment = midnight - timedelta(seconds=1 + as_of.toordinal() * 7919 % 86_400)
-    held = values_of(con, features, hold_sample(con, features, events, snapshot, as_of, ENTITIES).sql_query())
-    known = values_of(con, features, definition_query(features, f"TIMESTAMPTZ '{moment.isoformat()}'"))
-    with connect() as apart:
+    with confined() as con, connect() as apart:
+        stored = hold_sample(con, features, events, snapshot, as_of, ENTITIES)
+        seal(con)
+        held = values_of(con, features, stored.sql_query())
+        known = values_of(con, features, definition_query(features, f"TIMESTAMPTZ '{moment.isoformat()}'"))
         requests = Requests(
             apart,
             features,

@@ -12,7 +12,7 @@ from ml_assets.features.queries.schema import snapshot_types
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import events_of
 from ml_assets.features.spec import unknown
-from ml_assets.lake import Between, Table
+from ml_assets.lake import Between, Table, confined, create_like, hand_over, seal
 from ml_assets.lake.sql import quote
 
 CHUNK = 250_000
@@ -47,15 +47,17 @@ def features_at(
     _check_columns(spine, features)
     con.execute(f"CREATE OR REPLACE TEMP TABLE asked_spine AS {_numbered(spine)}")
     _check_rows(con, spine, features)
-    read = _Reading(con, features, events, tiles, reach, dict(versions or {}))
+    read = _Reading(features, events, tiles, reach, dict(versions or {}))
     types = snapshot_types(features)
     columns = [f"{ROW} BIGINT", *(f"{quote(column)} {types[column]}" for column in features.columns)]
     con.execute(f"CREATE OR REPLACE TEMP TABLE found_features ({', '.join(columns)})")
     query = spine_query(features)
     for start in range(0, _count(con), CHUNK):
-        _take_turn(con, features, start)
-        read.what_the_spine_needs()
-        con.execute(f"INSERT INTO found_features BY NAME {query}")
+        with confined() as apart:
+            _take_turn(con, apart, features, start)
+            read.what_the_spine_needs(apart)
+            seal(apart)
+            hand_over(apart.sql(query), con, "found_features")
     kept = ", ".join(f"asked_spine.{quote(column)}" for column in spine.columns)
     named = ", ".join(f"found_features.{quote(column)}" for column in features.columns)
     return con.sql(
@@ -63,15 +65,19 @@ def features_at(
     )
 
 
-def _take_turn(con: duckdb.DuckDBPyConnection, features: FeatureSet, start: int) -> None:
-    """Put the rows whose turn it is into the table ``spine``."""
+def _take_turn(
+    con: duckdb.DuckDBPyConnection, apart: duckdb.DuckDBPyConnection, features: FeatureSet, start: int
+) -> None:
+    """Put the rows whose turn it is into the table ``spine`` of another connection."""
     keys = ", ".join(
         f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in features.entity_types.items()
     )
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE spine AS SELECT {ROW}, {keys}, CAST(as_of AS TIMESTAMPTZ) AS as_of "
-        f"FROM asked_spine WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
+    rows = con.sql(
+        f"SELECT {ROW}, {keys}, CAST(as_of AS TIMESTAMPTZ) AS as_of FROM asked_spine "
+        f"WHERE {TURN} >= {start} AND {TURN} < {start + CHUNK}"
     )
+    create_like(apart, "spine", rows)
+    hand_over(rows, apart, "spine")
 
 
 class _Reading:
@@ -79,21 +85,23 @@ class _Reading:
 
     def __init__(
         self,
-        con: duckdb.DuckDBPyConnection,
         features: FeatureSet,
         events: Mapping[str, Table],
         tiles: Table,
         reach: Mapping[str, int],
         versions: Mapping[str, int],
     ) -> None:
-        self.con, self.features, self.events, self.tiles = con, features, events, tiles
+        self.features, self.events, self.tiles = features, events, tiles
         self.reach, self.versions = reach, versions
         self.covered = {table.name: days_of(table, versions) for table in (*events.values(), tiles)}
         self.looks_back = any(not each.windowed for each in features.aggregations)
 
-    def what_the_spine_needs(self) -> None:
-        """The views ``tiles`` and ``<source>_events``. Raises FeatureError where days are not in the tables."""
-        [(first, newest, at_midnight)] = self.con.execute(
+    def what_the_spine_needs(self, con: duckdb.DuckDBPyConnection) -> None:
+        """The views ``tiles`` and ``<source>_events`` beside a table ``spine``.
+
+        Raises FeatureError where days are not in the tables.
+        """
+        [(first, newest, at_midnight)] = con.execute(
             "SELECT CAST(min(as_of) AS DATE), CAST(max(as_of) AS DATE), max(as_of) = date_trunc('day', max(as_of)) "
             "FROM spine"
         ).fetchall()
@@ -102,11 +110,11 @@ class _Reading:
         for source, table in self.events.items():
             check_covered(table, self.covered[table.name], before if at_midnight else newest)
             back = max(self.reach[source] * DAY, window)
-            self._view(events_of(source), table, (first - back, newest))
-        self._view("tiles", self.tiles, (date.min if self.looks_back else first - window, before))
+            self._view(con, events_of(source), table, (first - back, newest))
+        self._view(con, "tiles", self.tiles, (date.min if self.looks_back else first - window, before))
 
-    def _view(self, name: str, table: Table, between: Between) -> None:
-        read = table.read(self.con, between=between, version=self.versions.get(table.name))
+    def _view(self, con: duckdb.DuckDBPyConnection, name: str, table: Table, between: Between) -> None:
+        read = table.read(con, between=between, version=self.versions.get(table.name))
         read.create_view(name, replace=True)
 
 

@@ -19,7 +19,7 @@ from ml_assets.features.feature_set import FeatureSet
 from ml_assets.features.queries.spine import ROW, spine_query
 from ml_assets.features.queries.tiles import carried_parts, events_of
 from ml_assets.features.spec import unknown
-from ml_assets.lake import Table
+from ml_assets.lake import Table, seal
 from ml_assets.lake.sql import quote, text
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ HELD = "held_"
 class Requests:
     """Answers for one entity at a time, at any moment from the day ``since`` on, as far as tables are filled.
 
-    ``con`` is a connection of its own; ``events`` is the table of each source, ``reach`` how many days can lie
-    between its events and their availability; ``only`` lists entities, for who needs no others. What is held are the
-    tables as they were at construction, in versions ``versions``; to see later ones, make another. One thread at a
-    time may ask.
+    ``con`` is a connection of its own, which is sealed; ``events`` is the table of each source, ``reach`` how many
+    days can lie between its events and their availability; ``only`` lists entities, for who needs no others. What is
+    held are the tables as they were at construction, in versions ``versions``; to see later ones, make another. One
+    thread at a time may ask.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Requests:
                 events_of(source), table, f"SELECT * FROM read_rows WHERE event_date >= DATE '{first}'"
             )
         self._hold("tiles", tiles, _recent_and_before(features, since, back))
+        seal(con)
         con.execute(f"PREPARE request AS {_request_query(features, list(self._tables))}")
 
     def _hold(self, name: str, table: Table, query: str) -> None:

@@ -6,12 +6,10 @@ from typing import Self
 
 import duckdb
 
-from ml_assets.lake.engine import pin
+from ml_assets.lake.engine import BATCH, pin
 from ml_assets.landing.formats.unsound import ONCE_MORE, UNREADABLE, Unsound
 from ml_assets.landing.limits import FileLimits
 
-BATCH = 122_880
-"""Rows that are handed over at once: as many as DuckDB has in a group of a table's rows."""
 NO_ROOM = ("failed to offload data block", "could not allocate block", "No space left on device")
 """What DuckDB says where memory and the disk it spills to are full."""
 

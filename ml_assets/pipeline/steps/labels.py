@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import duckdb
 
 from ml_assets.instance.progress import counted
-from ml_assets.lake import Between, Lake, as_ranges
+from ml_assets.lake import Between, Lake, as_ranges, confined, seal
 from ml_assets.landing.raw import landed_through
 from ml_assets.pipeline.definitions import check_made_by, of_features, of_labels, of_training
 from ml_assets.pipeline.run import Run
@@ -46,17 +46,20 @@ def label_cutoffs(
     built = [cutoff for cutoff in cutoffs if cutoff not in refused]
     state = maturity(built, spec.label, landed_through(con, source.tables(lake).files))
     for start, end in as_ranges(set(built), model.cutoffs.step):
-        build_labels(
-            con,
-            snapshot.read(con, between=(start, end)),
-            events.read(con, between=(start, end + timedelta(days=spec.label.days - 1))),
-            [cutoff for cutoff in state.mature if start <= cutoff <= end],
-            entity=model.entity,
-            population=spec.population,
-            label=spec.label,
-        ).create("new_labels")
-        table.update(con, con.table("new_labels"), between=(start, end), provenance=made)
-        con.execute("DROP TABLE new_labels")
+        with confined() as apart:
+            members = snapshot.read(apart, between=(start, end))
+            happened = events.read(apart, between=(start, end + timedelta(days=spec.label.days - 1)))
+            seal(apart)
+            build_labels(
+                apart,
+                members,
+                happened,
+                [cutoff for cutoff in state.mature if start <= cutoff <= end],
+                entity=model.entity,
+                population=spec.population,
+                label=spec.label,
+            ).create("new_labels")
+            table.update(con, apart.table("new_labels"), between=(start, end), provenance=made)
     if state.message:
         run.log.warning(state.message)
     return Labelled(built, refused, state)

@@ -12,7 +12,7 @@ from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.in_use import ways_out
 from ml_assets.registry.mlflow_registry import RegistryError
 from ml_assets.registry.promotion_log import read_log
-from ml_assets.serving.batch import population_frame, prediction_rows
+from ml_assets.serving.batch import prediction_rows
 
 if TYPE_CHECKING:
     from ml_assets.registry.mlflow_registry import Registry
@@ -59,8 +59,7 @@ def predict(
     snapshot = scorer.reads(con, run, lake, between)
     followed = scorer.definitions(snapshot, between)
     made = run.made(*snapshot.tables, model_version=str(champion.number)).following(followed)
-    rows = snapshot.rows(con, between, entity=model.entity, where=model.spec.population)
-    members = population_frame(con, rows, entity=model.entity)
+    members = snapshot.members(between, entity=model.entity, where=model.spec.population)
     frame, refused = usable_rows(members, scorer.predictor.task.columns, entity=model.entity)
     for said in refused:
         run.log.error(said)

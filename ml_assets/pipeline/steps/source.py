@@ -46,7 +46,7 @@ def build_events(
             source.definitions
         ),
         key=key,
-        references=source.references(con, lake),
+        references=source.references(lake),
     )
 
 

@@ -8,8 +8,7 @@ import duckdb
 import pytest
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
-from ml_assets.features.proofs import leakage
-from ml_assets.features.proofs.differences import Disparity
+from ml_assets.features.proofs.differences import Disparity, hold_sample
 from ml_assets.features.proofs.leakage import find_leaks
 from ml_assets.features.queries import tiles
 from ml_assets.lake import Provenance, syntax
@@ -28,7 +27,7 @@ def built(con: duckdb.DuckDBPyConnection, folder: Path, features: FeatureSet = A
 
 
 def leaks(store: Store, current: Sequence[date] = AS_OFS) -> list[Disparity]:
-    return find_leaks(store.con, store.features, {"shop": store.events}, store.snapshot, AS_OFS, current)
+    return find_leaks(store.features, {"shop": store.events}, store.snapshot, AS_OFS, current)
 
 
 def test_what_is_right_passes(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -90,12 +89,10 @@ def test_a_changed_snapshot_is_found(con: duckdb.DuckDBPyConnection, tmp_path: P
     assert leaks(store, current=[AS_OFS[0]]) == []
 
 
-def test_few_entities_are_looked_at(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leakage, "ENTITIES", 1)
+def test_few_entities_are_looked_at(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     store = built(con, tmp_path)
-    assert leaks(store) == []
+    rows = hold_sample(con, store.features, {"shop": store.events}, store.snapshot, AS_OFS[0], 1)
+    assert len(rows.fetchall()) == 1
     assert con.execute("SELECT count(*) FROM chosen").fetchall() == [(1,)]
 
 
