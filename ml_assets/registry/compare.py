@@ -46,7 +46,7 @@ def _flat(facts: ModelFacts) -> dict[str, Mapping[str, str]]:
         | ({"target": facts.target} if facts.target else {}),
         "parameter": facts.parameters,
         "feature": {name: _used(facts, name) for name in facts.features},
-        "input": {table: f"version {number}" for table, number in facts.inputs.items()},
+        "input": {table: f"version {version}" for table, version in facts.inputs.items()},
         "training": {"cutoff": str(facts.cutoff or UNKNOWN)}
         | {k: v for k, v in hashes.items() if k == "training set"}
         | dict(facts.training),

@@ -381,6 +381,7 @@ def test_a_log_wiped_by_another_process_is_begun_anew(tmp_path: Path, ours: dg.D
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems don't fork by default")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork")
 def test_a_forked_process_opens_its_own(ours: dg.DagsterInstance) -> None:
     ours.report_runless_asset_event(dg.AssetMaterialization("raw", partition="2024-01-01"))
 
