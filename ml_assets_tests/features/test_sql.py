@@ -41,3 +41,4 @@ def test_threads_do_not_get_each_others_columns() -> None:
 
 def test_a_query_in_the_dialect_of_spark() -> None:
     assert transpile("SELECT LIST(DISTINCT x) FROM t", "spark") == "SELECT COLLECT_LIST(DISTINCT x) FROM t"
+    assert transpile("SELECT TRY([x * y])[1] FROM t", "spark") == "SELECT ARRAY(x * y)[0] FROM t"

@@ -28,9 +28,12 @@ class Part:
         return self.merge in ("SUM", "COUNTS")
 
     def merged(self, column: str, among: str = "") -> str:
-        """The SQL aggregate that takes the parts in a column together, those of a ``FILTER`` or ``OVER``."""
+        """The SQL aggregate that takes the parts in a column together, those of a ``FILTER`` or ``OVER``.
+
+        A sum of DECIMAL(38, s) is one too, of BIGINT it would be a HUGEINT.
+        """
         folded = f"{self.merge}({column}) {among}".rstrip()
-        return f"CAST({folded} AS {self.type})" if self.merge == "SUM" else folded
+        return f"CAST({folded} AS {self.type})" if self.type == "BIGINT" else folded
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,17 @@ def definition_query(features: FeatureSet, now: str) -> str:
                     tables.append(f"{column}__mode")
                 else:
                     columns.append(f"{_aggregate(feature, days, now)} AS {quote(column)}")
+                    if feature.kind == "sum":
+                        columns.append(f"{_no_sum(feature, days, now)} AS {quote(f'__no_sum_{column}')}")
         steps.append(
             f"from_{source} AS (SELECT {', '.join([str(entity), *columns])} FROM past_{source} GROUP BY {entity})"
         )
         tables.append(f"from_{source}")
     given = [
-        f"COALESCE({quote(column)}, 0) AS {quote(column)}"
-        if feature.kind in ("count", "count_distinct", "sum")
+        f"CASE WHEN {quote(f'__no_sum_{column}')} THEN NULL ELSE COALESCE({quote(column)}, 0) END AS {quote(column)}"
+        if feature.kind == "sum"
+        else f"COALESCE({quote(column)}, 0) AS {quote(column)}"
+        if feature.kind in ("count", "count_distinct")
         else quote(column)
         for feature in features.features
         if feature.kind != "sql"
@@ -60,6 +64,20 @@ def _inside(feature: Feature, days: int | None, now: str, needs_value: bool = Tr
     return f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
 
 
+def _small_sum(feature: Feature, days: int | None, now: str) -> str:
+    """The sum of the values below 1e18."""
+    value = f"TRY([{feature.expression}])[1]"
+    small = f"CASE WHEN abs(CAST({value} AS DOUBLE)) < 1e18 THEN {value} END"
+    return f"sum({small}){_inside(feature, days, now, needs_value=False)}"
+
+
+def _no_sum(feature: Feature, days: int | None, now: str) -> str:
+    """Whether a value is 1e18 or more, or overflows, or all add up to more than a sum holds."""
+    tried, rows = f"TRY([{feature.expression}])", _inside(feature, days, now, needs_value=False)
+    large = f"{tried} IS NULL OR coalesce(abs(CAST({tried}[1] AS DOUBLE)) >= 1e18, false)"
+    return f"(coalesce(bool_or({large}){rows}, false) OR coalesce(abs({_small_sum(feature, days, now)}) >= 5e23, false))"
+
+
 def _aggregate(feature: Feature, days: int | None, now: str) -> str:
     x, having = feature.expression, _inside(feature, days, now)
     match feature.kind:
@@ -70,12 +88,19 @@ def _aggregate(feature: Feature, days: int | None, now: str) -> str:
         case "count_distinct":
             return f"count(DISTINCT {x}){having}"
         case "sum":
-            return f"CAST(sum({x}){having} AS DECIMAL(38, 6))"
+            return f"{_small_sum(feature, days, now)} + CAST(0 AS DECIMAL(7, 6))"
         case "mean":
-            return f"CAST(CAST(sum({x}){having} AS DECIMAL(38, 6)) AS DOUBLE) / nullif(count({x}){having}, 0)"
+            rows = _inside(feature, days, now, needs_value=False)
+            mean = f"CAST({_small_sum(feature, days, now)} AS DOUBLE) / nullif(count(TRY([{x}])[1]){rows}, 0)"
+            return f"CASE WHEN {_no_sum(feature, days, now)} THEN NULL ELSE {mean} END"
         case "stddev":
-            is_small = f"bool_and(coalesce(abs(TRY_CAST({x} AS DECIMAL(19, 6))) < 100000000, false)){having}"
-            return f"CASE WHEN {is_small} THEN stddev_samp(TRY_CAST({x} AS DECIMAL(19, 6))){having} END"
+            rows, value = (
+                _inside(feature, days, now, needs_value=False),
+                f"TRY_CAST(TRY([{x}])[1] AS DECIMAL(19, 6))",
+            )
+            is_none = f"TRY([{x}]) IS NOT NULL AND TRY([{x}])[1] IS NULL"
+            is_small = f"bool_and(({is_none}) OR coalesce(abs({value}) < 100000000, false)){rows}"
+            return f"CASE WHEN {is_small} THEN stddev_samp({value}){rows} END"
         case "min" | "max":
             return f"{feature.kind}({x}){having}"
         case "quantile":

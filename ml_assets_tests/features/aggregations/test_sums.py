@@ -1,10 +1,12 @@
 """Sums and spreads of large and small values, each held against Python's fractions."""
 
+import re
 import statistics
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import duckdb
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from ml_assets.features import Entity, Feature, FeatureError, FeatureSet
 from ml_assets.features.queries.definition import definition_query
-from ml_assets.features.queries.schema import snapshot_types
+from ml_assets.features.queries.schema import snapshot_types, tile_types
 from ml_assets.features.queries.snapshots import snapshot_query
 from ml_assets.features.queries.spine import spine_query
 from ml_assets.features.queries.tiles import tiles_query
@@ -29,17 +31,17 @@ FEATURES = (
 )
 
 
-def group(kind: str) -> FeatureSet:
+def group(kind: str, features: tuple[Feature, ...] = FEATURES) -> FeatureSet:
     times = dict.fromkeys(("occurred_at", "available_at"), "TIMESTAMP WITH TIME ZONE")
     columns = {"shop": "BIGINT", "price": kind, "event_date": "DATE"} | times
-    return FeatureSet(Entity("shop"), FEATURES, {"sales": columns})
+    return FeatureSet(Entity("shop"), features, {"sales": columns})
 
 
 def found(
-    kind: str, prices: Sequence[tuple[int, str]]
-) -> list[dict[int, tuple[float | None, Decimal, float]]]:
-    """Per shop spread, total and average: by the snapshot, by the spine and by definition; a sale every 20 hours."""
-    features = group(kind)
+    kind: str, prices: Sequence[tuple[int, str]], asked: tuple[Feature, ...] = FEATURES
+) -> list[dict[int, tuple[Any, ...]]]:
+    """Per shop the features: by the snapshot, by the spine and by definition; a sale every 20 hours."""
+    features = group(kind, asked)
     with connect() as con:
         con.execute(f"CREATE TABLE sales_events (shop BIGINT, price {kind}, occurred_at TIMESTAMPTZ)")
         for n, (shop, price) in enumerate(prices):
@@ -54,13 +56,11 @@ def found(
             f"CREATE TABLE spine AS SELECT row_number() OVER () AS __row, shop, {MOMENT} AS as_of FROM "
             "(SELECT DISTINCT shop FROM sales_events)"
         )
+        listed = ", ".join(["shop", *(feature.name for feature in asked)])
         spine = f"SELECT shop, found.* FROM ({spine_query(features)}) AS found JOIN spine USING (__row)"
         queries = (snapshot_query(features, AS_OF, AS_OF), spine, definition_query(features, MOMENT))
         return [
-            {
-                shop: tuple(values)
-                for shop, *values in con.sql(query).select("shop, spread, total, average").fetchall()
-            }
+            {shop: tuple(values) for shop, *values in con.sql(query).select(listed).fetchall()}
             for query in queries
         ]
 
@@ -103,11 +103,70 @@ def test_many_large_values_stay_close() -> None:
     assert spread == pytest.approx(1e8)
 
 
-@pytest.mark.parametrize("kind", ["sum", "mean", "stddev"])
-def test_values_of_more_decimals_than_sums_keep_are_refused(kind: str) -> None:
-    columns = dict(group("DECIMAL(18,9)").sources["sales"])
-    feature = Feature.model_validate({"name": "tiny", kind: "price", "windows": ["5d"]})
-    with pytest.raises(
-        FeatureError, match=r"feature tiny: price is a DECIMAL\(18,9\), and sums keep 6 decimals"
-    ):
+@pytest.mark.parametrize(
+    ("key", "kind", "most"),
+    [("sum", "DECIMAL(18,11)", 10), ("mean", "DECIMAL(18,11)", 10), ("stddev", "DECIMAL(18,7)", 6)],
+)
+def test_values_of_more_decimals_than_are_exact_are_refused(key: str, kind: str, most: int) -> None:
+    columns = dict(group(kind).sources["sales"])
+    feature = Feature.model_validate({"name": "tiny", key: "price", "windows": ["5d"]})
+    said = rf"feature tiny: price is a {re.escape(kind)}, and {key} is exact up to {most} decimals"
+    with pytest.raises(FeatureError, match=said):
         snapshot_types(FeatureSet(Entity("shop"), (feature,), {"sales": columns}))
+
+
+SUMS = FEATURES[1:]
+
+
+def test_sums_keep_the_decimals_of_their_values() -> None:
+    tiny = [(1, "0.0000000001"), (1, "0.0000000002"), (2, "-12345678.0123456789")]
+    for plan in found("DECIMAL(18,10)", tiny, SUMS):
+        assert plan[1] == (Decimal("0.0000000003"), pytest.approx(1.5e-10, rel=1e-12))
+        assert plan[2][0] == Decimal("-12345678.0123456789")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        ("INTEGER", "DECIMAL(38,6)"),
+        ("BIGINT", "DECIMAL(38,6)"),
+        ("DECIMAL(9,2)", "DECIMAL(38,6)"),
+        ("DECIMAL(18,6)", "DECIMAL(38,6)"),
+        ("DECIMAL(38,0)", "DECIMAL(38,6)"),
+        ("DECIMAL(38,8)", "DECIMAL(38,8)"),
+    ],
+)
+def test_what_is_stored_has_six_decimals_or_those_of_the_value(kind: str, stored: str) -> None:
+    assert snapshot_types(group(kind, SUMS))["total"] == stored
+    assert tile_types(group(kind, SUMS))["total__sum"] == stored
+
+
+@pytest.mark.parametrize(
+    ("kind", "sales", "expression"),
+    [
+        ("DECIMAL(38,0)", ["9" * 33, "3"], "price"),
+        ("DECIMAL(38,0)", ["9" * 38] * 3, "price"),
+        ("DECIMAL(38,0)", ["-" + "9" * 37, "9" * 37], "price"),
+        ("BIGINT", [str(2**63 - 1), "1"], "price"),
+        ("BIGINT", [str(-(2**63)), "1"], "price"),
+        ("DECIMAL(18,4)", ["99999999999999", "1"], "price * price"),
+        ("INTEGER", [str(2**31 - 1), "1"], "price * price"),
+    ],
+)
+def test_a_value_beyond_sums_stops_no_other_shop(kind: str, sales: list[str], expression: str) -> None:
+    """Its own has no sum and no mean, which is not 0; by every plan."""
+    features = tuple(
+        Feature.model_validate({"name": name, key: expression, "windows": ["5d"]})
+        for name, key in (("total", "sum"), ("average", "mean"))
+    )
+    for plan in found(kind, [(1, price) for price in sales] + [(2, "2"), (2, "3")], features):
+        assert plan[1] == (None, None)
+        factor = (4, 9) if "*" in expression else (2, 3)
+        assert plan[2] == (sum(factor), sum(factor) / 2)
+
+
+def test_a_shop_without_sales_in_the_window_has_sold_for_nothing() -> None:
+    """Also beside one of which that can't be said."""
+    only = Feature.model_validate({"name": "total", "sum": "price", "where": "price > 5", "windows": ["5d"]})
+    for plan in found("DECIMAL(38,0)", [(1, "1"), (2, "9" * 33)], (only,)):
+        assert plan == {1: (0,), 2: (None,)}
