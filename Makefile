@@ -10,6 +10,7 @@ ROOT := $(or $(ML_ASSETS_HOME),$(CURDIR))
 PYTHON ?=
 DAYS ?=
 CUTOFFS ?=
+FIGURES ?=
 TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=25 --junitxml=.pytest_cache/$@.xml
 
 export DO_NOT_TRACK := 1
@@ -18,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # workspace.yaml.
 export PYTHONWARNINGS := ignore:Function `definitions_validate_command` is superseded
 
-.PHONY: help env up land materialize ui down check test proofs durations lint validate bench bench-peers lock clean
+.PHONY: help env up land materialize ui down check test proofs durations figures lint validate bench bench-peers lock clean
 
 help: ## list the targets
 	@echo "make up is all you need. The targets:"
@@ -58,7 +59,10 @@ proofs: env ## what takes longer: the whole project, kills of the whole command,
 	@$(TESTS) -m "slow or proof" --hypothesis-profile=full $(PYTEST)
 
 durations: env ## write what the last `make test` and `make proofs` took into docs/testing.md
-	@$(BIN)/python -m ml_assets_tests.durations
+	@$(BIN)/python -m ml_assets_tests.figures durations
+
+figures: env ## measure, and write into README and docs; FIGURES="drift spine" for those that take long
+	@$(BIN)/python -m ml_assets_tests.figures $(FIGURES)
 
 lint: env ## ruff, formatting, types, dependencies
 	$(BIN)/ruff check .

@@ -1,22 +1,21 @@
-"""Writes into docs/testing.md how many tests there are of each kind, how long they take, and which take longest.
+"""Prints how many tests there are of each kind, how long they take, and which take longest.
 
-Run `make test`, `make proofs` and then `make durations`: the first two leave their reports in .pytest_cache.
+By the reports that `make test` and `make proofs` leave in .pytest_cache; `make durations` writes it into docs/testing.md.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ml_assets.instance.home import CHECKOUT
 from ml_assets_tests.kinds import KINDS
+from ml_assets_tests.markdown import table
 
-PAGE = CHECKOUT / "docs" / "testing.md"
 RUNS = ("test", "proofs")
 """The targets of the Makefile, each with its report."""
 SLOWEST = 25
-BEGIN, END = "<!-- from here on written by `make durations` -->", "<!-- to here -->"
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,8 @@ def timed(run: str, report: Path) -> Iterator[Timed]:
         yield Timed(run, f"{place}: {case.get('name')}", str(kinds[0]), float(case.get("time", 0)))
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """As Markdown."""
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)
-
-
 def page(tests: list[Timed], clocks: dict[str, float]) -> str:
-    """What stands between the two marks."""
+    """What there is to say, as Markdown."""
     kinds = []
     for kind in KINDS:
         own = [[t.seconds for t in tests if t.kind == kind.name and t.run == run] for run in RUNS]
@@ -70,17 +62,14 @@ def page(tests: list[Timed], clocks: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Read both reports and write the page."""
+    """Read both reports and print."""
     reports = {run: CHECKOUT / ".pytest_cache" / f"{run}.xml" for run in RUNS}
     tests = [test for run, report in reports.items() for test in timed(run, report)]
     clocks = {
         run: sum(float(s.get("time", 0)) for s in ElementTree.parse(report).iter("testsuite"))
         for run, report in reports.items()
     }
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{page(tests, clocks)}\n\n{END}{after}")
-    print(f"wrote {len(tests):,} tests into {PAGE}")
+    print(page(tests, clocks))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ terminal a phase has a bar with the time it took and an estimate of the time it 
 it begins, every ten seconds, and when it ends. What can't be counted (one query over a year) has no estimate.
 
 **First word.** After 0.8 s in which a command has said nothing it says that it is at work (on a terminal with the seconds,
-after 0.3 s). On two idle cores every command's first word came within 0.9 s:
-`python -m ml_assets_tests.benchmarks.first_output` measures it on a materialized project.
+after 0.3 s). `python -m ml_assets_tests.benchmarks.first_output` measures when it comes, on a materialized project.
 
 ## Exit codes
 

@@ -5,7 +5,9 @@ from ml_assets_tests.benchmarks import (
     code_location,
     contract,
     declared,
+    default_project,
     drift,
+    estimators,
     spine,
     ten_years,
     training,
@@ -22,3 +24,5 @@ if __name__ == "__main__":
     training.main()
     drift.main()
     ten_years.main()
+    estimators.main()
+    default_project.main()

@@ -14,6 +14,7 @@ from ml_assets.evaluation import bootstrap
 from ml_assets.evaluation.bootstrap import BLOCK, resample
 from ml_assets.evaluation.spec import COMPARED_BY
 from ml_assets.training.target import BINARY, REGRESSION, Target
+from ml_assets_tests.markdown import table
 
 ROWS, DRAWS, LOOPED = 100_000, 10_000, BLOCK
 REPEATED = 0.02
@@ -25,17 +26,17 @@ def main() -> None:
     """Measure and print."""
     frame = _rows()
     looped, drawn = _loop(frame)
-    print(f"paired bootstrap clustered by entity, {ROWS:,} rows, two models")
-    print(
-        f"  roc_auc_score in a loop, {LOOPED} draws x {DRAWS / LOOPED:.0f}  {looped * DRAWS / LOOPED:8.1f} s"
-    )
+    loop = looped * DRAWS / LOOPED
+    rows = [(f"`roc_auc_score` in a loop, {LOOPED} draws, multiplied", f"{loop:.1f}", "")]
     for threads in (1, None):
         seconds = _ours(BINARY, frame, threads, drawn)
-        name = f"ours, AUC, {DRAWS:,} draws, {'1 thread' if threads else 'all processors'}"
-        ratio = looped * DRAWS / LOOPED / seconds
-        print(f"  {name:45s}{seconds:8.1f} s   {ratio:.0f} times as fast as the loop")
+        rows.append(
+            (f"AUC, {'1 thread' if threads else 'all processors'}", f"{seconds:.1f}", f"{loop / seconds:.0f}")
+        )
     seconds = _ours(REGRESSION, frame.assign(label=frame["label"] * frame["score_champion"]), None, None)
-    print(f"  {f'ours, r2, {DRAWS:,} draws, all processors':45s}{seconds:8.1f} s")
+    rows.append(("r2, all processors", f"{seconds:.1f}", ""))
+    print(f"{DRAWS:,} paired draws by entity of {ROWS:,} rows, two models.\n")
+    print(table(("Side", "Seconds", "The loop over it"), rows))
 
 
 def _rows() -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from ml_assets_tests.benchmarks.measure import measure
+from ml_assets_tests.markdown import table
 
 ROWS = 10_000_000
 CONTRACT = """
@@ -108,15 +109,17 @@ def main() -> None:
             "pandera on Polars, without": measure([*python, PANDERA, str(rows), "plain"]),
             "pandera on Polars, with": measure([*python, PANDERA, str(rows), "unique"]),
         }
-    print(f"contract validation of {ROWS:,} rows, 8 columns, 16 rules, per day over 30 days")
-    print(f"  {'process start':40}{start.seconds:6.2f} s  {start.megabytes:6.0f} MB")
-    print(f"  {'a scan of the same columns':40}{scan.seconds:6.2f} s  {scan.megabytes:6.0f} MB")
+    lines = [("process start", start, ""), ("a scan of the same columns", scan, "1.00")]
     for name, found in sides.items():
-        ratio = (found.seconds - start.seconds) / (scan.seconds - start.seconds)
-        print(
-            f"  {name:40}{found.seconds:6.2f} s  {found.megabytes:6.0f} MB   ratio to the scan, start apart, {ratio:5.2f}"
+        lines.append((name, found, f"{(found.seconds - start.seconds) / (scan.seconds - start.seconds):.2f}"))
+    print(f"{ROWS:,} rows, 8 columns, 16 rules, per day over 30 days.\n")
+    print(
+        table(
+            ("Side", "Seconds", "Peak MB", "Over the scan, start apart"),
+            [(name, f"{each.seconds:.2f}", f"{each.megabytes:,.0f}", over) for name, each, over in lines],
         )
-    print("  budget: 2.00 without exact distinct")
+    )
+    print("\nBudget: 2.00 without exact distinct.")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from ml_assets_tests.markdown import table
+
 BARE = "import duckdb, deltalake, pydantic, yaml"
 SAME = """
 import deltalake, duckdb, yaml
@@ -67,19 +69,22 @@ def took(program: str, compiled: str) -> Took:
 
 
 def main() -> None:
-    """Print all three, the fastest of some rounds taken in turn, and the ratios, by CPU and by the clock."""
+    """Print all three, the fastest of some rounds taken in turn, and what they take over the first."""
     with TemporaryDirectory() as folder:
         lake, compiled = str(Path(folder) / "lake"), str(Path(folder) / "compiled")
         programs = (BARE, SAME.format(lake=lake), OURS.format(lake=lake))
         for program in (MAKE.format(lake=lake), *programs):
             took(program, compiled)
         rounds = [[took(each, compiled) for each in programs] for _ in range(ROUNDS)]
-    for what, at in (("CPU", 0), ("clock", 1)):
-        bare, same, ours = (min(each[at] for each in column) for column in zip(*rounds, strict=True))
-        print(
-            f"{what}: {BARE} {bare:.2f} s; a script of these that reads the table {same:.2f} s; the declared project and "
-            f"the table {ours:.2f} s, {ours / bare:.2f} and {ours / same:.2f} times that"
+    names = (f"`{BARE}`", "a script of these that reads a table", "the declared project, and the table")
+    fastest = [[min(each[at] for each in column) for column in zip(*rounds, strict=True)] for at in (0, 1)]
+    bare = fastest[0][0]
+    print(
+        table(
+            ("A fresh process", "CPU, s", "over the imports", "by the clock, s"),
+            [(n, f"{c:.2f}", f"{c / bare:.2f}", f"{w:.2f}") for n, c, w in zip(names, *fastest, strict=True)],
         )
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main(scales: Sequence[float] = (1.0,)) -> None:
         print("Feast and Featuretools are left out: `make bench-peers` makes their environment.")
     for scale in scales:
         size = Size.of(scale)
-        print(f"\n{size}", flush=True)
+        print(f"\n### {size}", flush=True)
         with TemporaryDirectory() as folder:
             write(Path(folder), size)
             spines = _spines(Path(folder), size)

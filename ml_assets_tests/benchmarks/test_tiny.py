@@ -22,15 +22,17 @@ class Tiny:
 
 
 TINY = (
-    Tiny("code_location", "difference", constants={"ROUNDS": 1}),
-    Tiny("declared", "clock: ", constants={"ROUNDS": 1}),
-    Tiny("contract", "budget: ", constants={"ROWS": 30_000}),
-    Tiny("year", "ratio of Dagster's own event log", [2]),
+    Tiny("code_location", "load the code location", constants={"ROUNDS": 1}),
+    Tiny("declared", "the declared project", constants={"ROUNDS": 1}),
+    Tiny("contract", "Budget: ", constants={"ROWS": 30_000}),
+    Tiny("year", "Dagster's own event log over ours", [2]),
     Tiny("spine", "28 snapshots", [[0.001]]),
-    Tiny("bootstrap", "ours, r2", constants={"ROWS": 400, "DRAWS": 32}),
-    Tiny("training", "ratio", constants={"ENTITIES": 300}),
+    Tiny("bootstrap", "r2, all processors", constants={"ROWS": 400, "DRAWS": 32}),
+    Tiny("training", "Ratio ", constants={"ENTITIES": 300}),
     Tiny("drift", "Evidently", [[10_000]]),
     Tiny("ten_years", "| 20 |", [[20]]),
+    Tiny("estimators", "`logistic_regression`", constants={"ROWS": 400}),
+    Tiny("default_project", "2017-", [150, 1]),
 )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ml_assets.instance.home import prepare_dagster_home
 from ml_assets_tests.benchmarks.measure import measure
+from ml_assets_tests.markdown import table
 
 ENTITIES, AS_OFS, FEATURES, ROUNDS = 91_000, 11, 50, 200
 CONTRACT = """
@@ -164,12 +165,11 @@ def main() -> None:
             "PYTHONPATH": os.pathsep.join([name, os.environ.get("PYTHONPATH", "")]),
         }
         prepare_dagster_home(root)
-        print(f"training a candidate of {ENTITIES * AS_OFS:,} rows x {FEATURES} features, {ROUNDS} rounds")
         sides = {
             "the asset, from table to registered version": [OURS, name],
             "xgboost.train on the matrix in memory": [BARE, name, json.dumps(parameters())],
         }
-        took = {}
+        took, rows = {}, []
         for title, (program, *arguments) in sides.items():
             said = root / "said"
             shell = ["sh", "-c", f'exec "$@" > {said}', "sh", sys.executable, "-c", program, *arguments]
@@ -178,11 +178,13 @@ def main() -> None:
                 line.split(" ", 1) for line in said.read_text().splitlines() if line[:4] in ("took", "fit ")
             )
             took[title] = float(times["took"])
-            print(
-                f"  {title:46}{took[title]:7.2f} s, fit {float(times['fit']):6.2f} s  {found.megabytes:6.0f} MB"
+            rows.append(
+                (title, f"{took[title]:.2f}", f"{float(times['fit']):.2f}", f"{found.megabytes:,.0f}")
             )
         ours, bare = took.values()
-        print(f"  ratio                                         {ours / bare:7.2f}   (budget 1.30)")
+        print(f"A candidate of {ENTITIES * AS_OFS:,} rows x {FEATURES} features, {ROUNDS} rounds.\n")
+        print(table(("Side", "Seconds", "of it the fit", "Peak MB"), rows))
+        print(f"\nRatio {ours / bare:.2f} (budget 1.30).")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from ml_assets.instance.home import prepare_dagster_home
 from ml_assets.landing.completejourney import land
 from ml_assets_tests.benchmarks.measure import measure
+from ml_assets_tests.markdown import table
 
 FIRST, DAYS = date(2017, 1, 2), 365
 COMPARED = {
@@ -39,10 +40,8 @@ with dg.DagsterInstance.get() as instance:
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, asset_selection=keys, run_config=QUIET, raise_on_error=True,
         tags=range_tags(*map(date.fromisoformat, sys.argv[1:])))
-for event in result.all_events:
-    if event.is_step_success:
-        print(f"    {event.step_key:45} {event.event_specific_data.duration_ms / 1000:6.2f} s")
-sys.stdout.flush(); os._exit(0)
+assert result.success
+os._exit(0)
 """
 
 EMPTY = """
@@ -157,13 +156,12 @@ def main(days: int = DAYS) -> None:
         prepare_dagster_home(root)
         steps = root / "plan.json"
         steps.write_text(json.dumps(plan(root / "data" / "landing" / "transactions", root / "bare", last)))
-        print(f"{days} days of partitions of the sample, landing files to snapshots")
         ours = measure([sys.executable, "-c", RUN, *span], environment)
         bare = measure([sys.executable, "-c", BARE, str(steps)], environment)
-        for table, by in COMPARED.items():
-            mine = rows(root / "data" / "lake" / table, by, last)
-            theirs = rows(root / "bare" / table.split("/")[1], by, last)
-            assert mine == theirs, f"{table}: {mine} rows, {theirs} by the bare side"
+        for name, by in COMPARED.items():
+            mine = rows(root / "data" / "lake" / name, by, last)
+            theirs = rows(root / "bare" / name.split("/")[1], by, last)
+            assert mine == theirs, f"{name}: {mine} rows, {theirs} by the bare side"
         start = measure([sys.executable, "-W", "ignore", "-c", "import ml_assets.definitions"], environment)
         empty = measure([sys.executable, "-c", EMPTY, *span], environment)
         stock = root / "stock"
@@ -172,20 +170,30 @@ def main(days: int = DAYS) -> None:
         stock_empty = measure(
             [sys.executable, "-c", EMPTY, *span], {**environment, "DAGSTER_HOME": str(stock)}
         )
-    for name, found in (
+    sides = (
         ("one range run, its process included", ours),
         ("the same SQL and writes, bare", bare),
         ("one process start", start),
         ("the same range over five empty assets", empty),
         ("that on Dagster's own event log", stock_empty),
-    ):
-        print(f"  {name:40}{found.seconds:6.2f} s  {found.megabytes:6.0f} MB")
-    print(
-        f"  ratio to bare plus one process start    {ours.seconds / (bare.seconds + start.seconds):6.2f}   (budget 1.30)"
     )
-    print(f"  ratio to bare plus the empty range      {ours.seconds / (bare.seconds + empty.seconds):6.2f}")
+    print(f"{days} days of partitions of the sample, landing files to snapshots.\n")
+    print(
+        table(
+            ("Side", "Seconds", "Peak MB"),
+            [(name, f"{found.seconds:.2f}", f"{found.megabytes:,.0f}") for name, found in sides],
+        )
+    )
     logs = (stock_empty.seconds - start.seconds) / (empty.seconds - start.seconds)
-    print(f"  ratio of Dagster's own event log to ours{logs:6.2f}")
+    ratios = (
+        (
+            "the run over bare plus one process start (budget 1.30)",
+            ours.seconds / (bare.seconds + start.seconds),
+        ),
+        ("the run over bare plus the empty range", ours.seconds / (bare.seconds + empty.seconds)),
+        ("Dagster's own event log over ours, start apart", logs),
+    )
+    print(f"\n{table(('Ratio', 'Measured'), [(name, f'{ratio:.2f}') for name, ratio in ratios])}")
 
 
 if __name__ == "__main__":
