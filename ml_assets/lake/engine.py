@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from functools import cache
 from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -86,6 +87,17 @@ def hand_over(rows: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection, tab
         con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM handed_over")
     finally:
         con.unregister("handed_over")
+
+
+@contextmanager
+def interrupted_after(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """End what the connection runs in the block with duckdb.InterruptException once the seconds are over."""
+    timer = Timer(seconds, con.interrupt)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

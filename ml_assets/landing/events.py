@@ -13,6 +13,7 @@ import duckdb
 from ml_assets.contracts import Contract, DayRule, Rule
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.contracts.enforce.outcomes import RuleResult
+from ml_assets.contracts.enforce.queries import SECONDS
 from ml_assets.contracts.enforce.validate import validate
 from ml_assets.lake import Between, Provenance, Table, confined, on_disk, seal
 from ml_assets.lake.sql import quote
@@ -47,13 +48,15 @@ def write_events(
     provenance: Provenance,
     key: bytes | None = None,
     references: Mapping[str, Table] | None = None,
+    rule_seconds: int = SECONDS,
 ) -> Written:
     """Build the events and the quarantine of the days ``between``, and publish those that keep the contract.
 
     Reads the files that can hold rows of these days: their own and those of ``late_days`` after them. Days
     whose rows are as before are left untouched, so that nothing downstream is built again for them. The
     commit of ``events`` comes last and says that the whole range has been read. ``key`` pseudonymises
-    personal columns, ``references`` are the events of the sources the contract refers to. The contract's own SQL runs in
+    personal columns, ``references`` are the events of the sources the contract refers to, ``rule_seconds`` how long
+    a rule's query may take for a day. The contract's own SQL runs in
     a connection that reads nothing else.
     """
     first, last = between
@@ -78,7 +81,7 @@ def write_events(
         )
         seen = {day: file for day, file in seen_files(con, tables.files).items() if first <= day <= last}
         landed = [day for day, file in seen.items() if file.accepted]
-        results = validate(contract, apart, kept, refused, landed, referred)
+        results = validate(contract, apart, kept, refused, landed, referred, rule_seconds)
         broken = sorted((*_breaches(results, referred), *_refused_files(seen)), key=lambda b: (b.day, b.rule))
         held = unwaived(broken, waivers(con, tables))
         tables.quarantine.update(con, refused, between=between, provenance=provenance)

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from ml_assets.contracts import Contract
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.contract import ROW_IDENTITY
+from ml_assets.contracts.enforce.queries import SECONDS
 from ml_assets.lake import Between, Lake, Table
 from ml_assets.lake.days import check_order
 from ml_assets.lake.definition import Definitions, hash_of, is_comparable
@@ -35,6 +36,9 @@ class SourceSpec(Declared):
     end: Day | None = Field(
         None, description="The last day of a stream that has ended; leave it out otherwise."
     )
+    rule_seconds: int = Field(
+        SECONDS, gt=0, description="How many seconds the query of a rule of type sql may take for a day."
+    )
     drills: Roles = Roles()
     owners: list[str] = Field(["team:data"], description="Who answers for the source.")
 
@@ -55,6 +59,7 @@ class SourceSpec(Declared):
             landing=landing_of(self.landing, folder.name),
             roles=self.drills,
             owners=tuple(self.owners),
+            rule_seconds=self.rule_seconds,
         )
 
 
@@ -70,6 +75,7 @@ class Source:
     roles: Roles = field(default_factory=Roles)
     """Which columns drills work on."""
     owners: tuple[str, ...] = ()
+    rule_seconds: int = SECONDS
 
     @property
     def reach(self) -> int:

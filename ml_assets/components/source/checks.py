@@ -181,7 +181,7 @@ def judge_events(
         quarantine = tables.quarantine.read(apart, between=asked)
         referred = {name: table.read(apart) for name, table in source.references(lake).items()}
         seal(apart)
-        results = validate(contract, apart, events, quarantine, landed, referred)
+        results = validate(contract, apart, events, quarantine, landed, referred, source.rule_seconds)
         if contract.trend_rules:
             results += judge_trends(contract, apart, earlier, landed)
         return results

@@ -8,9 +8,11 @@ import duckdb
 
 from ml_assets.contracts.compile.quality import Quality
 from ml_assets.contracts.contract import Column
-from ml_assets.lake import sql, syntax
+from ml_assets.lake import interrupted_after, sql, syntax
 
 TABLE = "_contract_day"
+SECONDS = 10
+"""How long a query may take on hardly any rows, when its contract is loaded."""
 TABLE_WORDS = ("table", "object")
 COLUMN_WORDS = ("column", "property")
 PLACEHOLDER = re.compile(r"\$?\{([A-Za-z_]+)\}")
@@ -32,9 +34,13 @@ def checked_query(quality: Quality, columns: tuple[Column, ...]) -> str:
     for rows in (0, 2):
         with_table = f"WITH {sql.quote(TABLE)} AS (SELECT {listed} FROM range({rows}))"
         try:
-            found = quality.scratch.sql(f"{with_table} SELECT * FROM ({runnable}\n)")
-            kinds = [str(kind) for kind in found.types]
-            rows_found = len(found.fetchall())
+            with interrupted_after(quality.scratch, SECONDS):
+                found = quality.scratch.sql(f"{with_table} SELECT * FROM ({runnable}\n)")
+                kinds = [str(kind) for kind in found.types]
+                rows_found = len(found.fetchall())
+        except duckdb.InterruptException as error:
+            message = f"the query takes longer than {SECONDS} s on {rows} events; make it read and multiply fewer rows"
+            raise quality.error(message, "query") from error
         except duckdb.Error as error:
             problem = str(error).splitlines()[0].replace(TABLE, "{table}")
             message = f"the query can't be run on the events: {problem}; correct it, in DuckDB's SQL"

@@ -8,7 +8,10 @@ import duckdb
 from ml_assets.contracts.compile.query import TABLE, columns_read, readable
 from ml_assets.contracts.contract import Contract, DayRule
 from ml_assets.contracts.enforce.outcomes import Seen, plain
-from ml_assets.lake import sql
+from ml_assets.lake import interrupted_after, sql
+
+SECONDS = 300
+"""How long a rule's query may take for a day where a source declares nothing else."""
 
 
 def judged_days(
@@ -17,8 +20,9 @@ def judged_days(
     events: duckdb.DuckDBPyRelation,
     rule: DayRule,
     days: Sequence[date],
+    seconds: int = SECONDS,
 ) -> dict[date, Seen]:
-    """The number the rule's query gives for each day's events; a text where it gives none or fails.
+    """The number the rule's query gives for each day's events; a text where it gives none, fails or takes too long.
 
     What the query reads is put in order of days once, so that a day costs its own rows only.
     """
@@ -34,14 +38,20 @@ def judged_days(
         f"SELECT * FROM ({runnable}\n)"
     )
     try:
-        return {day: _number(con, statement, day) for day in days}
+        return {day: _number(con, statement, day, seconds) for day in days}
     finally:
         con.execute("DROP TABLE _contract_days")
 
 
-def _number(con: duckdb.DuckDBPyConnection, statement: str, day: date) -> Seen:
+def _number(con: duckdb.DuckDBPyConnection, statement: str, day: date, seconds: int) -> Seen:
     try:
-        rows = con.execute(statement, [day]).fetchmany(2)
+        with interrupted_after(con, seconds):
+            rows = con.execute(statement, [day]).fetchmany(2)
+    except duckdb.InterruptException:
+        return (
+            f"the query takes longer than {seconds} s, the most for a day: make it read and multiply fewer rows, or raise "
+            "rule_seconds in the source's defs.yaml"
+        )
     except duckdb.Error as error:
         return f"the query fails: {str(error).splitlines()[0].replace(TABLE, '{table}')}"
     if len(rows) != 1:

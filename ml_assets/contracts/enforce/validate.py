@@ -9,7 +9,7 @@ import duckdb
 from ml_assets.contracts.compile import sql_types
 from ml_assets.contracts.contract import Contract, DayRule, RowRule
 from ml_assets.contracts.enforce.outcomes import RuleResult, Seen, name_days, number, sentence
-from ml_assets.contracts.enforce.queries import judged_days
+from ml_assets.contracts.enforce.queries import SECONDS, judged_days
 from ml_assets.contracts.enforce.references import missing_keys
 from ml_assets.contracts.errors import ContractError, nearest
 from ml_assets.lake import sql
@@ -36,6 +36,7 @@ def validate(
     quarantine: duckdb.DuckDBPyRelation,
     days: Sequence[date],
     references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
+    seconds: int = SECONDS,
 ) -> list[RuleResult]:
     """Hold events against every row rule and day rule.
 
@@ -46,8 +47,8 @@ def validate(
     ``events`` has the stored columns and ``event_date``; ``quarantine`` has ``event_date`` and
     ``reasons``; both may be empty. Row rules look at all events given. Day rules are judged for each of
     ``days``, so that a day without rows counts as 0. ``references`` are the events of the sources the
-    contract refers to; a source left out has none. A failing rule of severity ``warning`` has ``passed``
-    False too. Raises ContractError if a column is missing.
+    contract refers to; a source left out has none. ``seconds`` is how long a query may take for a day. A failing
+    rule of severity ``warning`` has ``passed`` False too. Raises ContractError if a column is missing.
     """
     references = references or {}
     types = {
@@ -65,7 +66,7 @@ def validate(
     asked = sorted(set(days))
     for rule in contract.day_rules:
         if rule.kind == "sql":
-            seen = judged_days(contract, con, events, rule, asked)
+            seen = judged_days(contract, con, events, rule, asked, seconds)
         else:
             if rule.kind == "reference" and rule.to in references:
                 found.by_rule[rule.name] = missing_keys(contract, con, events, rule, references[rule.to])

@@ -47,6 +47,7 @@ def build_events(
         ),
         key=key,
         references=source.references(lake),
+        rule_seconds=source.rule_seconds,
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ml_assets.contracts import Contract, ContractError
+from ml_assets.contracts.compile import query as query_module
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.outcomes import RuleResult
 from ml_assets.contracts.enforce.validate import validate
@@ -270,6 +271,35 @@ def test_a_query_without_a_number_fails_the_day(con: duckdb.DuckDBPyConnection, 
     wrong = query(tmp_path, "SELECT sum(CAST(word AS INTEGER)) FROM {table}", "mustBeGreaterOrEqualTo: 0")
     [result] = validate(wrong, con, events, nothing(con), DAYS[:1])[-1:]
     assert str(result.failing[DAYS[0]]).startswith("the query fails: Conversion Error")
+
+
+ENDLESS = "SELECT count(*) FROM {table}, range(1000000000000) WHERE number > 1"
+
+
+def test_a_query_that_takes_too_long_breaks_the_rule_and_says_what_to_do(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    events = con.sql(
+        "SELECT TIMESTAMPTZ '2017-03-06 10:00:00+00' AS occurred_at, DATE '2017-03-06' AS event_date, "
+        "'x' AS word, 2::BIGINT AS number"
+    )
+    contract = query(tmp_path, ENDLESS, "mustBe: 0")
+    [result] = validate(contract, con, events, nothing(con), DAYS[:1], seconds=1)[-1:]
+    assert not result.passed
+    assert result.message.startswith("query_rule_1: exactly 0 a day expected; 1 of 1 days fail")
+    said = "the query takes longer than 1 s, the most for a day: make it read"
+    assert str(result.failing[DAYS[0]]).startswith(said)
+    assert "rule_seconds" in str(result.failing[DAYS[0]])
+
+
+def test_a_query_that_never_ends_is_refused_as_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_module, "SECONDS", 0.2)
+    with pytest.raises(
+        ContractError, match=r"contract.yaml:\d+:\d+: .*longer than 0.2 s on \d events; make it read"
+    ):
+        query(tmp_path, "SELECT count(*) FROM range(1000000000000) LEFT JOIN {table} ON true", "mustBe: 0")
 
 
 def test_a_query_leaves_nothing_behind(orders: Contract, con: duckdb.DuckDBPyConnection) -> None:
