@@ -12,7 +12,7 @@ LAUNCH = """
 import contextlib, json, os, sys, threading, time
 out, most_seconds, most_bytes, *command = sys.argv[1:]
 started = time.perf_counter()
-child = os.posix_spawnp(command[0], command, os.environ)
+child = os.posix_spawnp(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
 over = []
 def watch():
     with contextlib.suppress(OSError):
@@ -28,7 +28,10 @@ _, status, usage = os.wait4(child, 0)
 with open(out, "w") as file:
     json.dump([time.perf_counter() - started, usage.ru_maxrss, os.waitstatus_to_exitcode(status), over], file)
 """
-"""A small process between: what its parent holds counts for a process too, until it runs its own program."""
+"""A small process between: what its parent holds counts for a process too, until it runs its own program.
+
+What the program prints, DuckDB's bars of progress too, goes to stderr.
+"""
 
 
 @dataclass(frozen=True)
