@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml_assets import REVIEWED_WARNINGS
 from ml_assets_tests import profiles
 from ml_assets_tests.kinds import kind_of
 from ml_assets_tests.once import Once
@@ -16,6 +17,12 @@ LANDED = 70
 """The number of the last day that has landed in the finished project: 2024-03-11."""
 
 profiles.register()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the command line doesn't print fails no test either."""
+    for message in REVIEWED_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ml_assets_tests.once import Once
 
 ASK = """
 import sys
+import warnings
 import pytest
 assert pytest.main(["--collect-only", "-qq", "ml_assets_tests/lake/test_days.py", *sys.argv[1:]]) == 0
 from hypothesis import settings
@@ -61,3 +63,11 @@ def test_what_was_made_in_part_is_made_again(tmp_path: Path) -> None:
         once("thing", breaks)
     whole = once("thing", lambda folder: folder.mkdir())
     assert list(whole.iterdir()) == []
+
+
+def test_a_warning_fails_a_test_until_it_has_been_looked_at() -> None:
+    warnings.warn(
+        "Parameter `owners` of initializer `SensorDefinition.__init__` is currently in beta", stacklevel=1
+    )
+    with pytest.raises(FutureWarning, match="of another kind"):
+        warnings.warn("of another kind", FutureWarning, stacklevel=1)
