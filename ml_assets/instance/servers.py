@@ -61,6 +61,8 @@ class Running:
     pid: int
     started: str
     url: str
+    home: str = ""
+    """The project it serves; empty of one from before this was recorded."""
 
     @property
     def leader(self) -> Leader:
@@ -186,7 +188,7 @@ def _start(home: Path, servers: tuple[Server, ...], stop: threading.Event) -> di
                 leader = Leader.of(child.pid)
             except ProcessLookupError as error:
                 raise ServeError(f"{server.name}: {error}. {_tail(home, server.name)}") from error
-            running[server.name] = Running(leader.pid, leader.started, server.url)
+            running[server.name] = Running(leader.pid, leader.started, server.url, str(home))
             _write(home, running)
         with progress.phase(f"start {' and '.join(server.name for server in servers)}"):
             for server in progress.counted(servers, "servers"):
@@ -323,11 +325,13 @@ def _pid_file(home: Path) -> Path:
 
 
 def _read(home: Path) -> dict[str, Running]:
+    """The servers of this project; those that a copy's file still names are the original's."""
     path = _pid_file(home)
     if not path.exists():
         return {}
     try:
-        return {name: Running(**server) for name, server in json.loads(path.read_text()).items()}
+        found = {name: Running(**server) for name, server in json.loads(path.read_text()).items()}
+        return {name: server for name, server in found.items() if server.home in ("", str(home))}
     except (ValueError, TypeError, AttributeError) as error:
         raise ServeError(
             f"{path} is not a list of servers ({error}). End what runs by hand, and delete the file."

@@ -9,9 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,7 +23,6 @@ from ml_assets.instance import home
 from ml_assets.instance.channels import CHANNELS
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake
-from ml_assets.lake.sql import quote
 from ml_assets.landing import Landing, Piece, by_day
 from ml_assets.operations.materialize import materialize
 from ml_assets.project.project import Project
@@ -174,9 +172,9 @@ def copy_of(base: Scratch, root: Path) -> Scratch:
             raise Refusal(f"{root} is no scratch project and not empty; name another folder")
         shutil.rmtree(root)
     shutil.copytree(base.root, root, copy_function=_link_rows, dirs_exist_ok=True)
-    for database in (root / "data" / "mlflow").glob("*.db"):
-        relocate(database, str(base.root), str(root))
-    return Scratch(root, base.module)
+    copied = Scratch(root, base.module)
+    copied.registry.come_home()
+    return copied
 
 
 @contextmanager
@@ -186,20 +184,6 @@ def alone(drills: Path) -> Iterator[None]:
     with (drills / "base.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def relocate(database: Path, old: str, new: str) -> None:
-    """Replace a path by another in every text of an SQLite database: MLflow keeps absolute ones."""
-    with closing(sqlite3.connect(database)) as con, con:
-        tables = [name for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for _, column, kind, *_ in con.execute(f"PRAGMA table_info({quote(table)})").fetchall():
-                if "CHAR" in kind.upper() or "TEXT" in kind.upper():
-                    con.execute(
-                        f"UPDATE {quote(table)} SET {quote(column)} = replace({quote(column)}, ?, ?) "
-                        f"WHERE instr({quote(column)}, ?)",
-                        (old, new, old),
-                    )
 
 
 def _link_rows(source: str, target: str) -> str:

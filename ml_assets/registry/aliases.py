@@ -55,13 +55,15 @@ def announces(book: Book) -> bool:
 
 
 def repair(lake: Lake, registry: Registry) -> tuple[str, ...]:
-    """At a start: make the aliases of every model follow its promotion log; return what was wrong, in words.
+    """At a start: make the registry name its own files, and the aliases of every model follow its promotion log.
+
+    Returns what was wrong, in words. Raises Refusal as ``come_home`` of the registry.
 
     A model that has a log and that the registry doesn't know has lost its champion. Takes milliseconds where nothing
     is wrong, without MLflow if the registry is SQLite. Never raises because a log can't be read: that is one of the
     notes.
     """
-    notes: list[str] = []
+    notes = registry.come_home()
     registered = registry.aliases_by_model()
     with connect() as con:
         for model in dict.fromkeys([*registered, *owners(lake, PROMOTIONS.name)]):

@@ -14,9 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ml_assets.instance import progress
 from ml_assets.instance.databases import alone, holds, is_marked, mark, put, scratch
 from ml_assets.lake.errors import LakeError
 from ml_assets.lake.hashes import FILES, digest_of, on_record
+from ml_assets.registry.moved import come_home
 from ml_assets.registry.trial import DATA, TrialProcess
 
 if TYPE_CHECKING:
@@ -89,13 +91,26 @@ class Registry:
             put(whole, database)
 
     def client(self) -> "MlflowClient":
-        """A client of this registry."""
+        """A client of this registry, once what it says of files is about its own; see ``come_home``."""
+        for said in self.come_home():
+            progress.say(f"note: {said}")
         _quiet()
         import mlflow
 
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def come_home(self) -> list[str]:
+        """Let a database that was copied or moved name the artifacts beside it; returns what changed, in words.
+
+        Raises Refusal where files that it names are left behind, RegistryError where it can't be read. Takes a
+        millisecond, without MLflow.
+        """
+        if self._file is None:
+            return []
+        with _readable(self._file):
+            return come_home(self._file, Path(self.artifact_root))
 
     def experiment(self, model: str) -> str:
         """The id of the model's experiment, made on first use."""
@@ -386,17 +401,24 @@ def _aliases_in(database: Path) -> list[tuple[str, str | None, int | None]]:
     """
     if not database.exists():
         return []
+    with (
+        _readable(database),
+        closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as opened,
+    ):
+        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"registered_models", "registered_model_aliases"} <= tables:
+            return []
+        return opened.execute(
+            "SELECT m.name, a.alias, a.version FROM registered_models m "
+            "LEFT JOIN registered_model_aliases a ON a.name = m.name"
+        ).fetchall()
+
+
+@contextmanager
+def _readable(database: Path) -> Iterator[None]:
+    """Let the body read a database; RegistryError where it can't be read."""
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as opened:
-            tables = {
-                name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            }
-            if not {"registered_models", "registered_model_aliases"} <= tables:
-                return []
-            return opened.execute(
-                "SELECT m.name, a.alias, a.version FROM registered_models m "
-                "LEFT JOIN registered_model_aliases a ON a.name = m.name"
-            ).fetchall()
+        yield
     except sqlite3.DatabaseError as error:
         raise RegistryError(
             f"MLflow's database {database} can't be read: {error}. Restore it from a backup, or let go what holds it."

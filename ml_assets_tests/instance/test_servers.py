@@ -220,6 +220,24 @@ def test_down_spares_a_process_that_only_has_the_number(
     assert not path.exists()
 
 
+def test_down_in_a_copy_spares_the_servers_of_the_original(
+    home: Path, sleeper: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, leader = home / ".dagster" / "servers.json", Leader.of(sleeper.pid)
+    path.parent.mkdir()
+    entry = {
+        "pid": leader.pid,
+        "started": leader.started,
+        "url": "http://127.0.0.1:1",
+        "home": "/the/original",
+    }
+    path.write_text(json.dumps({"Dagster": entry}))
+    assert up.down(home) == 0
+    assert capsys.readouterr().out == "Nothing is running.\n"
+    assert sleeper.poll() is None
+    assert not path.exists()
+
+
 def test_a_process_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GENTLE_SECONDS", 0.3)
     monkeypatch.setattr(processes, "FIRM_SECONDS", 1.0)

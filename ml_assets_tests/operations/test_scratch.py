@@ -11,7 +11,7 @@ import pytest
 
 from ml_assets.instance.refusal import Refusal
 from ml_assets.landing import LandingFolder, by_day
-from ml_assets.operations.scratch import WHOLE, Scratch, base_of, copy_of, fetch_into, relocate
+from ml_assets.operations.scratch import WHOLE, Scratch, base_of, copy_of, fetch_into
 from ml_assets.project.project import Project
 from ml_assets_tests import visits
 from ml_assets_tests.house import MINI
@@ -33,8 +33,13 @@ def made(root: Path) -> Scratch:
     (root / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     (root / WHOLE).write_text("{}")
     with closing(sqlite3.connect(root / "data" / "mlflow" / "mlflow.db")) as con, con:
-        con.execute("CREATE TABLE runs (id INTEGER, uri VARCHAR(200), note TEXT)")
-        con.execute("INSERT INTO runs VALUES (1, ?, NULL)", (f"{root}/data/mlflow/artifacts/1",))
+        con.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
+        con.execute("CREATE TABLE experiment_tags (key TEXT, value TEXT, experiment_id INTEGER)")
+        con.execute("CREATE TABLE model_versions (name TEXT, version INTEGER, storage_location TEXT)")
+        con.execute("CREATE TABLE logged_models (artifact_location TEXT)")
+        con.execute("CREATE TABLE runs (id INTEGER, artifact_uri TEXT)")
+        con.execute("INSERT INTO experiments VALUES (1, 'm', ?)", (f"{root}/data/mlflow/artifacts/m",))
+        con.execute("INSERT INTO runs VALUES (1, ?)", (f"{root}/data/mlflow/artifacts/m/1",))
     return Scratch(root, MINI)
 
 
@@ -46,7 +51,7 @@ def test_a_copy_has_rows_paths_and_nothing_of_an_older_copy(tmp_path: Path) -> N
     assert not (copy.root / "data" / "left over").exists()
     with closing(sqlite3.connect(copy.root / "data" / "mlflow" / "mlflow.db")) as con:
         rows = con.execute("SELECT * FROM runs").fetchall()
-    assert rows == [(1, f"{copy.root}/data/mlflow/artifacts/1", None)]
+    assert rows == [(1, f"{copy.root}/data/mlflow/artifacts/m/1")]
     (copy.root / "data" / "lake" / "t" / "rows.parquet").unlink()
     assert (base.root / "data" / "lake" / "t" / "rows.parquet").read_bytes() == b"rows"
 
@@ -57,17 +62,6 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="is no scratch project and not empty; name another folder"):
         copy_of(made(tmp_path / "base"), tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
-
-
-def test_relocating_touches_texts_with_the_path_only(tmp_path: Path) -> None:
-    database = tmp_path / "any.db"
-    with closing(sqlite3.connect(database)) as con, con:
-        con.execute('CREATE TABLE "odd name" (path TEXT, size INTEGER)')
-        con.executemany('INSERT INTO "odd name" VALUES (?, ?)', [("/old/a", 1), ("elsewhere", 2), (None, 3)])
-    relocate(database, "/old", "/new/root")
-    with closing(sqlite3.connect(database)) as con:
-        found = con.execute('SELECT * FROM "odd name"').fetchall()
-    assert found == [("/new/root/a", 1), ("elsewhere", 2), (None, 3)]
 
 
 def test_the_producers_file_stays_as_it_is(producer: Path, tmp_path: Path) -> None:
