@@ -1,5 +1,6 @@
 """The command ml-assets as a process: its environment, its exit codes, its errors. The commands are in ``commands``."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,12 @@ from ml_assets.instance import stopping
 
 COMPLETING = "_ML_ASSETS_COMPLETE"
 """The variable by which a shell asks for completions."""
+OF_THE_DISK = {
+    errno.EROFS: "Mount its disk writable, or name another folder in ML_ASSETS_HOME",
+    errno.ENOSPC: "Make room on its disk",
+    errno.EDQUOT: "Make room within the quota",
+}
+"""What to do about errors of a disk as a whole."""
 
 
 def run() -> NoReturn:
@@ -107,6 +114,8 @@ def _meant(error: BaseException) -> BaseException | None:
 
 def _words_of(meant: BaseException) -> str:
     """What is told of an error that was raised for a person; of a database, also where it is and what to look at."""
+    if isinstance(meant, OSError) and meant.errno in OF_THE_DISK and meant.filename is not None:
+        return f"{meant.filename} can't be written: {meant.strerror}. {OF_THE_DISK[meant.errno]}, then run it again"
     if not isinstance(meant, OperationalError):
         return str(meant)
     from ml_assets.instance import home
