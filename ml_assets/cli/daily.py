@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from ml_assets.operations.materialize import Done
+    from ml_assets.pipeline.due.cost import Cost
 
 CUTOFFS = 12
 """How many cutoffs are trained where nobody says."""
@@ -88,39 +89,49 @@ def _materialized(defs: "dg.Definitions", cutoffs: int) -> "list[Done]":
         return materialize(opened.project(), defs, running, opened.lake(), opened.registry(), cutoffs=cutoffs)
 
 
-def plan(json: Json = False) -> int:
-    """Print what is due of sources, features and labels, why, and how much that is; nothing runs, nothing is written."""
+def plan(cutoffs: Cutoffs = CUTOFFS, json: Json = False) -> int:
+    """Print what `materialize` would build, why, and what that costs, by what is on record; nothing runs or is written."""
     from ml_assets.lake import connect
     from ml_assets.operations import opened
     from ml_assets.pipeline.due.plan import plan as planned
 
     with connect() as con:
-        found = planned(con, opened.project(), opened.lake())
+        found = planned(con, opened.checked_project(), opened.lake(), cutoffs)
     if json:
         show.as_json(found)
         return 0
     for each in found:
+        is_due = "" if each.is_due else "not due: "
         show.text(
-            f"{each.table}: {each.slots} slots, {each.first} to {each.last}, with {each.rows:,} rows now"
+            f"{is_due}{each.table}: {each.slots} slots, {each.first} to {each.last}, with {each.rows:,} rows now"
         )
         if each.inputs_changed:
             show.text(f"  {each.inputs_changed} are missing, or what they are built from has changed")
         for change in each.redefined:
             hashes = f"{change.was or 'none'} -> {change.is_now or 'none'}"
             show.text(f"  {change.slots} by another definition: {change.what} ({hashes})")
+        if each.is_due:
+            show.text(f"  {_in_words(each.cost)}")
         if each.note:
             show.text(f"  {each.note}")
-    if not found:
+    if not any(each.is_due for each in found):
         show.text("nothing is due")
     return 0
 
 
+def _in_words(cost: "Cost") -> str:
+    seconds = (
+        "seconds not on record" if cost.seconds is None else f"{cost.seconds:.1f} s as the last run took"
+    )
+    size = "bytes not on record" if cost.bytes is None else f"{cost.bytes:,} bytes as the files of now"
+    return f"estimated: {seconds}, {size}"
+
+
 def validate() -> int:
     """Read every declaration; exit 1, with file and line, where one is wrong."""
-    from ml_assets.operations.opened import project
+    from ml_assets.operations.opened import checked_project
 
-    declared = project()
-    declared.check()
+    declared = checked_project()
     counts = ((declared.sources, "sources"), (declared.groups, "feature groups"), (declared.models, "models"))
     show.text(
         ", ".join(f"{len(found)} {what}" for found, what in counts) + " are declared, and all can be built"
@@ -187,6 +198,9 @@ def down() -> int:
 
 def init() -> int:
     """Prepare the Dagster instance and MLflow's database; the other commands do so themselves."""
+    from ml_assets.operations.opened import checked_project
+
+    checked_project()
     _prepare()
     return 0
 

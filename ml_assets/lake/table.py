@@ -264,15 +264,22 @@ class Table:
 
         Taken from what the log says of each file, without reading one.
         """
+        return self._by_partition("num_records", between)
+
+    def sizes(self, between: Between | None = None) -> dict[tuple[Any, ...], int]:
+        """How many bytes the files of each partition have, as ``counts``."""
+        return self._by_partition("size_bytes", between)
+
+    def _by_partition(self, what: str, between: Between | None) -> dict[tuple[Any, ...], int]:
         delta = self.location.open()
         if delta is None:
             return {}
         files = delta.get_add_actions(flatten=True)
         values = (files.column(f"partition.{name}").to_pylist() for name in self.partition_by)
         found: dict[tuple[Any, ...], int] = {}
-        for *partition, rows in zip(*values, files.column("num_records").to_pylist(), strict=True):
+        for *partition, number in zip(*values, files.column(what).to_pylist(), strict=True):
             if between is None or between[0] <= partition[0] <= between[1]:
-                found[tuple(partition)] = found.get(tuple(partition), 0) + rows
+                found[tuple(partition)] = found.get(tuple(partition), 0) + number
         return found
 
     def history(self, limit: int | None = None) -> list[Commit]:

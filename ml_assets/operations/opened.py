@@ -22,9 +22,16 @@ def project() -> "Project":
     return Project.current()
 
 
+def checked_project() -> "Project":
+    """The project, all of it bound. Raises DeclarationError or ContractError, with the line, where one is wrong."""
+    declared = project()
+    declared.check()
+    return declared
+
+
 def definitions() -> "dg.Definitions":
-    """Its Dagster definitions. Raises DeclarationError or ContractError, with the line, where a declaration is wrong."""
-    project().check()
+    """Its Dagster definitions. Raises as ``checked_project``."""
+    checked_project()
     from ml_assets.definitions import defs
 
     return defs

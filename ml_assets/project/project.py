@@ -106,7 +106,15 @@ class Project:
         return {f"{each.name}/{name}": schema for each in declared for name, schema in each.schemas.items()}
 
     def check(self) -> None:
-        """Bind all that is declared. Raises DeclarationError or ContractError with the line of what is wrong."""
+        """Bind all that is declared. Raises DeclarationError or ContractError with the line of what is wrong.
+
+        Nothing declared at all is wrong, too.
+        """
+        if not self._declarations:
+            raise DeclarationError(
+                f"no folder of {self.folder} has a defs.yaml, so there is nothing to build; add a folder per source, "
+                "feature group and model, or name the module that holds them in ML_ASSETS_DEFS"
+            )
         _ = self.sources, self.groups, self.models
 
     def group(self, name: str, spec: GroupSpec) -> Group:

@@ -1,5 +1,6 @@
 """The commands of every day: in which order `up` does things, and whose Dagster instance is used."""
 
+import json
 import socket
 import sqlite3
 from pathlib import Path
@@ -12,6 +13,10 @@ from ml_assets.cli.app import main
 from ml_assets.instance import servers
 from ml_assets.operations import opened
 from ml_assets.operations.materialize import Done, Phase
+from ml_assets.pipeline.due import plan as due
+from ml_assets.pipeline.due.cost import Cost
+from ml_assets.pipeline.due.plan import Planned, Redefinition
+from ml_assets_tests import visits
 from ml_assets_tests.house import MINI
 from ml_assets_tests.instance.test_servers import free_port
 
@@ -144,3 +149,74 @@ def test_a_module_that_is_missing_is_told_in_one_line(
     assert main([command]) == 1
     (said,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("  ")]
     assert said.startswith("ml-assets: no.such.module is no folder of Python modules; name one")
+
+
+@pytest.mark.parametrize("command", ["init", "validate", "plan", "check", "materialize"])
+def test_a_module_without_declarations_is_told_and_nothing_is_made(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, command: str
+) -> None:
+    (tmp_path / "modules" / "hollow").mkdir(parents=True)
+    (tmp_path / "modules" / "hollow" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.setenv("ML_ASSETS_DEFS", "hollow")
+    assert main([command]) == 1
+    assert "/hollow has a defs.yaml, so there is nothing to build" in capsys.readouterr().err
+    assert not (home / ".dagster").exists()
+    assert not (home / "data" / "mlflow").exists()
+
+
+def test_init_looks_at_the_declarations_first(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("ML_ASSETS_DEFS", "no.such.module")
+    monkeypatch.setattr(opened, "prepare", lambda: pytest.fail("prepared"))
+    assert main(["init"]) == 1
+    assert "no.such.module is no folder of Python modules" in capsys.readouterr().err
+
+
+def test_the_plan_names_what_is_missing_and_says_what_it_does_not_know(home: Path, capsys: Capture) -> None:
+    visits.land(home / "landing", visits.day(0), visits.day(1))
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "visits/events: 2 slots, 2024-01-01 to 2024-01-02, with 0 rows now",
+        "  2 are missing, or what they are built from has changed",
+        "  estimated: seconds not on record, bytes not on record",
+    ]
+    assert main(["plan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "table": "visits/events",
+            "slots": 2,
+            "first": "2024-01-01",
+            "last": "2024-01-02",
+            "inputs_changed": 2,
+            "redefined": [],
+            "rows": 0,
+            "note": "",
+            "cost": {"bytes": None, "seconds": None},
+            "is_due": True,
+        }
+    ]
+
+
+def test_the_plan_prints_costs_changes_and_history(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    first, last = visits.day(0), visits.day(6)
+    change = Redefinition("the label has changed", "aaaaaaaa", "bbbbbbbb", 2)
+    found = [
+        Planned("churn/labels", 2, first, last, 1, [change], 1200, cost=Cost(20480, 3.14)),
+        Planned(
+            "churn/predictions", 7, first, last, 0, [change], 70, "predictions are history", is_due=False
+        ),
+    ]
+    monkeypatch.setattr(due, "plan", lambda *_: found)
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "churn/labels: 2 slots, 2024-01-01 to 2024-01-07, with 1,200 rows now",
+        "  1 are missing, or what they are built from has changed",
+        "  2 by another definition: the label has changed (aaaaaaaa -> bbbbbbbb)",
+        "  estimated: 3.1 s as the last run took, 20,480 bytes as the files of now",
+        "not due: churn/predictions: 7 slots, 2024-01-01 to 2024-01-07, with 70 rows now",
+        "  2 by another definition: the label has changed (aaaaaaaa -> bbbbbbbb)",
+        "  predictions are history",
+    ]
+    found[:] = found[1:]
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing is due"

@@ -366,7 +366,7 @@ def test_the_plan_says_what_is_due_and_why_and_writes_nothing(place: Place) -> N
     versions = (place.events.version, place.tiles.version, place.snapshot.version)
     place.declare(TAPS, OF_THE_WEB, SHARE, FIRST)
     with connect() as con:
-        tiles, snapshot = plan(con, Project(place.folder / "defs"), place.built.lake)
+        tiles, snapshot = plan(con, Project(place.folder / "defs"), place.built.lake, 1)
         assert (tiles.table, tiles.slots, tiles.inputs_changed) == ("by_who/tiles", DAYS, 0)
         assert [change.what for change in snapshot.redefined] == [
             "column first_channel is new",
@@ -375,9 +375,10 @@ def test_the_plan_says_what_is_due_and_why_and_writes_nothing(place: Place) -> N
         ]
         assert {change.slots for change in snapshot.redefined} == {DAYS}
         assert snapshot.rows == 3 * DAYS
+        assert snapshot.cost.bytes == sum(place.snapshot.sizes().values())
         assert (place.events.version, place.tiles.version, place.snapshot.version) == versions
         place.settle()
-        assert plan(con, project, place.built.lake) == []
+        assert plan(con, project, place.built.lake, 1) == []
 
 
 FEATURE_SETS = [

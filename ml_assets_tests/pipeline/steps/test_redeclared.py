@@ -18,9 +18,11 @@ from ml_assets.operations.trace import trace
 from ml_assets.operations.versions import smoke_prediction
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.definitions import of_features
+from ml_assets.pipeline.due.cost import NOTHING
 from ml_assets.pipeline.due.features import edges
 from ml_assets.pipeline.due.landing import due_days
 from ml_assets.pipeline.due.model import days_to_score, stale_labels
+from ml_assets.pipeline.due.plan import plan
 from ml_assets.pipeline.due.retrain import look
 from ml_assets.pipeline.facts import facts
 from ml_assets.pipeline.kept import unpinned
@@ -312,6 +314,34 @@ def test_another_label_has_the_champion_judged_anew_on_it(shop: Shop) -> None:
     assert gate["status"] == "NOT EVALUATED"
     assert "Version 1 of churn can't score this" in gate["reason"]
     assert "ml-assets models promote churn 2 --override" in gate["reason"]
+
+
+def test_the_plan_has_what_another_label_makes_due_of_a_model_and_what_stays_as_history(shop: Shop) -> None:
+    assert shop.predict() == 1
+    edits = {
+        "churn/defs.yaml": ('absent: "amount >= 0"', 'absent: "amount >= 17"'),
+        "visitor_features/defs.yaml": ("name: spend, sum: amount", NEW_SPEND),
+    }
+    project = Project(redeclared(shop.home / "other", edits))
+    found = {
+        (each.table, each.is_due): each
+        for each in plan(shop.con, project, shop.lake, 1)
+        if each.table.startswith("churn")
+    }
+    training, history = found["churn/training_set", True], found["churn/predictions", False]
+    assert set(found) == {
+        ("churn/labels", True),
+        ("churn/training_set", True),
+        ("churn/predictions", False),
+    }
+    assert (training.first, training.last) == (CUTOFF, CUTOFF)
+    assert [change.what for change in training.redefined] == ["the label has changed"]
+    assert training.note == "a candidate is trained on each, and judged"
+    assert training.cost.bytes == shop.model.tables(shop.lake).training_set.sizes()[(CUTOFF,)]
+    assert training.cost.seconds is not None
+    assert training.cost.seconds > 0
+    assert "spend has changed" in [change.what for change in history.redefined]
+    assert history.cost == NOTHING
 
 
 def _trained_at(shop: Shop, cutoff: date) -> Workplace:
