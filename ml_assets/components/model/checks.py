@@ -145,12 +145,13 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         name="every_member_scored",
         blocking=True,
         description=f"Every member of the population has one score of the champion at each as_of that it scored, "
-        f"{promised}. What an earlier champion said is history: its members may have changed since. Members with a number "
-        "beyond 32 bits have none, and are told where predictions are made.",
+        f"{promised}. What an earlier champion said is history, and so is who was scored when the population was declared "
+        "otherwise. Members with a number beyond 32 bits have none, and are told where predictions are made.",
     )
     def every_member_scored(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.AssetCheckResult:
+        from ml_assets.pipeline.steps.predictions import scored_populations
         from ml_assets.registry.promotion_log import champion_on_record
         from ml_assets.training.frames import is_usable
 
@@ -175,6 +176,11 @@ def _prediction_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
                 f"WHERE (scored.n <> wanted.n AND model_version = {version}) OR entities <> scored.n OR wrong > 0 "
                 "ORDER BY 1"
             ).fetchall()
+            populations = scored_populations(predictions, version) if rows else {}
+            otherwise = {
+                day for day, said in populations.items() if said not in (None, model.population_definition)
+            }
+            rows = [r for r in rows if r[2] != r[3] or r[4] or r[0] not in otherwise]
             ((total,),) = apart.sql("SELECT count(*) FROM checked_predictions").fetchall()
         failing = {
             str(r[0]): f"{r[1]} members, {r[2]} scores, {r[3]} scored, {r[4]} wrong" for r in rows[:20]

@@ -1,11 +1,12 @@
 """What the asset ``predictions`` does: the champion's score of every member of the population at each as_of."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from ml_assets.lake import Between, Lake
+from ml_assets.lake import Between, Lake, Table, days
 from ml_assets.pipeline.run import CannotRun, Run
 from ml_assets.pipeline.scorer import Scorer
 from ml_assets.project.model import DeclaredModel
@@ -17,6 +18,9 @@ from ml_assets.serving.batch import prediction_rows
 if TYPE_CHECKING:
     from ml_assets.registry.mlflow_registry import Registry
 
+POPULATION = "population"
+"""The fact of a commit that says, by its hash, of which population its days are."""
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -27,6 +31,16 @@ class Predicted:
     mean: float | None
     refused: tuple[str, ...]
     """In words, the members that no estimator can take."""
+
+
+def scored_populations(table: Table, version: int) -> dict[date, str | None]:
+    """The hash of the population that a version scored on each day; None where that isn't on record."""
+    found: dict[date, str | None] = {}
+    for commit in reversed(table.history()):
+        if commit.between and commit.says({"model_version": str(version)}):
+            scored = set(days(*commit.between)) - commit.left
+            found |= dict.fromkeys(scored, commit.provenance.facts.get(POPULATION))
+    return found
 
 
 def predict(
@@ -58,7 +72,8 @@ def predict(
         raise CannotRun(f"{error} {ways_out(registry, log)}") from error
     snapshot = scorer.reads(con, run, lake, between)
     followed = scorer.definitions(snapshot, between)
-    made = run.made(*snapshot.tables, model_version=str(champion.number)).following(followed)
+    facts = {"model_version": str(champion.number), POPULATION: model.population_definition}
+    made = run.made(*snapshot.tables, **facts).following(followed)
     members = snapshot.members(between, entity=model.entity, where=model.spec.population)
     frame, refused = usable_rows(members, scorer.predictor.task.columns, entity=model.entity)
     for said in refused:

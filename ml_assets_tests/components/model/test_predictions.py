@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.lake import Provenance, connect
+from ml_assets.pipeline.steps.predictions import POPULATION, scored_populations
 from ml_assets_tests import visits
 from ml_assets_tests.house import House, checks, failures
 
@@ -25,11 +26,16 @@ def test_scores_of_an_earlier_champion_are_history(finished: House) -> None:
     assert checks(result)["every_member_scored"].passed
 
 
-def test_a_member_that_the_champion_did_not_score_fails(finished: House) -> None:
+@pytest.mark.parametrize(("population", "passed"), [(None, False), ("declared", False), ("d1:another", True)])
+def test_a_member_that_the_champion_did_not_score_fails_unless_another_population_was_declared(
+    finished: House, population: str | None, passed: bool
+) -> None:
     predictions = finished.churn.tables(finished.lake).predictions
+    said = finished.churn.population_definition if population == "declared" else population
+    facts = {"model_version": "1", **({POPULATION: said} if said else {})}
     with connect() as con:
         rows = predictions.read(con, between=(LAST, LAST)).order("visitor_id").limit(3)
-        predictions.replace(rows, between=(LAST, LAST), provenance=Provenance())
+        predictions.replace(rows, between=(LAST, LAST), provenance=Provenance(facts=facts))
     selection = dg.AssetSelection.checks(
         dg.AssetCheckKey(dg.AssetKey(["churn", "predictions"]), "every_member_scored")
     )
@@ -37,7 +43,15 @@ def test_a_member_that_the_champion_did_not_score_fails(finished: House) -> None
     job = dg.Definitions.merge(finished.defs, jobs).resolve_job_def("alone")
     result = job.execute_in_process(instance=finished.instance, raise_on_error=False)
     (found,) = result.get_asset_check_evaluations()
-    assert not found.passed
+    assert found.passed == passed
+
+
+def test_predictions_say_of_which_population_they_are(finished: House) -> None:
+    result = finished.run(["churn/predictions"], LAST)
+    assert result.success, failures(result)
+    predictions, version = finished.churn.tables(finished.lake).predictions, finished.champion
+    assert version
+    assert scored_populations(predictions, version.version)[LAST] == finished.churn.population_definition
 
 
 def test_a_member_with_a_number_beyond_32_bits_is_refused_alone(finished: House) -> None:
