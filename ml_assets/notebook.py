@@ -36,10 +36,11 @@ class GroupFeatures:
         The spine is a DuckDB relation, an Arrow table or a Polars or pandas frame; the same kind comes back, with
         the same rows in the same order. Its ``as_of`` has a time zone, or is a date, which stands for its 00:00
         UTC. An event counts if it happened before as_of and was known by then. Raises FeatureError where the spine
-        can't be answered, TypeError for another kind of table.
+        can't be answered, TypeError for another kind of table, Refusal where tiles are of another declaration.
         """
         from ml_assets.features.queries.at import features_at
 
+        self._check_declared()
         found: Any = features_at(
             self._con,
             self.group.features,
@@ -62,10 +63,11 @@ class GroupFeatures:
     def requests(self, since: date) -> "Requests":
         """Answers for one entity at a time, at any moment from the day ``since`` on, from the tables as they are now.
 
-        What they need is held in memory, in a connection of their own.
+        What they need is held in memory, in a connection of their own. Raises Refusal as ``at``.
         """
         from ml_assets.features.queries.request import Requests
 
+        self._check_declared()
         return Requests(
             pin(duckdb.connect(":memory:")),
             self.group.features,
@@ -74,6 +76,20 @@ class GroupFeatures:
             reach=self.group.late_by,
             since=since,
         )
+
+    def _check_declared(self) -> None:
+        """Raise Refusal where tiles on record were made by another declaration than that of now."""
+        from ml_assets.lake.definition import redefined
+
+        tiles, declared = self.group.tiles(self.lake), self.group.tile_definitions
+        older = {day: redefined(mark.definitions, declared) for day, mark in tiles.marks().items()}
+        older = {day: names for day, names in older.items() if names}
+        if older:
+            names = ", ".join(sorted(set[str]().union(*older.values())))
+            raise Refusal(
+                f"{tiles.name} of {len(older)} days from {min(older)} to {max(older)} was made by another declaration "
+                f"of {names} than that of now: ml-assets materialize builds it again (ml-assets plan says what that is)"
+            )
 
 
 def _library(spine: object) -> str:

@@ -346,6 +346,7 @@ def trace(
                 "features": found.features,
                 "features_hash": found.features_hash,
                 "unlike_events": [str(one) for one in found.unlike_events],
+                "not_recomputed": found.not_recomputed,
                 "events": found.events,
             }
         )

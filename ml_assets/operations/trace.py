@@ -12,6 +12,7 @@ from ml_assets.features.proofs.differences import Disparity, differences, values
 from ml_assets.features.queries.definition import definition_query
 from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, Table, confined, seal
+from ml_assets.lake.definition import redefined
 from ml_assets.lake.sql import text
 from ml_assets.pipeline.kept import AsTrained, as_trained
 from ml_assets.pipeline.scorer import Scorer
@@ -50,6 +51,8 @@ class Trace:
     """Of ``features``: as it was, if nothing has changed."""
     unlike_events: list[Disparity]
     """Where the features by definition, straight from the events, are others."""
+    not_recomputed: list[str]
+    """The features that are declared otherwise now than when they were computed, so that nothing is said of them."""
     events: list[EventsBehind]
 
 
@@ -80,7 +83,7 @@ def trace(
     )
     scorer = Scorer.of(model, registry, version)
     features = {column: frame[column].iloc[0] for column in scorer.columns}
-    behind, unlike = _events(con, model, lake, prediction, snapshot, at, shown)
+    behind, unlike, otherwise = _events(con, model, lake, prediction, snapshot, at, shown)
     return Trace(
         model=model,
         prediction=prediction,
@@ -90,6 +93,7 @@ def trace(
         features=features,
         features_hash=str(frame["features_hash"].iloc[0]),
         unlike_events=unlike,
+        not_recomputed=otherwise,
         events=behind,
     )
 
@@ -125,11 +129,15 @@ def _events(
     snapshot: Table,
     at: int,
     shown: int,
-) -> tuple[list[EventsBehind], list[Disparity]]:
-    """The events that the snapshot was made from, and whether by definition they give its features."""
+) -> tuple[list[EventsBehind], list[Disparity], list[str]]:
+    """The events that the snapshot was made from, whether by definition they give its features, and which can't be told.
+
+    Those are the features that are declared otherwise by now.
+    """
     features, as_of = model.group.features, prediction["as_of"]
     tiles = model.group.tiles(lake)
-    newest = snapshot.made(as_of, at).inputs[tiles.name]
+    made = snapshot.made(as_of, at)
+    newest = made.inputs[tiles.name]
     inputs = next(c.inputs for c in tiles.history() if c.version <= newest and c.inputs)
     now, behind = f"TIMESTAMPTZ '{as_of} 00:00:00+00'", []
     with confined() as apart:
@@ -151,9 +159,14 @@ def _events(
                 lake,
             )
             behind.append(EventsBehind(source, inputs[table.name], total, within, rows_of))
-        by_definition = values_of(apart, features, definition_query(features, now))
-        found = values_of(apart, features, held.sql_query())
-    return behind, differences(features, as_of, found, by_definition, "by definition")
+        unknown = redefined(made.provenance.definitions or None, model.group.definitions)
+        otherwise = [column for column in features.columns if column in unknown]
+        alike = features.only(set(features.columns) - unknown)
+        if not alike.features:
+            return behind, [], otherwise
+        by_definition = values_of(apart, alike, definition_query(alike, now))
+        found = values_of(apart, alike, held.sql_query())
+    return behind, differences(alike, as_of, found, by_definition, "by definition"), otherwise
 
 
 def _with_files(
@@ -196,8 +209,11 @@ def described(found: Trace) -> list[str]:
         *(f"  {name} = {_value(value)}" for name, value in found.features.items()),
         *(f"  unlike the events: {difference}" for difference in found.unlike_events),
     ]
+    if found.not_recomputed:
+        lines.append(f"  declared otherwise since, so not recomputed: {', '.join(found.not_recomputed)}")
     if not found.unlike_events:
-        lines.append("  each as the events give it by definition")
+        rest = "each" if not found.not_recomputed else "each of the others"
+        lines.append(f"  {rest} as the events give it by definition")
     for behind in found.events:
         lines.append(
             f"events of {behind.source}, version {behind.version}: {behind.known} known by then, {behind.within} of "

@@ -143,7 +143,9 @@ def _history(
     """What was made by features, a label or a population that are declared otherwise by now, and isn't due."""
     declared, marks = of_training(model), table.marks()
     past = {
-        slot: frozenset(unlike(marks[slot].definitions, declared)) for slot in slots or marks if slot in marks
+        slot: frozenset(unlike(marks[slot].definitions, declared))
+        for slot in (marks if slots is None else slots)
+        if slot in marks
     }
     past = {slot: names for slot, names in past.items() if names}
     for each in _planned(con, table, set(past), past, declared, _OF_LABELS, None):

@@ -11,10 +11,12 @@ import duckdb
 import pytest
 
 from ml_assets.components.model.drift import _histograms
+from ml_assets.instance.refusal import Refusal
 from ml_assets.lake import Lake, as_ranges, connect
 from ml_assets.lake.maintenance import drop, tables
 from ml_assets.landing import by_day
-from ml_assets.operations.trace import trace
+from ml_assets.notebook import GroupFeatures
+from ml_assets.operations.trace import described, trace
 from ml_assets.operations.versions import smoke_prediction
 from ml_assets.pipeline.book import book_of
 from ml_assets.pipeline.definitions import of_features
@@ -342,6 +344,34 @@ def test_the_plan_has_what_another_label_makes_due_of_a_model_and_what_stays_as_
     assert training.cost.seconds > 0
     assert "spend has changed" in [change.what for change in history.redefined]
     assert history.cost == NOTHING
+
+
+def test_a_trace_recomputes_only_what_is_declared_as_it_was(shop: Shop) -> None:
+    assert shop.predict() == 1
+    predictions = shop.model.tables(shop.lake).predictions.read(shop.con, between=(LAST, LAST))
+    [(prediction,)] = predictions.limit(1).select("prediction_id").fetchall()
+    edits = {"visitor_features/defs.yaml": ("name: spend, sum: amount", NEW_SPEND)}
+    other = Project(redeclared(shop.home / "other", edits)).models
+    traced = trace(shop.con, {"churn": other["churn"]}, shop.lake, shop.registry, prediction)
+    assert "spend" in traced.not_recomputed
+    assert "visits_14d" not in traced.not_recomputed
+    assert traced.unlike_events == []
+    assert any("declared otherwise since, so not recomputed: " in line for line in described(traced))
+    traced = trace(shop.con, {"churn": shop.model}, shop.lake, shop.registry, prediction)
+    assert traced.not_recomputed == []
+
+
+def test_features_at_any_moment_are_never_of_two_declarations(shop: Shop) -> None:
+    spine = shop.con.sql(f"SELECT 1::BIGINT AS visitor_id, DATE '{CUTOFF}' AS as_of")
+    assert GroupFeatures(shop.model.group, shop.lake).at(spine.to_arrow_table()).num_rows == 1
+    edits = {"visitor_features/defs.yaml": ("name: spend, sum: amount", NEW_SPEND)}
+    other = Project(redeclared(shop.home / "other", edits)).models["churn"].group
+    with pytest.raises(
+        Refusal, match=r"was made by another declaration of spend.* than that of now: ml-assets"
+    ):
+        GroupFeatures(other, shop.lake).at(spine.to_arrow_table())
+    with pytest.raises(Refusal, match="was made by another declaration of spend"):
+        GroupFeatures(other, shop.lake).requests(CUTOFF)
 
 
 def _trained_at(shop: Shop, cutoff: date) -> Workplace:
