@@ -6,6 +6,7 @@ from importlib import import_module
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from ml_assets.components.model.sensors import sensors
 from ml_assets.components.shared import maintenance
 from ml_assets.components.shared.alerts import run_failures, tick_failures
 from ml_assets.components.shared.executor import leased_in_process
@@ -32,13 +33,16 @@ def resources() -> dict[str, object]:
 
 def build(module: str = "ml_assets.defs") -> dg.Definitions:
     """All definitions declared by the YAML below a module's folder, with resources and the sensors of failures."""
-    Project.of(module).check_bounds()
+    project = Project.of(module)
+    project.check_bounds()
     tree = dg.ComponentTree.from_module(import_module(module), CHECKOUT)
     return dg.Definitions.merge(
         tree.build_defs(),
         maintenance.definitions(),
         dg.Definitions(
-            resources=resources(), sensors=[run_failures, tick_failures], executor=leased_in_process
+            resources=resources(),
+            sensors=[*sensors(list(project.models.values())), run_failures, tick_failures],
+            executor=leased_in_process,
         ),
     )
 

@@ -46,6 +46,7 @@ FIGURES = {
     "contract": Figure("benchmarks.contract", minutes=2),
     "year": Figure("benchmarks.year", minutes=3),
     "ten_years": Figure("benchmarks.ten_years"),
+    "idle": Figure("benchmarks.idle", minutes=5),
     "bootstrap": Figure("benchmarks.bootstrap"),
     "training": Figure("benchmarks.training", minutes=2),
     "estimators": Figure("benchmarks.estimators"),

@@ -40,11 +40,8 @@ AUTOMATION = {
     "household_features_refresh",
     "run_failures",
     "tick_failures",
-    *(
-        f"{model}_{sensor}"
-        for model in MODELS
-        for sensor in ("labels", "scoring", "performance", "drift_report", "retrain_on_evidence")
-    ),
+    *(f"models_{kind}" for kind in ("labels", "scoring", "performance", "drift_reports")),
+    *(f"{model}_retrain" for model in MODELS),
 }
 HEAVY = {
     *("evidently", "matplotlib", "mlflow", "optuna", "pandas", "pandera", "scipy", "skops", "sklearn"),
@@ -66,7 +63,6 @@ def test_the_graph(defs: dg.Definitions) -> None:
     assert found == GRAPH
     assert {sensor.name for sensor in defs.sensors or ()} == AUTOMATION
     assert [schedule.name for schedule in defs.schedules or ()] == [
-        *(f"{model}_retrain_by_age" for model in MODELS),
         "lake_weekly_maintenance",
     ]
 

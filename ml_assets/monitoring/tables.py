@@ -248,7 +248,7 @@ ACTIONS = Schema(
     "actions",
     "What was done about the model and why, also when nothing was: a line for every decision that differs from the last.",
     asset="actions",
-    writer="the sensor `retrain_on_evidence` and the schedule `retrain_by_age`",
+    writer="the sensor `<model>_retrain`",
     partition_by=("month",),
     columns=(
         StoredColumn("at", "TIMESTAMPTZ", "When it was decided.", MOMENT),
@@ -273,7 +273,7 @@ ACTIONS = Schema(
             DAY,
         ),
         StoredColumn("evidence_id", "VARCHAR", "The evidence it follows from; empty if from none."),
-        StoredColumn("decided_by", "VARCHAR", "retrain_on_evidence or retrain_by_age."),
+        StoredColumn("decided_by", "VARCHAR", "The sensor that decided."),
         StoredColumn("month", "DATE", "First day of the month in which it was decided.", DAY),
     ),
 )

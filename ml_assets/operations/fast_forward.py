@@ -124,7 +124,7 @@ class FastForward:
             asked = (
                 self.repository.get_schedule_def(by) if is_schedule else self.repository.get_sensor_def(by)
             )
-            job = job or asked.job_name
+            job = job or (asked.job_name if is_schedule or asked.targets else None)
         target = self.repository.get_job(job) if job else self.repository.get_implicit_global_asset_job_def()
         return execute(
             target,

@@ -50,6 +50,11 @@ class Scorer:
         """
         kept = kept_group(self.model.group, self.version, self.pinned)
         if kept is not None:
+            otherwise = ", ".join(unlike(self.pinned, self.model.group.definitions))
+            run.log.info(
+                f"version {self.version.number} of {self.model.name} learnt {otherwise} as declared before: read from "
+                f"{kept.name}/snapshot"
+            )
             for day, why in build_kept(con, run, kept, lake, between).items():
                 run.log.error(f"{kept.name}/snapshot of {day}: {why}")
         return as_trained(self.model.group, lake, self.pinned)

@@ -8,6 +8,7 @@ from ml_assets_tests.benchmarks import (
     default_project,
     drift,
     estimators,
+    idle,
     spine,
     ten_years,
     training,
@@ -24,5 +25,6 @@ if __name__ == "__main__":
     training.main()
     drift.main()
     ten_years.main()
+    idle.main()
     estimators.main()
     default_project.main()

@@ -18,7 +18,7 @@ class Tiny:
     name: str
     last: str
     sizes: Sequence[object] = ()
-    constants: Mapping[str, int] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 TINY = (
@@ -33,6 +33,7 @@ TINY = (
     Tiny("ten_years", "| 20 |", [[20]]),
     Tiny("estimators", "`logistic_regression`", constants={"ROWS": 400}),
     Tiny("default_project", "2017-", [150, 1]),
+    Tiny("idle", "Ratios: load ", [[1]], constants={"SETTLED": 0.1, "WATCHED": 0.5, "LOADS": 1}),
 )
 
 

@@ -17,7 +17,7 @@ from ml_assets_tests.places import FIXTURES
 from ml_assets_tests.tables import table_of
 
 OLDER = FIXTURES / "lakes" / "flat_keys"
-SENSORS = ("visits_landing", "visitor_features_refresh", "churn_labels")
+SENSORS = ("visits_landing", "visitor_features_refresh", "models_labels")
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 3)
 CUTOFF = date(2024, 1, 2)
 

@@ -9,7 +9,6 @@ from ml_assets.components.model import (
     predictions,
     promotions,
     retrain,
-    sensors,
     training,
 )
 from ml_assets.components.shared.declared import DeclaredComponent
@@ -23,7 +22,7 @@ class Model(DeclaredComponent):
     declares = ModelSpec
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The model's assets, checks, sensors, the retrain job and the weekly schedule."""
+        """The model's assets and checks, and the job and sensor that retrain it."""
         model = Project(context.path.parent).model(context.path.name, self.spec)
         job = retrain.job(model)
         return dg.Definitions(
@@ -37,12 +36,5 @@ class Model(DeclaredComponent):
             ],
             asset_checks=[*checks.checks(model), *drift.checks(model), *performance.checks(model)],
             jobs=[job],
-            sensors=[
-                sensors.labels_sensor(model),
-                sensors.scoring_sensor(model),
-                sensors.performance_sensor(model),
-                sensors.report_sensor(model),
-                retrain.sensor(model, job),
-            ],
-            schedules=[retrain.schedule(model, job)],
+            sensors=[retrain.sensor(model, job)],
         )

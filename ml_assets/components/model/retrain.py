@@ -9,16 +9,19 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from ml_assets.components.model.sensors import RUNNING, TAG
+from ml_assets.components.model.sensors import RUNNING, TAG, Outcome
 from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, markdown_table, stored
-from ml_assets.components.shared.requests import UNFINISHED, answer, ask, request_key
+from ml_assets.components.shared.requests import UNFINISHED, ask, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
 from ml_assets.lake import Lake, as_ranges
+from ml_assets.lake.definition import hash_of
 from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.actions import ActionLog
-from ml_assets.monitoring.act.decide import Action, Attempt, Outcome, Situation, decide
+from ml_assets.monitoring.act.decide import Action, Attempt, Situation, decide
+from ml_assets.monitoring.act.decide import Outcome as AttemptOutcome
+from ml_assets.pipeline.definitions import of_labels
 from ml_assets.pipeline.due.retrain import look, missing_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
@@ -34,19 +37,12 @@ SHOWN = 30
 """How many actions the UI shows, the newest first."""
 
 
-LEFT_TO = {
-    "first": "the schedule {model}_retrain_by_age",
-    "age": "the schedule {model}_retrain_by_age",
-    "drift": "the sensor {model}_retrain_on_evidence",
-    "performance": "the sensor {model}_retrain_on_evidence",
-    "declared": "the sensor {model}_retrain_on_evidence",
-}
-
-
 class Decided(NamedTuple):
-    """The request that carries a decision out, or why there is none, and the log if it has a new line."""
+    """What was decided, the requests that carry it out or why there are none, and the log if it has a new line."""
 
-    outcome: dg.SensorResult | dg.SkipReason
+    action: Action
+    requests: list[dg.RunRequest]
+    why: str
     log: list[dict[str, Any]]
 
 
@@ -62,52 +58,43 @@ def job(model: DeclaredModel) -> "UnresolvedAssetJobDefinition":
 
 
 def sensor(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
-    """Evidence against the present champion -> the retrain job, once, with the evidence in its tags."""
+    """No champion, evidence against it, its age, or another label -> the retrain job, once, with the reason in its tags."""
+    name = f"{model.name}_retrain"
 
     @dg.sensor(
-        name=f"{model.name}_retrain_on_evidence",
-        description="Asks for a retrain when there is evidence that the champion loses by drift, or label or "
-        "population are declared otherwise than the champion learnt, unless something "
-        f"stands in the way. Every decision, also to do nothing, is a line of {model.name}/actions.",
+        name=name,
+        description=f"Decides whether to retrain {model.name}: there is no champion, evidence says that it loses, it "
+        f"reaches {model.spec.monitoring.max_age_days} days, or label or population are declared otherwise; unless "
+        f"something stands in the way. Every decision, also to do nothing, is a line of {model.name}/actions. Stop it, "
+        "and this model alone is retrained by hand.",
         jobs=[retrain],
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=300,
         default_status=RUNNING,
     )
-    def retrain_on_evidence(
+    def decides(
         context: dg.SensorEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        decided = decide_and_note(
-            context.instance, model, lake, duckdb, ("drift", "performance", "declared"), "retrain_on_evidence"
+        seen = _on_record(model, lake.lake)
+        if context.cursor == seen:
+            return dg.SkipReason("nothing has come on record since nothing called for a retrain")
+        decided = decide_and_note(context.instance, model, lake, duckdb, name)
+        return dg.SensorResult(
+            run_requests=decided.requests,
+            skip_reason=None if decided.requests else decided.why,
+            asset_events=[materialization(model, lake.lake, decided.log)] if decided.log else [],
+            cursor=seen if decided.action.kind == "nothing" else "",
         )
-        events = [materialization(model, lake.lake, decided.log)] if decided.log else []
-        if isinstance(decided.outcome, dg.SkipReason):
-            return dg.SensorResult(skip_reason=decided.outcome, asset_events=events)
-        return dg.SensorResult(run_requests=decided.outcome.run_requests, asset_events=events)
 
-    return retrain_on_evidence
+    return decides
 
 
-def schedule(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
-    """Every day: the first champion, and a new one once the present one has reached its maximum age."""
-    age = model.spec.monitoring.max_age_days
-
-    @dg.schedule(
-        name=f"{model.name}_retrain_by_age",
-        description=f"Retrains, drift or not, once a cutoff {age} days after the champion's has mature labels.",
-        job=retrain,
-        cron_schedule="0 6 * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-    def retrain_by_age(
-        context: dg.ScheduleEvaluationContext, lake: LakeResource, duckdb: DuckDBResource
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        outcome = decide_and_note(
-            context.instance, model, lake, duckdb, ("first", "age"), "retrain_by_age"
-        ).outcome
-        return list(outcome.run_requests or []) if isinstance(outcome, dg.SensorResult) else outcome
-
-    return retrain_by_age
+def _on_record(model: DeclaredModel, lake: Lake) -> str:
+    """What a decision follows from while nothing is due: a hash of versions of tables, and of what is declared."""
+    tables = model.tables(lake)
+    read = (tables.promotions, tables.decisions, tables.evidence, tables.drift_days, tables.profiles)
+    versions = [table.version for table in (*read, model.source.tables(lake).files)]
+    declared = [model.policy, of_labels(model), model.spec.monitoring.model_dump(mode="json")]
+    return hash_of({"versions": versions, "declared": declared})
 
 
 def spec(model: DeclaredModel) -> dg.AssetSpec:
@@ -144,36 +131,32 @@ def decide_and_note(
     model: DeclaredModel,
     lake: LakeResource,
     duckdb: DuckDBResource,
-    triggers: Sequence[str],
     decided_by: str,
 ) -> Decided:
     """Decide what to do about the model now, put it on record, and ask for the run if that is a retrain.
 
-    Only what ``triggers`` name is acted on; what is due by another is left to who watches for that. What needs a
-    person is told.
+    What needs a person is told.
     """
     with connection(duckdb) as con:
         situation = look(con, model, lake.lake, partial(attempts, instance, model))
         action = decide(situation, model.spec.monitoring)
-        if action.trigger is not None and action.trigger not in triggers:
-            action = Action(
-                "nothing", f"Left to {LEFT_TO[action.trigger].format(model=model.name)}: {action.why}"
-            )
-        outcome: dg.SensorResult | dg.SkipReason = dg.SkipReason(action.why)
+        outcomes: list[Outcome] = [dg.SkipReason(action.why)]
         if action.kind == "retrain":
-            outcome = _request(con, instance, model, lake.lake, situation, action)
+            outcomes = _request(con, instance, model, lake.lake, situation, action)
         log = ActionLog(model.tables(lake.lake).actions, model.name)
         noted = log.note(con, action, situation, decided_by)
         newest = log.newest(con, SHOWN) if noted else []
     if action.kind == "ask":
         send(_alert(model, action, situation))
-    return Decided(outcome, newest)
+    requests = [outcome for outcome in outcomes if isinstance(outcome, dg.RunRequest)]
+    why = "; ".join(outcome.skip_message or "" for outcome in outcomes if isinstance(outcome, dg.SkipReason))
+    return Decided(action, requests, why, newest)
 
 
 def attempts(
     instance: dg.DagsterInstance, model: DeclaredModel, verdicts: Sequence[GateVerdict], log: PromotionLog
 ) -> list[Attempt]:
-    """Earlier retrains by sensor and schedule, oldest first."""
+    """Earlier retrains that were decided on, oldest first."""
     runs = instance.get_runs(dg.RunsFilter(job_name=f"{model.name}_retrain"), limit=REMEMBERED)
     judged = {(v.cutoff, v.champion_version): v for v in verdicts}
     used = {(move.cutoff, move.from_version) for move in log.moves}
@@ -189,7 +172,7 @@ def attempts(
     return found
 
 
-def _outcome(run: dg.DagsterRun, verdict: GateVerdict | None, promoted: bool) -> Outcome:
+def _outcome(run: dg.DagsterRun, verdict: GateVerdict | None, promoted: bool) -> AttemptOutcome:
     if run.status in UNFINISHED:
         return "running"
     if promoted:
@@ -206,7 +189,7 @@ def _request(
     lake: Lake,
     situation: Situation,
     action: Action,
-) -> dg.SensorResult | dg.SkipReason:
+) -> list[Outcome]:
     """The request to retrain at the newest mature cutoff.
 
     Labels of earlier cutoffs that are missing are asked for first, in a run of their own; the retrain
@@ -226,17 +209,14 @@ def _request(
     landed = landed_through(con, model.source.tables(lake).files)
     if missing := missing_labels(model, lake, landed, cutoff):
         key = request_key(f"{model.name}/labels", sorted(missing))
-        outcomes = [
-            ask(
-                instance, f"{key}:{first}", between=(first, last), assets=[key_of(model, "labels")], tags=tags
-            )
+        labels = [key_of(model, "labels")]
+        return [
+            ask(instance, f"{key}:{first}", between=(first, last), assets=labels, tags=tags)
             for first, last in as_ranges(missing, WEEK)
         ]
-        return answer(outcomes, "")
     facts = [champion and champion.version, evidence.evidence_id if evidence else action.trigger, cutoff]
-    return answer(
-        [ask(instance, request_key(f"{model.name}/retrain", facts), between=(cutoff, cutoff), tags=tags)], ""
-    )
+    key = request_key(f"{model.name}/retrain", facts)
+    return [ask(instance, key, between=(cutoff, cutoff), tags=tags)]
 
 
 def _alert(model: DeclaredModel, action: Action, situation: Situation) -> Alert:

@@ -1,25 +1,28 @@
 """What keeps a model going, on a project with a champion of 2024-03-04."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from ml_assets.components.model import retrain, sensors
 from ml_assets.components.model.training import called_for_by
 from ml_assets.components.shared.requests import REQUEST
 from ml_assets.definitions import resources
 from ml_assets.instance.alerts import alerts_file
-from ml_assets.lake import Provenance, connect, records
+from ml_assets.lake import LakeError, Provenance, connect, records
 from ml_assets.monitoring.act.actions import ActionLog
 from ml_assets.monitoring.tables import EVIDENCE
 from ml_assets.pipeline.due.retrain import newest_evidence
+from ml_assets.project.model import DeclaredModel
 from ml_assets.registry.promotion_log import ChampionOnRecord
 from ml_assets_tests import visits
-from ml_assets_tests.house import SOURCE, House, Tick, alerts_in, between_of, checks, failures, opened
+from ml_assets_tests.house import SOURCE, House, alerts_in, between_of, checks, failures, opened
 
-SCORING, RETRAIN, BY_AGE = "churn_scoring", "churn_retrain_on_evidence", "churn_retrain_by_age"
+SCORING, RETRAIN = "models_scoring", "churn_retrain"
 CHAMPION, CUTOFF = 1, date(2024, 3, 4)
 LAST = 70
 """The number of the last landed day, 2024-03-11; the newest snapshot is of the day after it."""
@@ -27,7 +30,6 @@ TODAY = 85
 """The day after the last one that landed in the grown project."""
 NEWEST = date(2024, 3, 18)
 """The newest cutoff with mature labels once everything has landed."""
-LEFT = "Left to the schedule churn_retrain_by_age"
 CHAIN = ["churn/training_set", "churn/candidate", "churn/evaluation"]
 
 
@@ -99,19 +101,6 @@ def actions(house: House) -> list[tuple[str, str]]:
     return [(row["decided_by"], row["action"]) for row in reversed(newest)]
 
 
-def by_age(house: House) -> Tick:
-    """Evaluate the daily schedule once, as the daemon does."""
-    repository = house.defs.get_repository_def()
-    with dg.build_schedule_context(
-        instance=house.instance,
-        repository_def=repository,
-        resources=resources(),
-        scheduled_execution_time=datetime(2024, 4, 1, 6, tzinfo=UTC),
-    ) as context:
-        found = repository.get_schedule_def(BY_AGE).evaluate_tick(context)
-    return Tick(list(found.run_requests or []), found.skip_message or "", None)
-
-
 def promotions(house: House) -> list[tuple[int | None, int]]:
     """The moves of the promotion log, oldest first."""
     with connect() as con:
@@ -129,12 +118,12 @@ def of_newest(request: dg.RunRequest) -> bool:
 def test_nothing_is_scored_twice(finished: House) -> None:
     tick = finished.tick(SCORING)
     assert not tick.requests
-    assert tick.skip == f"version {CHAMPION} has scored every snapshot as it is"
+    assert tick.skip == "every champion has scored every snapshot as it is"
 
 
 def test_without_a_champion_nothing_is_scored(landed: House) -> None:
     assert landed.tick(SCORING).skip == "churn has no champion yet"
-    assert landed.tick(RETRAIN).skip == f"{LEFT}: There is no champion yet."
+    assert landed.tick(RETRAIN).only.tags["ml_assets/trigger"] == "first"
 
 
 def test_new_snapshots_are_scored_once(grown: House) -> None:
@@ -148,7 +137,7 @@ def test_new_snapshots_are_scored_once(grown: House) -> None:
     assert again.run_key != tick.only.run_key
     assert grown.launch(again).success
     for cursor in (None, tick.cursor):
-        assert "has scored every snapshot as it is" in grown.tick(SCORING, cursor).skip
+        assert "every champion has scored every snapshot as it is" in grown.tick(SCORING, cursor).skip
 
 
 def test_days_scored_but_not_watched_are_asked_for(grown: House) -> None:
@@ -156,6 +145,27 @@ def test_days_scored_but_not_watched_are_asked_for(grown: House) -> None:
     first, last = visits.day(LAST + 2), visits.day(LAST + 3)
     assert grown.run(["churn/predictions"], first, last).success
     assert between_of(grown.tick(SCORING).only)[0] == str(first)
+
+
+def test_a_model_that_fails_holds_up_no_other(grown: House) -> None:
+    def asks(
+        context: dg.SensorEvaluationContext, model: DeclaredModel, *given: object
+    ) -> list[dg.RunRequest]:
+        if model.name == "broken":
+            raise LakeError("Its table is gone.")
+        return [dg.RunRequest(run_key="k")] if wanted else []
+
+    kind = replace(sensors.SCORING, asks=asks)
+    both = [grown.churn, replace(grown.churn, name="broken")]
+    sensor = sensors._sensor(kind, both)
+    given = {name: resources()[name] for name in ("lake", "duckdb")}
+    wanted = True
+    with dg.build_sensor_context(instance=grown.instance, resources=given) as context:
+        found = sensor.evaluate_tick(context)
+        assert [request.run_key for request in found.run_requests or ()] == ["k"]
+        wanted = False
+        with pytest.raises(Exception, match="broken: Its table is gone"):
+            sensor.evaluate_tick(context)
 
 
 # retraining
@@ -166,8 +176,19 @@ def test_without_evidence_there_is_no_retrain(finished: House) -> None:
     assert finished.tick(RETRAIN).skip == kept
     plant(finished, version=99, on=LAST)
     assert finished.tick(RETRAIN).skip == kept
-    assert by_age(finished).skip == kept
-    assert actions(finished) == [("retrain_on_evidence", "nothing"), ("retrain_by_age", "nothing")]
+    assert actions(finished) == [("churn_retrain", "nothing")]
+
+
+def test_what_is_on_record_is_looked_at_once(finished: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = finished.tick(RETRAIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain, "look", lambda *given: pytest.fail("looked again"))
+        again = finished.tick(RETRAIN, first.cursor)
+    assert again.skip == "nothing has come on record since nothing called for a retrain"
+    plant(finished, on=LAST)
+    due = finished.tick(RETRAIN, first.cursor)
+    assert due.skip.startswith("No cutoff after the champion's")
+    assert finished.tick(RETRAIN, due.cursor).skip == due.skip, "what waits is decided on at every tick"
 
 
 def test_drift_without_loss_is_recorded(finished: House) -> None:
@@ -183,7 +204,7 @@ def test_what_is_due_waits_for_labels(finished: House) -> None:
         "No cutoff after the champion's has mature labels yet; the next does on 2024-03-18. Due because on 2024-03-11, "
         "visits_7d moved."
     )
-    assert actions(finished) == [("retrain_on_evidence", "wait")]
+    assert actions(finished) == [("churn_retrain", "wait")]
 
 
 def test_broken_data_is_not_learnt(labelled: House) -> None:
@@ -208,7 +229,6 @@ def test_broken_data_is_not_learnt(labelled: House) -> None:
     assert alert["title"] == "churn needs a person"
     labelled.tick(RETRAIN)
     assert len(alerts_in(alerts_file())) == 1
-    assert not by_age(labelled).requests
 
 
 def test_missing_labels_are_asked_for_first(grown: House) -> None:
@@ -236,8 +256,8 @@ def test_evidence_retrains_once(labelled: House) -> None:
     assert (request.tags["ml_assets/trigger"], request.tags["ml_assets/champion"]) == ("drift", "1")
     assert labelled.tick(RETRAIN, tick.cursor).only.run_key == request.run_key
 
-    retrain = dg.RunRequest(run_key=request.run_key, job_name="churn_retrain", tags=request.tags)
-    result = labelled.launch(retrain)
+    launched = dg.RunRequest(run_key=request.run_key, job_name="churn_retrain", tags=request.tags)
+    result = labelled.launch(launched)
     assert result.success, failures(result)
     assert labelled.champion == ChampionOnRecord(2, NEWEST)
     assert labelled.registry.version("churn", 2).tags["ml_assets/evidence"] == "planted"
@@ -281,15 +301,13 @@ def test_a_failed_retrain_is_asked_for_three_times_at_most(labelled: House) -> N
 
 
 def test_a_model_of_its_maximum_age_is_renewed(labelled: House) -> None:
-    request = by_age(labelled).only
+    request = labelled.tick(RETRAIN).only
     assert of_newest(request)
     assert request.tags["ml_assets/trigger"] == "age"
-    assert by_age(labelled).only.run_key == request.run_key
-    assert labelled.tick(RETRAIN).skip.startswith(
-        f"{LEFT}: Version 1 is of cutoff 2024-03-04, 14 days before"
-    )
+    assert request.tags["ml_assets/why"].startswith("Version 1 is of cutoff 2024-03-04, 14 days before")
+    assert labelled.tick(RETRAIN).only.run_key == request.run_key
     run = labelled.put_run(request.tags, dg.DagsterRunStatus.STARTED)
-    assert by_age(labelled).skip.startswith(f"Retrain run {run.run_id} is in flight.")
+    assert labelled.tick(RETRAIN).skip.startswith(f"Retrain run {run.run_id} is in flight.")
 
 
 def test_the_drift_asset_finds_evidence_of_a_shift(finished: House) -> None:
@@ -305,7 +323,7 @@ def test_the_drift_asset_finds_evidence_of_a_shift(finished: House) -> None:
     assert evidence is not None
     assert (evidence.found_by, evidence.as_of) == ("drift", visits.day(84))
     assert evidence.reason.startswith("On 2024-03-25, visits_")
-    assert between_of(finished.tick("churn_drift_report").only) == ("2024-03-25", "2024-03-25")
+    assert between_of(finished.tick("models_drift_reports").only) == ("2024-03-25", "2024-03-25")
 
 
 def test_an_implausible_shift_blocks_and_is_told(finished: House) -> None:
@@ -344,7 +362,7 @@ def land_crowd(house: House, amount: Callable[[int], int]) -> None:
 def test_labels_wait_for_the_snapshot_of_their_cutoff(finished: House) -> None:
     finished.land(LAST + 1, 84)
     assert finished.run(SOURCE, LAST + 1, 84).success
-    assert between_of(finished.tick("churn_labels").only) == ("2024-03-11", "2024-03-11")
+    assert between_of(finished.tick("models_labels").only) == ("2024-03-11", "2024-03-11")
 
 
 def test_a_candidate_says_what_it_was_trained_for(house: House) -> None:
@@ -386,7 +404,7 @@ def test_an_evaluation_that_is_refused_refuses_the_champion_later(labelled: Hous
     assert labelled.champion.version == CHAMPION
     assert (
         f"Version 2 of cutoff {NEWEST}, the newest with mature labels, has been judged already"
-        in by_age(labelled).skip
+        in labelled.tick(RETRAIN).skip
     )
 
 

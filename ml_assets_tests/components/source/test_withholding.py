@@ -200,14 +200,14 @@ def test_labels_that_need_a_withheld_day_are_refused(finished: House) -> None:
 
 
 def test_late_rows_ask_for_exactly_the_labels_they_touch(finished: House) -> None:
-    assert not finished.tick("churn_labels").requests
+    assert not finished.tick("models_labels").requests
     labels = finished.churn.tables(finished.lake).labels
     cutoffs = sorted({c for commit in labels.history() if commit.between for c in commit.between})
     touched = cutoffs[0]
     number = (touched - visits.START).days + 1
     finished.land(number, number, salt="corrected")
     assert finished.run(SOURCE, number).success
-    asked = [between_of(request) for request in finished.tick("churn_labels").requests]
+    asked = [between_of(request) for request in finished.tick("models_labels").requests]
     days = finished.churn.spec.label.days
     expected = [
         c

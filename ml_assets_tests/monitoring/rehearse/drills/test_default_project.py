@@ -79,7 +79,7 @@ def test_prices_that_rise_are_learnt_by_the_model_of_money_alone(rehearse: Rehea
     done = rehearse("price_inflation")
     assert done.verdict.as_expected, done
     assert "retrain" not in done.verdict.observed, "who lapses doesn't follow from prices"
-    assert "done    spend_next_28d_retrain_on_evidence: spend_next_28d/candidate" in done.told
+    assert "done    spend_next_28d_retrain: spend_next_28d/candidate" in done.told
 
 
 def test_a_late_day_is_taken_in_when_it_comes(rehearse: Rehearse) -> None:
