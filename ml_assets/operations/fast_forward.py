@@ -119,12 +119,13 @@ class FastForward:
         tags = {**request.tags, RUN_KEY_TAG: str(request.run_key)}
         job = request.job_name
         if by is not None:
-            is_schedule = self.repository.has_schedule_def(by)
-            tags[SCHEDULE_NAME_TAG if is_schedule else SENSOR_NAME_TAG] = by
-            asked = (
-                self.repository.get_schedule_def(by) if is_schedule else self.repository.get_sensor_def(by)
-            )
-            job = job or (asked.job_name if is_schedule or asked.targets else None)
+            if self.repository.has_schedule_def(by):
+                tags[SCHEDULE_NAME_TAG] = by
+                job = job or self.repository.get_schedule_def(by).job_name
+            else:
+                tags[SENSOR_NAME_TAG] = by
+                asked = self.repository.get_sensor_def(by)
+                job = job or (asked.job_name if asked.targets else None)
         target = self.repository.get_job(job) if job else self.repository.get_implicit_global_asset_job_def()
         return execute(
             target,
