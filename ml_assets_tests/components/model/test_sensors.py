@@ -10,6 +10,7 @@ import pytest
 
 from ml_assets.components.model import retrain, sensors
 from ml_assets.components.model.training import called_for_by
+from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.requests import REQUEST
 from ml_assets.definitions import resources
 from ml_assets.instance.alerts import alerts_file
@@ -148,23 +149,25 @@ def test_days_scored_but_not_watched_are_asked_for(grown: House) -> None:
 
 
 def test_a_model_that_fails_holds_up_no_other(grown: House) -> None:
+    broken = replace(grown.churn)
+
     def asks(
         context: dg.SensorEvaluationContext, model: DeclaredModel, *given: object
     ) -> list[dg.RunRequest]:
-        if model.name == "broken":
+        if model is broken:
             raise LakeError("Its table is gone.")
-        return [dg.RunRequest(run_key="k")] if wanted else []
+        return [dg.RunRequest(run_key="k", asset_selection=[key_of(model, "drift")])] if wanted else []
 
-    kind = replace(sensors.SCORING, asks=asks)
-    both = [grown.churn, replace(grown.churn, name="broken")]
-    sensor = sensors._sensor(kind, both)
+    sensor = sensors._sensor(replace(sensors.SCORING, asks=asks), [broken, grown.churn])
     given = {name: resources()[name] for name in ("lake", "duckdb")}
     wanted = True
-    with dg.build_sensor_context(instance=grown.instance, resources=given) as context:
+    with dg.build_sensor_context(
+        instance=grown.instance, resources=given, repository_def=grown.defs.get_repository_def()
+    ) as context:
         found = sensor.evaluate_tick(context)
         assert [request.run_key for request in found.run_requests or ()] == ["k"]
         wanted = False
-        with pytest.raises(Exception, match="broken: Its table is gone"):
+        with pytest.raises(Exception, match="churn: Its table is gone"):
             sensor.evaluate_tick(context)
 
 
