@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import duckdb
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ml_assets.lake.errors import LakeError, Overtaken, plain
@@ -24,6 +24,16 @@ CONFIGURATION = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 ATTEMPTS = 8
+WHOLE = {"byte", "short", "integer", "long"}
+CUT_BY = {
+    "double": {*WHOLE, "float", "boolean", "string"},
+    "float": {*WHOLE, "boolean", "string"},
+    **{kind: {"boolean", "string"} for kind in WHOLE},
+    "string": {*WHOLE, "float", "double", "boolean", "date", "timestamp", "timestamp_ntz"},
+    "timestamp": {"date", "string"},
+    "timestamp_ntz": {"date", "string"},
+}
+"""A type of rows -> the stored types that can't hold it as it is."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -128,8 +138,23 @@ def _put(
 ) -> int:
     """Stream the rows into one commit on the table as it was opened; return the version."""
     how = {"schema_mode": "merge", **how}
+    if how["schema_mode"] == "merge":
+        _fits(delta, rows)
     write_deltalake(delta, rows.to_arrow_reader(122_880), commit_properties=properties, **how)
     return delta.version()
+
+
+def _fits(delta: DeltaTable, rows: duckdb.DuckDBPyRelation) -> None:
+    """Raise LakeError where a column would be cast to a stored type that cuts its values, as delta-rs does silently."""
+    stored = {field.name: str(getattr(field.type, "type", "")) for field in delta.schema().fields}
+    given = Schema.from_arrow(rows.limit(0).to_arrow_table().schema)
+    for field in given.fields:
+        kind = str(getattr(field.type, "type", ""))
+        if stored.get(field.name) in CUT_BY.get(kind, ()):
+            raise LakeError(
+                f"Table at {delta.table_uri}: column {field.name} is stored as {stored[field.name]}, and the rows have "
+                f"{kind}, which would be cut to it. Nothing was written; give the column its earlier type, or another name."
+            )
 
 
 def _cause(error: Exception) -> str | None:

@@ -1,7 +1,8 @@
 """An append that holds only if nobody has written since: one writer wins, the others are told."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -110,3 +111,33 @@ def test_of_processes_that_read_the_same_version_one_wins(
     assert sorted(number for number, _ in won) == list(range(ROUNDS))
     for number, who in won:
         assert sorted(written(con, at(root, number))) == sorted([who] if new else [who, 99])
+
+
+@pytest.mark.parametrize("how", ["replace", "update", "append"])
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        ("1::BIGINT", "1.5::DOUBLE"),
+        ("1::FLOAT", "0.1::DOUBLE"),
+        ("true", "2::BIGINT"),
+        ("1::BIGINT", "'07'"),
+        ("'07'", "7::BIGINT"),
+        ("DATE '2020-01-01'", "TIMESTAMP '2020-01-01 10:00'"),
+    ],
+)
+def test_a_write_that_would_cut_values_to_the_stored_type_is_refused(
+    con: duckdb.DuckDBPyConnection, log: Table, how: str, stored: str, given: str
+) -> None:
+    first = date(2020, 1, 1)
+    month = (first, first)
+    log.append(con.sql(f"SELECT DATE '2020-01-01' AS month, {stored} AS x"), provenance=Provenance())
+    before, version = log.read(con, columns=["x"]).fetchall(), log.version
+    rows = con.sql(f"SELECT DATE '2020-01-01' AS month, {given} AS x")
+    writes: dict[str, Callable[[], object]] = {
+        "replace": lambda: log.replace(rows, between=month, provenance=Provenance()),
+        "update": lambda: log.update(con, rows, between=month, provenance=Provenance()),
+        "append": lambda: log.append(rows, provenance=Provenance()),
+    }
+    with pytest.raises(LakeError, match="column x is stored as"):
+        writes[how]()
+    assert (log.read(con, columns=["x"]).fetchall(), log.version) == (before, version)
