@@ -28,32 +28,42 @@ def _frame_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         asset=key,
         name="frame_holds",
         blocking=True,
-        description="The training set has its columns and types, no infinities, one row per entity and as_of, and "
-        "labels that the target allows (pandera).",
+        description="The training set has its columns and types, one row per entity and as_of, and labels that the "
+        "target allows (pandera). Rows with a number that no estimator can take are left out, and named.",
     )
     def frame_holds(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, duckdb: DuckDBResource
     ) -> dg.AssetCheckResult:
-        from ml_assets.training.frames import FrameError, check_frame
+        from ml_assets.training.frames import FrameError, check_frame, usable_rows
 
         table = model.tables(lake.lake).training_set
         asked = between_of_run(context.run.tags)
-        wrong, rows = {}, 0
+        wrong, left_out, rows = {}, list[str](), 0
         with connection(duckdb) as con:
             cutoffs = table.read(con, columns=["cutoff"], between=asked).distinct().order("cutoff").fetchall()
             for (cutoff,) in cutoffs:
                 frame = table.read(con, between=(cutoff, cutoff)).df()
                 rows += len(frame)
+                usable, told = usable_rows(frame, model.group.feature_types, entity=model.row_key)
+                left_out += told
                 try:
                     check_frame(
-                        frame, model.group.feature_types, entity=model.row_key, target=model.spec.label.target
+                        usable,
+                        model.group.feature_types,
+                        entity=model.row_key,
+                        target=model.spec.label.target,
                     )
                 except FrameError as error:
                     wrong[str(cutoff)] = str(error)
         return dg.AssetCheckResult(
             passed=not wrong,
             severity=ERROR,
-            metadata={"rows": rows, "cutoffs": len(cutoffs), "failing": dg.MetadataValue.json(wrong)},
+            metadata={
+                "rows": rows,
+                "cutoffs": len(cutoffs),
+                "failing": dg.MetadataValue.json(wrong),
+                "rows that are left out": dg.MetadataValue.json(left_out),
+            },
         )
 
     return frame_holds

@@ -39,6 +39,7 @@ def label_cutoffs(
         source.tables(lake).events,
         model.tables(lake).labels,
     )
+    table.retype(con, model.schemas["labels"].types, run.made())
     made = run.made(snapshot, events).following(of_labels(model))
     cutoffs = model.cutoffs.between(*between)
     held = source.refused(con, lake, between, (0, spec.label.days - 1))
@@ -103,5 +104,6 @@ def gather_training_sets(
     rows = gathered[0].training_set.rows
     for more in gathered[1:]:
         rows = rows.union(more.training_set.rows)
+    tables.training_set.retype(con, model.schemas["training_set"].types, run.made())
     tables.training_set.replace(rows, between=between, provenance=made)
     return gathered

@@ -1,6 +1,7 @@
 """What becomes of a champion when a feature or the label is declared otherwise: refused or judged anew, never mixed up."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -239,6 +240,33 @@ def test_the_champion_is_compared_with_what_learns_from_other_features(shop: Sho
     assert [row["model_version"] for row in judged.metric_rows] == [2, 1, None]
     [gate] = [row for row in judged.gate_rows if row["gate"] == "not_worse_than_champion"]
     assert gate["status"] in {"PASS", "FAIL"}
+
+
+def test_a_label_and_a_feature_of_another_type_keep_all_their_digits(shop: Shop) -> None:
+    edits = {
+        "churn/defs.yaml": ('{absent: "amount >= 0", within: 7d}', '{sum: "amount", within: 7d}'),
+        "visitor_features/defs.yaml": (
+            'name: visits, count: "*", windows',
+            "name: visits, sum: amount, windows",
+        ),
+    }
+    folder = redeclared(shop.home / "other", edits)
+    spec = folder / "churn" / "defs.yaml"
+    spec.write_text(re.sub(r"    (calibration|minimum_positives).*\n", "", spec.read_text()))
+    shop = replace(shop, model=Project(folder).models["churn"])
+    build_all(shop)
+    tables, cutoffs = shop.model.tables(shop.lake), shop.model.cutoffs.between(date(2024, 1, 22), CUTOFF)
+    for between in as_ranges(set(cutoffs), timedelta(weeks=1)):
+        label_cutoffs(shop.con, Run("labels"), shop.model, shop.lake, between)
+    gather_training_sets(shop.con, Run("training"), shop.model, shop.lake, (CUTOFF, CUTOFF))
+    for table, column in (
+        (tables.labels, "label"),
+        (tables.training_set, "label"),
+        (tables.training_set, "visits_7d"),
+    ):
+        rows = table.read(shop.con, between=(CUTOFF, CUTOFF))
+        ((cents,),) = rows.aggregate(f"count(*) FILTER (WHERE {column} % 1 > 0)").fetchall()
+        assert cents, f"{table.name}, {column}"
 
 
 def test_a_version_of_before_pins_scores_as_ever(shop: Shop) -> None:
