@@ -40,6 +40,20 @@ def land(
 
 
 @commands.command()
+def maintain() -> int:
+    """Compact and vacuum the lake and forget old logs, as every Sunday with the daemon; exit 1 if that fails."""
+    from ml_assets.operations import opened
+
+    with shown():
+        with progress.phase("load the project"):
+            defs = opened.definitions()
+            from ml_assets.operations.materialize import MAINTENANCE, told
+        with opened.instance() as running:
+            done = told(defs, running, MAINTENANCE)
+    return 0 if done.success else 1
+
+
+@commands.command()
 def quarantine(
     source: SourceName,
     start: From = None,

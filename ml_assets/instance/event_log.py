@@ -184,6 +184,18 @@ class SqliteEventLog(SqliteEventLogStorage):
         self._close_all()
         super().wipe()
 
+    def drop(self, run_id: str) -> bool:
+        """Delete the file of a run that has ended; False where there is none. What the index has of it stays."""
+        with self._db_lock:
+            self._close(run_id)
+            self._initialized_dbs.discard(run_id)
+            path = self.path_for_shard(run_id)
+            there = os.path.exists(path)
+            for file in (path, f"{path}-wal", f"{path}-shm"):
+                with suppress(FileNotFoundError):
+                    os.remove(file)
+        return there
+
     def dispose(self) -> None:
         """Close all databases. SQLite then moves what their write-ahead logs hold into them."""
         super().dispose()

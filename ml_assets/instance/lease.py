@@ -11,19 +11,24 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ml_assets.instance.processes import Leader
+
+if TYPE_CHECKING:
+    from dagster._core.storage.runs import RunStorage
 
 BEAT = 10.0
 """Seconds between two renewals."""
 MISSED = 3
 """So many renewals missed, and the process counts as gone."""
 PREFIX = "ml_assets/lease/"
+AT_ONCE = 500
+"""Leases that are deleted in one statement."""
 
 
 class Store(Protocol):
@@ -79,6 +84,18 @@ def read(store: Store, run: str) -> Lease | None:
 
 def _write(store: Store, run: str, lease: Lease) -> None:
     store.set_cursor_values({PREFIX + run: json.dumps(asdict(lease))})
+
+
+def forget(store: "RunStorage", runs: Sequence[str]) -> None:
+    """Delete the leases of runs that have ended."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+    assert isinstance(store, SqlRunStorage)
+    for start in range(0, len(runs), AT_ONCE):
+        keys = [PREFIX + run for run in runs[start : start + AT_ONCE]]
+        with store.connect() as connection:
+            connection.execute(KeyValueStoreTable.delete().where(KeyValueStoreTable.c.key.in_(keys)))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from ml_assets.components.model.checks import CHAMPION_USABLE
+from ml_assets.components.shared import maintenance
 from ml_assets.components.shared.keys import key_of, keys_of
 from ml_assets.components.shared.partitions import range_tags
 from ml_assets.instance import progress
@@ -53,6 +54,9 @@ class Phase:
     def in_words(self) -> str:
         """The title, and the range if there is one."""
         return f"{self.title}  {self.between[0]} to {self.between[1]}" if self.between else self.title
+
+
+MAINTENANCE = Phase("maintenance of the lake", (maintenance.KEY,), None, if_refused="go on")
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ def phases(
     yield from _unpassed_checks(project, defs, instance, lake)
     for model in project.models.values():
         yield from _model_phases(model, instance, lake, registry, cutoffs)
+    if maintenance.is_due(instance):
+        yield MAINTENANCE
 
 
 def _unpassed_checks(
@@ -288,12 +294,8 @@ def materialize(
     """
     done: list[Done] = []
     for phase in phases(project, defs, instance, lake, registry, cutoffs):
-        progress.begin(phase.in_words)
-        outcome = run_phase(defs, instance, phase)
+        outcome = told(defs, instance, phase)
         done.append(outcome)
-        for message in outcome.messages:
-            progress.say(message)
-        progress.end(outcome.ended)
         if outcome.crashed or (not outcome.success and phase.if_refused == "stop"):
             return done
     if not any(phase.is_failure for phase in done):
@@ -302,6 +304,16 @@ def materialize(
         if waiting := _waits_for(model, lake) or _waits_for_approval(model, lake, registry):
             progress.say(f"{model.name}: {waiting}")
     return done
+
+
+def told(defs: dg.Definitions, instance: dg.DagsterInstance, phase: Phase) -> Done:
+    """Execute a phase, and say so."""
+    progress.begin(phase.in_words)
+    outcome = run_phase(defs, instance, phase)
+    for message in outcome.messages:
+        progress.say(message)
+    progress.end(outcome.ended)
+    return outcome
 
 
 def _held(source: str, messages: tuple[str, ...]) -> Done:

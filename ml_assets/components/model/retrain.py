@@ -12,7 +12,7 @@ from dagster_duckdb import DuckDBResource
 from ml_assets.components.model.sensors import RUNNING, TAG, Outcome
 from ml_assets.components.shared.keys import key_of
 from ml_assets.components.shared.metadata import declared, markdown_table, stored
-from ml_assets.components.shared.requests import UNFINISHED, ask, request_key
+from ml_assets.components.shared.requests import UNFINISHED, ask, in_flight, request_key
 from ml_assets.components.shared.resources import LakeResource, connection
 from ml_assets.instance.alerts import Alert, send
 from ml_assets.lake import Lake, as_ranges
@@ -93,7 +93,7 @@ def _on_record(model: DeclaredModel, lake: Lake) -> str:
     tables = model.tables(lake)
     read = (tables.promotions, tables.decisions, tables.evidence, tables.drift_days, tables.profiles)
     versions = [table.version for table in (*read, model.source.tables(lake).files)]
-    declared = [model.policy, of_labels(model), model.spec.monitoring.model_dump(mode="json")]
+    declared = [model.config, model.policy, of_labels(model), model.spec.monitoring.model_dump(mode="json")]
     return hash_of({"versions": versions, "declared": declared})
 
 
@@ -156,7 +156,7 @@ def decide_and_note(
 def attempts(
     instance: dg.DagsterInstance, model: DeclaredModel, verdicts: Sequence[GateVerdict], log: PromotionLog
 ) -> list[Attempt]:
-    """Earlier retrains that were decided on, oldest first."""
+    """Earlier retrains that were decided on, oldest first, and whatever else trains the model now."""
     runs = instance.get_runs(dg.RunsFilter(job_name=f"{model.name}_retrain"), limit=REMEMBERED)
     judged = {(v.cutoff, v.champion_version): v for v in verdicts}
     used = {(move.cutoff, move.from_version) for move in log.moves}
@@ -169,7 +169,9 @@ def attempts(
         about = (date.fromisoformat(cutoff), int(version) if version else None)
         outcome = _outcome(run, judged.get(about), about in used)
         found.append(Attempt(date.fromisoformat(on), *about, outcome, run.run_id))
-    return found
+    by_hand = in_flight(instance, key_of(model, "candidate"))
+    known = {attempt.run for attempt in found}
+    return found + [Attempt(date.min, date.min, None, "running", run) for run in by_hand if run not in known]
 
 
 def _outcome(run: dg.DagsterRun, verdict: GateVerdict | None, promoted: bool) -> AttemptOutcome:

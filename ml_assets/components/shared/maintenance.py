@@ -1,6 +1,7 @@
 """The asset that maintains the lake, its check and its weekly schedule."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ml_assets.registry.mlflow_registry import Registry
 
 KEY = dg.AssetKey(["lake", "maintenance"])
+WEEK = timedelta(days=7)
 
 
 def definitions() -> dg.Definitions:
@@ -29,6 +31,21 @@ def definitions() -> dg.Definitions:
     return dg.Definitions(assets=[maintenance], asset_checks=[kept_versions_readable], schedules=[weekly])
 
 
+def is_due(instance: dg.DagsterInstance) -> bool:
+    """Whether a week has passed since the lake was maintained, or since the first run of the instance."""
+    from ml_assets.instance import clock
+
+    newest = instance.get_latest_materialization_event(KEY)
+    if newest is not None:
+        last = datetime.fromtimestamp(newest.timestamp, UTC)
+    else:
+        first = instance.get_run_records(limit=1, ascending=True)
+        if not first:
+            return False
+        last = first[0].create_timestamp
+    return clock.now() - last > WEEK
+
+
 @dg.asset(
     key=KEY,
     group_name="lake",
@@ -37,13 +54,16 @@ def definitions() -> dg.Definitions:
     description=(
         "Compacts partitions of many small files, deletes days beyond the contracts' retention, and removes the files "
         "that neither the last six months nor a registered model needs, and features that were kept for a version which "
-        "isn't in use any more. The log of commits stays whole."
+        "isn't in use any more, and the logs of runs of more than six months ago. The log of commits stays whole, and so "
+        "do materializations and results of checks."
     ),
 )
 def maintenance(
     context: dg.AssetExecutionContext, lake: LakeResource, mlflow: MlflowResource
 ) -> dg.MaterializeResult:
-    """Maintain every table of the lake."""
+    """Maintain every table of the lake, and forget the logs of old runs."""
+    from ml_assets.instance import clock
+    from ml_assets.instance.pruning import KEPT, prune
     from ml_assets.lake.maintenance import maintain, needed, tables
 
     expired = _expire(lake.lake)
@@ -66,6 +86,7 @@ def maintenance(
             "tables": markdown_table(rows),
             "files removed": sum(one.files_removed for one in done),
             "MB freed": round(sum(one.bytes_before - one.bytes_after for one in done) / 1e6, 1),
+            "runs whose logs were deleted": prune(context.instance, clock.now() - KEPT),
             "kept for versions that nobody uses any more": ", ".join(dropped) or "none",
             "rows beyond their retention": dg.MetadataValue.json(expired),
         }

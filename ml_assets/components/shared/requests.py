@@ -63,10 +63,10 @@ def ask(
     )
 
 
-def in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
-    """Whether an unfinished run was started for the asset."""
+def in_flight(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[str]:
+    """The unfinished runs that were started for the asset."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return any(asset in (run.asset_selection or ()) for run in runs)
+    return [run.run_id for run in runs if asset in (run.asset_selection or ())]
 
 
 def answer(

@@ -51,7 +51,7 @@ def landing_sensor(source: Source) -> dg.SensorDefinition:
                 lake.lake,
                 listed,
                 unchanged=unchanged(listed, context.cursor),
-                in_flight=in_flight(context.instance, assets[1]),
+                in_flight=bool(in_flight(context.instance, assets[1])),
             )
         context.update_cursor(remember(listed, due.files, strange))
         outcomes = [

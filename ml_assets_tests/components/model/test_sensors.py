@@ -288,6 +288,20 @@ def test_a_retrain_in_flight_is_waited_for(labelled: House) -> None:
     assert labelled.tick(RETRAIN).skip.startswith(waits)
 
 
+def test_a_training_by_hand_is_waited_for(labelled: House) -> None:
+    plant(labelled)
+    job = labelled.defs.resolve_implicit_global_asset_job_def()
+    selected = [dg.AssetKey(["churn", name]) for name in ("training_set", "candidate")]
+    by_hand = labelled.instance.create_run_for_job(
+        job.get_subset(asset_selection=set(selected)),
+        asset_selection=frozenset(selected),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    tick = labelled.tick(RETRAIN)
+    assert not tick.requests
+    assert tick.skip.startswith(f"Retrain run {by_hand.run_id} is in flight.")
+
+
 def test_a_failed_retrain_is_asked_for_three_times_at_most(labelled: House) -> None:
     plant(labelled)
     keys = set()

@@ -1,12 +1,13 @@
 """The maintenance asset over a finished project: it runs, and what the champion names stays readable."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from ml_assets.components.shared.maintenance import KEY, named_versions
+from ml_assets.components.shared.maintenance import KEY, is_due, named_versions
+from ml_assets.instance import clock
 from ml_assets.lake import connect
 from ml_assets.lake.maintenance import lost, maintain, needed, tables
 from ml_assets.lake.table import Table
@@ -58,3 +59,11 @@ def test_a_lost_version_fails_the_check(finished: House) -> None:
     check = finished.defs.resolve_job_def("lake_maintenance")
     result = check.execute_in_process(instance=finished.instance, run_config=QUIET, raise_on_error=False)
     assert not result.success
+
+
+def test_materialize_maintains_a_lake_that_nobody_has_for_a_week(finished: House) -> None:
+    assert not is_due(finished.instance)
+    with clock.at(lambda: datetime.now(UTC) + timedelta(days=8)):
+        assert is_due(finished.instance)
+        assert [done.phase.title for done in finished.materialize()][-1] == "maintenance of the lake"
+    assert not is_due(finished.instance)
