@@ -83,6 +83,11 @@ def send(alert: Alert) -> str:
 
 def deliver() -> dict[str, str]:
     """Tell what is in the outbox and due: by key, in words where it went."""
+    try:
+        with _only_one():
+            _mend(clock.now())
+    except OSError as error:
+        said_of_alerts.error("the outbox of alerts can't be written: %s", error)
     now, deadline = clock.now(), time.monotonic() + PATIENCE
     said: dict[str, str] = {}
     for key in outbox.due(now):
@@ -164,7 +169,15 @@ def _parsed() -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _mend(now: datetime) -> None:
-    """Take lines that were cut out of the log file, and put what is left of them into the outbox as an alert."""
+    """Put what is left of damaged files into the outbox as alerts: files of the outbox, and lines cut in the log file."""
+    for path, left in outbox.put_aside().items():
+        alert = Alert(
+            key=f"outbox: {path.name}",
+            title="an alert that was to be told is damaged",
+            message=f"{path} can't be read, so what it was to tell has reached nobody: {left[:500]!r}",
+            next="read what is left in that file, then delete it; see that the disk isn't full",
+        )
+        outbox.put(_waiting(alert, now))
     lines, cut = _parsed()
     if not cut:
         return

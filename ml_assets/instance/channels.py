@@ -4,6 +4,7 @@ Each is set by a variable of the environment (see ``alerts``), read at every att
 without its URL, which may hold a secret.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -82,11 +83,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _post(said: Mapping[str, Any]) -> Delivery:
-    """POST the alert itself, as JSON: an automaton reads it. Apprise's ``json://`` has a body of its own."""
+    """POST the alert itself, as JSON: an automaton reads it. Apprise's ``json://`` has a body of its own.
+
+    A kill between sending and noting sends it again, with the same Idempotency-Key.
+    """
     if urlsplit(os.environ[WEBHOOK]).scheme not in ("http", "https"):
         return Delivery(False, f"{WEBHOOK} is a URL that begins with http:// or https://; this one doesn't")
     body = json.dumps(said, default=str).encode()
-    request = urllib.request.Request(os.environ[WEBHOOK], body, {"Content-Type": "application/json"})
+    again = hashlib.sha256(f"{said['key']} {said['at']}".encode()).hexdigest()[:32]
+    headers = {"Content-Type": "application/json", "Idempotency-Key": again}
+    request = urllib.request.Request(os.environ[WEBHOOK], body, headers)
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as response:
             return Delivery(True, f"status {response.status}")

@@ -87,6 +87,16 @@ def claimed(key: str) -> Iterator[Waiting | None]:
         yield _read(path) if is_current else None
 
 
+def put_aside() -> dict[Path, str]:
+    """Rename the files that make no sense, so that nobody takes them for alerts; by their new names what is in them."""
+    aside = {}
+    for path in folder().glob("*.json"):
+        if _read(path) is None and path.exists():
+            damaged = path.rename(path.with_suffix(".damaged"))
+            aside[damaged] = damaged.read_text(errors="replace")
+    return aside
+
+
 def folder() -> Path:
     """Where the files are."""
     return data() / "alerts"
@@ -97,7 +107,7 @@ def _path(key: str) -> Path:
 
 
 def _read(path: Path) -> Waiting | None:
-    """What a file says; None if there is none, or it was torn by a power failure (its alert is in the log then)."""
+    """What a file says; None if there is none, or if it makes no sense."""
     try:
         return Waiting(**json.loads(path.read_text()))
     except (FileNotFoundError, ValueError, TypeError):

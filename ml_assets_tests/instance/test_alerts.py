@@ -30,7 +30,8 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.append({"type": self.headers["Content-Type"], "alert": json.loads(body)})
+            again = self.headers["Idempotency-Key"]
+            posted.append({"type": self.headers["Content-Type"], "again": again, "alert": json.loads(body)})
             self.send_response({"/broken": 500, "/moved": 302}.get(self.path, 200))
             if self.path == "/moved":
                 self.send_header("Location", "/elsewhere")
@@ -387,3 +388,29 @@ def test_any_service_that_apprise_knows_gets_the_alert(
     assert "JSON: Failed to send JSON POST notification: " in send(replace(ALERT, key="another"))
     assert [line["message"] for line in told()] == ["It is too old."] * 2
     assert "token" not in alerts_file().read_text()
+
+
+def test_an_alert_that_a_kill_sends_again_is_the_same_to_who_receives_it(
+    webhook: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, posted = webhook
+    monkeypatch.setenv("ML_ASSETS_WEBHOOK", url)
+    with monkeypatch.context() as killed:
+        killed.setattr(outbox, "drop", lambda key: None)
+        send(ALERT)
+    deliver()
+    send(replace(ALERT, key="another"))
+    first, again, other = (one["again"] for one in posted)
+    assert first == again != other
+
+
+def test_a_damaged_file_of_the_outbox_is_told_once_and_kept() -> None:
+    path = outbox.folder() / f"{'a' * 32}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"said": {"key": "lapse: too o')
+    deliver()
+    deliver()
+    [told] = [json.loads(line) for line in alerts_file().read_text().splitlines()]
+    assert "lapse: too o" in told["message"]
+    assert path.with_suffix(".damaged").read_text() == '{"said": {"key": "lapse: too o'
+    assert not path.exists()
