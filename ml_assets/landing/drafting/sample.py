@@ -12,6 +12,9 @@ import duckdb
 from ml_assets.contracts.errors import ContractError
 from ml_assets.landing.formats.format import Format
 from ml_assets.landing.formats.registry import format_of, suffixes
+from ml_assets.landing.formats.text_file import check_limits
+from ml_assets.landing.formats.unsound import Unsound
+from ml_assets.landing.limits import DEFAULT
 
 _numbers = itertools.count(1)
 
@@ -61,6 +64,8 @@ def read_sample(con: duckdb.DuckDBPyConnection, files: Sequence[Path], delimiter
         raise ContractError(paths[0], str(error)) from None
     for path in paths:
         _check_there(path)
+        if not kind.typed:
+            _check_limits(path)
     table = f"inferred_{next(_numbers)}"
     found = format.sample(con, table, paths)
     if not sum(found.counts):
@@ -90,6 +95,13 @@ def _check_there(path: Path) -> None:
         raise ContractError(path, "there is no such file; check the name")
     if path.stat().st_size == 0:
         raise ContractError(path, "the file is empty (0 bytes); leave it out")
+
+
+def _check_limits(path: Path) -> None:
+    try:
+        check_limits(path, DEFAULT)
+    except Unsound as error:
+        raise ContractError(path, error.reason(quoting=True)) from error
 
 
 def _days(paths: Sequence[Path]) -> tuple[date, ...] | None:

@@ -64,6 +64,13 @@ def parts(path: Path, kind: str, limits: FileLimits) -> Iterator[tuple[int, byte
             yield number, content.removeprefix(UTF_8_MARK) if number == 1 else content
 
 
+def check_limits(path: Path, limits: FileLimits) -> None:
+    """Raise Unsound for a file that is beyond the limits once it is unpacked, or can't be unpacked."""
+    with path.open("rb") as file:
+        for _ in _whole_lines(_within(_unpacked(file, path.suffix), limits.unpacked), limits.row):
+            pass
+
+
 def _check_name(path: Path, head: bytes, kind: str) -> None:
     """Hold the first bytes of a file against the compression its name speaks of."""
     if not head:

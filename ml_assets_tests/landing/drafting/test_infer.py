@@ -22,8 +22,10 @@ from ml_assets.contracts.compile.document import parse
 from ml_assets.contracts.compile.load import load_contract
 from ml_assets.contracts.enforce.classify import classify
 from ml_assets.landing import LandingFile, read
+from ml_assets.landing.drafting import sample
 from ml_assets.landing.drafting.draft import rounded_up, scalar
 from ml_assets.landing.drafting.infer import infer
+from ml_assets.landing.limits import FileLimits
 from ml_assets_tests.profiles import examples
 
 DAY = date(2024, 3, 4)
@@ -565,3 +567,26 @@ def test_an_inferred_contract_refuses_no_row_of_typed_files(
         pq.write_table(table, path)
         contract, text = inferred(con, Path(folder), path)
         assert refused(con, contract, path) == [], text
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "said"),
+    [(3_000, 400, "may hold 1,000,000 bytes"), (2, 30_000, "is longer than 10,000 bytes")],
+    ids=["a packed bomb", "a long row"],
+)
+@pytest.mark.parametrize("suffix", ["csv.gz", "jsonl.gz"])
+def test_a_file_beyond_the_limits_of_landing_is_refused_before_it_is_read(
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    rows: int,
+    row: int,
+    said: str,
+) -> None:
+    monkeypatch.setattr(sample, "DEFAULT", FileLimits(unpacked="1MB", row="10kB"))
+    head, line = ("a,b\n", "1,{}\n") if suffix == "csv.gz" else ("", '{{"a": 1, "b": "{}"}}\n')
+    path = tmp_path / f"{DAY}.{suffix}"
+    path.write_bytes(gzip.compress((head + rows * line.format("x" * row)).encode()))
+    with pytest.raises(ContractError, match=said):
+        infer(con, [path], name="bomb")
