@@ -25,12 +25,12 @@ with duckdb.connect() as con:
     assert con.read_parquet(files).fetchall()
 """
 OURS = """
-from ml_assets.lake.engine import scratch
+from ml_assets.lake.engine import connect
 from ml_assets.lake.table import Lake
 from ml_assets.project.project import Project
 project = Project.of("ml_assets.defs")
 assert project.sources and project.groups and project.models
-with scratch() as con:
+with connect() as con:
     assert Lake({lake!r}).table("t/t", "day").read(con).fetchall()
 """
 MAKE = """

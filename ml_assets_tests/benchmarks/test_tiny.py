@@ -32,7 +32,7 @@ TINY = (
     Tiny("drift", "Evidently", [[10_000]]),
     Tiny("ten_years", "| 20 |", [[20]]),
     Tiny("estimators", "`logistic_regression`", constants={"ROWS": 400}),
-    Tiny("default_project", "2017-", [150, 1]),
+    Tiny("default_project", "2017-", [200, 1]),
     Tiny("idle", "Ratios: load ", [[1]], constants={"SETTLED": 0.1, "WATCHED": 0.5, "LOADS": 1}),
 )
 

@@ -7,7 +7,6 @@ printed.
 
 import json
 import os
-import re
 import sys
 import tempfile
 from datetime import date, timedelta
@@ -99,7 +98,7 @@ def plan(landing: Path, lake: Path, last: date) -> list[dict[str, object]]:
         )
         con.execute(f"CREATE TABLE raw AS {raw} LIMIT 0")
         classified = classify(source.contract, con, con.table("raw"), late_days=0).sql_query()
-        classified = re.sub(r'"__duckdb_source_\w+"', "raw", classified)
+        classified = classified.replace("_contract_rows", "raw")
     names = ", ".join(f'"{c.name}"' for c in source.contract.columns)
     between = f"BETWEEN DATE '{FIRST}' AND DATE '{last}'"
     events = events_of("transactions")
