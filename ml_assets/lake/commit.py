@@ -12,6 +12,8 @@ from ml_assets.lake.provenance import Provenance
 
 ADOPTS = "adopts"
 """The key of a commit that adopts slots."""
+RETYPED = "retyped"
+"""The key of a commit that gives columns another type: the names of the definitions that these follow."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Commit:
     provenance: Provenance = field(default_factory=Provenance)
     redefined: frozenset[Slot] = frozenset()
     """The slots of ``between`` that it changed in columns of another definition alone."""
+    retyped: frozenset[str] = frozenset()
+    """The names of definitions that no slot follows any more, since the values of their columns were cast."""
     adopts: bool = False
     """Whether it changes nothing, and says by which definitions the slots were made that say none themselves."""
 
@@ -45,6 +49,7 @@ class Commit:
             left=_slots(entry, "left"),
             redefined=_slots(entry, "redefined"),
             compared=int(entry["compared"]) if "compared" in entry else None,
+            retyped=frozenset(entry.get(RETYPED, "").split("\n")) - {""},
             adopts=ADOPTS in entry,
             provenance=Provenance.of(entry),
         )

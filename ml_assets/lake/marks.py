@@ -1,6 +1,6 @@
 """What the commits of a table say of every slot: who asks what is due, or covered, asks this and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -47,6 +47,8 @@ def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
         if commit.adopts:
             adopted = {slot: mark for slot, mark in after.items() if not is_comparable(mark.definitions)}
             after |= {slot: replace(mark, definitions=definitions) for slot, mark in adopted.items()}
+        if commit.retyped:
+            after = {slot: _without(mark, commit.retyped) for slot, mark in after.items()}
         if before := commit.provenance.facts.get(BEFORE):
             expired = [slot for slot in after if slot < date.fromisoformat(before)]
             after |= {slot: replace(after[slot], gone=True) for slot in expired}
@@ -65,6 +67,13 @@ def replayed(marks: Marks, commits: Iterable[Commit]) -> Marks:
             elif is_as_compared:
                 after[slot] = replace(written, changed=None)
     return after
+
+
+def _without(mark: Mark, names: Collection[str]) -> Mark:
+    """The mark of a slot whose columns don't follow these definitions any more."""
+    if mark.definitions is None:
+        return mark
+    return replace(mark, definitions={name: h for name, h in mark.definitions.items() if name not in names})
 
 
 class _PartsAfter:

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.lake.commit import ADOPTS, Commit, history, span
+from ml_assets.lake.commit import ADOPTS, RETYPED, Commit, history, span
 from ml_assets.lake.days import Between, days
 from ml_assets.lake.definition import Definitions, redefined
 from ml_assets.lake.engine import digests
@@ -200,12 +200,17 @@ class Table:
         write(self.location, none, provenance.as_metadata() | {ADOPTS: "true"}, instead_of=None)
 
     def retype(
-        self, con: duckdb.DuckDBPyConnection, types: Mapping[str, str], provenance: Provenance
+        self,
+        con: duckdb.DuckDBPyConnection,
+        types: Mapping[str, str],
+        provenance: Provenance,
+        definitions: Mapping[str, str] | None = None,
     ) -> None:
         """Give the columns that are stored as another type than these DuckDB types the new one, in one commit.
 
         Without it a write would cast what is new to what is stored, and cut its digits off. What can't be cast
-        becomes NULL: such a column has another definition, so its slots are due.
+        becomes NULL. So the commit says that no slot follows the definition of such a column any more, and all are due,
+        also if the column gets its earlier type again. ``definitions`` names that of a column that has another name.
         """
         delta = self.location.open()
         if delta is None:
@@ -214,7 +219,9 @@ class Table:
         if others:
             rows = self.read(con, version=delta.version())
             listed = [f"{others.get(name, quote(name))} AS {quote(name)}" for name in rows.columns]
-            rewrite(self.location, rows.select(", ".join(listed)), provenance.as_metadata(), delta.version())
+            names = sorted({(definitions or {}).get(column, column) for column in others})
+            said = provenance.as_metadata() | {RETYPED: "\n".join(names)}
+            rewrite(self.location, rows.select(", ".join(listed)), said, delta.version())
 
     def unchanged(
         self, con: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, between: Between

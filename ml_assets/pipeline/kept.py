@@ -120,6 +120,8 @@ class AsTrained:
 
     snapshot: Table
     kept: Table | None = None
+    unread: date | None = None
+    """The first day of events that today's tiles have read as it is now, and those of what is kept have not."""
 
     @property
     def tables(self) -> list[Table]:
@@ -197,5 +199,10 @@ def _beside(
 def as_trained(group: Group, lake: Lake, pinned: Definitions | None) -> AsTrained:
     """The snapshots as a version reads them that pins, or scored by, these definitions."""
     folder = kept_folder(group, pinned) if pinned else None
-    kept = replace(group, name=folder).snapshot(lake) if folder else None
-    return AsTrained(group.snapshot(lake), kept if kept is not None and kept.exists else None)
+    kept = replace(group, name=folder) if folder else None
+    if kept is None or not kept.snapshot(lake).exists:
+        return AsTrained(group.snapshot(lake))
+    unread = set[date]()
+    for own, declared in zip(edges(kept, lake)[:-1], edges(group, lake)[:-1], strict=True):
+        unread |= own.stale() - declared.stale()
+    return AsTrained(group.snapshot(lake), kept.snapshot(lake), min(unread, default=None))

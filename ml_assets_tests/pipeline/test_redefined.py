@@ -329,6 +329,35 @@ def test_a_feature_of_another_type_keeps_all_its_digits(place: Place, tmp_path: 
     assert set(place.values("spend")) <= {"web", "shop"}
 
 
+def test_a_type_that_is_changed_in_part_and_taken_back_leaves_nothing_of_it(
+    place: Place, tmp_path: Path
+) -> None:
+    mode, total = "{name: spend, mode: channel, windows: [4d]}", "{name: spend, sum: cents, windows: [4d]}"
+    whole = CONTRACT.replace(
+        "logicalType: integer, transformLogic",
+        'logicalType: number, physicalType: "DECIMAL(12,4)", transformLogic',
+    )
+    fine = whole.replace("* 100", "/ 4")
+    place.declare(TAPS, total, SHARE, contract=fine)
+    place.settle()
+    coarse = fine.replace('logicalType: number, physicalType: "DECIMAL(12,4)"', "logicalType: integer")
+    place.declare(contract=coarse)
+    day = START + timedelta(days=3)
+    place.built.run_events((day, day))
+    place.declare(contract=fine)
+    place.settle()
+    assert place.hashes() == anew(place, tmp_path / "anew").hashes()
+
+    place.declare(TAPS, mode)
+    place.settle()
+    before = place.hashes()
+    place.declare(TAPS, total)
+    place.built.run_snapshots((day, day))
+    place.declare(TAPS, mode)
+    place.settle()
+    assert place.hashes() == before
+
+
 def _following(table: Table) -> list[Definitions | None]:
     return [mark.definitions for mark in table.marks().values()]
 

@@ -10,6 +10,7 @@ from ml_assets.components.shared.partitions import between_of_run
 from ml_assets.components.shared.resources import LakeResource, MlflowResource, connection
 from ml_assets.evaluation.gates.every import GATES
 from ml_assets.lake import confined, seal
+from ml_assets.pipeline.definitions import made_otherwise, of_training
 from ml_assets.project.model import DeclaredModel
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -40,8 +41,10 @@ def _frame_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
         asked = between_of_run(context.run.tags)
         wrong, left_out, rows = {}, list[str](), 0
         with connection(duckdb) as con:
-            cutoffs = table.read(con, columns=["cutoff"], between=asked).distinct().order("cutoff").fetchall()
-            for (cutoff,) in cutoffs:
+            found = table.read(con, columns=["cutoff"], between=asked).distinct().order("cutoff").fetchall()
+            history = made_otherwise(table.marks(), of_training(model), [cutoff for (cutoff,) in found])
+            cutoffs = [cutoff for (cutoff,) in found if cutoff not in history]
+            for cutoff in cutoffs:
                 frame = table.read(con, between=(cutoff, cutoff)).df()
                 rows += len(frame)
                 usable, told = usable_rows(frame, model.group.feature_types, entity=model.row_key)
@@ -63,6 +66,7 @@ def _frame_check(model: DeclaredModel) -> dg.AssetChecksDefinition:
                 "cutoffs": len(cutoffs),
                 "failing": dg.MetadataValue.json(wrong),
                 "rows that are left out": dg.MetadataValue.json(left_out),
+                "cutoffs of another declaration, which are history": len(history),
             },
         )
 

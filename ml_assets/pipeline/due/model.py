@@ -48,6 +48,8 @@ def days_to_score(model: DeclaredModel, lake: Lake, version: int, since: date | 
     first = since or min(own or [max(snapshots)])
     reads = as_trained(model.group, lake, own[max(own)].definitions if own else None)
     stale = stale_days(snapshots, own, snapshot.name, (0, 0), as_ofs)
+    if reads.unread is not None:
+        stale |= {day for day in own if day > reads.unread}
     stale |= stale_days(own, tables.drift_days.marks(), tables.predictions.name, (0, 0), as_ofs)
     scored = stale & set(own) & set(snapshots)
     history = {day for day in scored if unlike(own[day].definitions, reads.could_follow(day))}

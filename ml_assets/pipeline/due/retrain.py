@@ -10,7 +10,7 @@ from ml_assets.landing.raw import landed_through
 from ml_assets.monitoring.act.decide import STANDS, Attempt, Champion, Situation
 from ml_assets.monitoring.act.evidence import Evidence
 from ml_assets.monitoring.tables import EVIDENCE
-from ml_assets.pipeline.definitions import of_labels
+from ml_assets.pipeline.definitions import made_otherwise, of_labels
 from ml_assets.pipeline.due.model import stale_labels
 from ml_assets.project.calendar import WEEK
 from ml_assets.project.model import DeclaredModel
@@ -23,12 +23,15 @@ Attempts = Callable[[Sequence[GateVerdict], PromotionLog], list[Attempt]]
 
 
 def look(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, attempts: Attempts) -> Situation:
-    """What is on record about the model now."""
+    """What is on record about the model now; what was judged by another label or population says nothing of it."""
     tables, spec = model.tables(lake), model.spec
     log = read_log(con, tables.promotions, model.name)
     landed = landed_through(con, model.source.tables(lake).files)
     mature = model.newest_mature(landed) if landed else None
-    verdicts = read_verdicts(con, tables.decisions)
+    judged = read_verdicts(con, tables.decisions)
+    otherwise = made_otherwise(tables.decisions.marks(), of_labels(model), {v.cutoff for v in judged})
+    verdicts = [verdict for verdict in judged if verdict.cutoff not in otherwise]
+    tried = attempts(judged, log)
     champion = None
     if log.champion is not None and log.cutoff is not None:
         champion = Champion(log.champion, log.cutoff, log.cutoff + spec.label.horizon)
@@ -41,7 +44,7 @@ def look(con: duckdb.DuckDBPyConnection, model: DeclaredModel, lake: Lake, attem
         broken=_broken(con, model, lake, mature),
         judged=_judged(verdicts, log, mature),
         redefined=_redefined(model, lake, champion) if champion else None,
-        attempts=attempts(verdicts, log),
+        attempts=[one for one in tried if one.cutoff not in otherwise or one.outcome == "running"],
     )
 
 

@@ -36,10 +36,10 @@ def build_tiles(
     adopt(con, run, lake, group)
     events, table = group.events(lake), group.tiles(lake)
     made = run.made(*events.values()).following(group.tile_definitions)
-    table.retype(con, group.schemas["tiles"].types, run.made())
-
     refused = _refused(con, group, lake, table, between)
     built = [day for day in days(*between) if day not in refused]
+    if built:
+        table.retype(con, group.schemas["tiles"].types, run.made())
     rows = sum(
         write_tiles(con, group.features, events, table, part, group.late_by, made, only)
         for only, wanted in _by_columns(built, edges_to(table, group, lake)).items()
@@ -55,9 +55,10 @@ def build_snapshots(
     adopt(con, run, lake, group)
     tiles, table = group.tiles(lake), group.snapshot(lake)
     made = run.made(tiles).following(group.definitions)
-    table.retype(con, group.schemas["snapshot"].types, run.made())
     refused = _refused(con, group, lake, table, between)
     built = [day for day in days(*between) if day not in refused]
+    if built:
+        table.retype(con, group.schemas["snapshot"].types, run.made())
     rows = sum(
         write_snapshots(con, group.features, tiles, table, part, group.reach, made, only)
         for only, wanted in _by_columns(built, edges_to(table, group, lake)).items()

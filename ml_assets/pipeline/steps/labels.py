@@ -13,6 +13,7 @@ from ml_assets.landing.raw import landed_through
 from ml_assets.pipeline.definitions import check_made_by, of_features, of_labels, of_training
 from ml_assets.pipeline.run import Run
 from ml_assets.project.model import DeclaredModel
+from ml_assets.registry.pins import LABEL
 from ml_assets.training.labels import Maturity, build_labels, maturity
 from ml_assets.training.spec import split_as_ofs
 from ml_assets.training.training_set import TrainingSet, build_training_set
@@ -39,7 +40,7 @@ def label_cutoffs(
         source.tables(lake).events,
         model.tables(lake).labels,
     )
-    table.retype(con, model.schemas["labels"].types, run.made())
+    table.retype(con, model.schemas["labels"].types, run.made(), {"label": LABEL})
     made = run.made(snapshot, events).following(of_labels(model))
     cutoffs = model.cutoffs.between(*between)
     held = source.refused(con, lake, between, (0, spec.label.days - 1))
@@ -104,6 +105,6 @@ def gather_training_sets(
     rows = gathered[0].training_set.rows
     for more in gathered[1:]:
         rows = rows.union(more.training_set.rows)
-    tables.training_set.retype(con, model.schemas["training_set"].types, run.made())
+    tables.training_set.retype(con, model.schemas["training_set"].types, run.made(), {"label": LABEL})
     tables.training_set.replace(rows, between=between, provenance=made)
     return gathered

@@ -33,7 +33,8 @@ def build_events(
     """Build events and quarantine of the days ``between``; those that break the contract stay as they were published."""
     adopt(con, run, lake, source)
     tables, contract = source.tables(lake), source.contract
-    tables.events.retype(con, source.schemas["events"].types, run.made())
+    types = source.schemas["events"].types
+    tables.events.retype(con, types, run.made(), {name: f"column {name}" for name in types})
     key = pseudonym_key(contract)
     facts = {"contract": contract.sha256} | ({"pseudonym_key": fingerprint(key)} if key is not None else {})
     return write_events(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -199,6 +199,42 @@ def test_a_corrected_day_is_scored_again_by_what_is_kept(shop: Shop) -> None:
     assert scores(declared) == kept
 
 
+def test_a_correction_that_only_the_kept_feature_sees_is_scored_again(shop: Shop) -> None:
+    shop.predict()
+    declared = shop
+    web = "CASE WHEN channel = 'web' THEN amount END"
+    folder = redeclared(
+        shop.home / "other",
+        {"visitor_features/defs.yaml": ("name: spend, sum: amount", f'name: spend, sum: "{web}"')},
+    )
+    spec = folder / "visitor_features" / "defs.yaml"
+    spec.write_text(spec.read_text().replace("mean_amount, mean: amount", f'mean_amount, mean: "{web}"'))
+    shop = replace(shop, model=Project(folder).models["churn"])
+    build_all(shop)
+    shop.predict()
+    watch_days(shop.con, Run("drift"), shop.model, shop.lake, (LAST, LAST))
+    assert LAST not in days_to_score(shop.model, shop.lake, 1, None)
+    before, snapshot = scores(shop), shop.model.group.snapshot(shop.lake).marks()[LAST].changed
+    for number in range(LANDED - 5, LANDED):
+        rows = [
+            row if row["channel"] == "web" else {**row, "amount": row["amount"] * 3}
+            for row in visits.visits_of(visits.day(number))
+        ]
+        visits.write(shop.home / "landing" / f"{visits.day(number)}.parquet", rows)
+    build_all(shop)
+    assert shop.model.group.snapshot(shop.lake).marks()[LAST].changed == snapshot
+    assert LAST in days_to_score(shop.model, shop.lake, 1, None)
+    shop.predict()
+    with connect() as con:
+        watch_days(con, Run("drift"), shop.model, shop.lake, (LAST, LAST))
+    after = scores(shop)
+    assert after != before
+    assert LAST not in days_to_score(shop.model, shop.lake, 1, None)
+    build_all(declared)
+    declared.predict()
+    assert scores(declared) == after
+
+
 def test_what_nobody_pins_any_more_is_kept_no_longer(shop: Shop) -> None:
     shop = redefined(shop, "visitor_features/defs.yaml", ("name: spend, sum: amount", NEW_SPEND))
     shop.predict()
@@ -269,6 +305,25 @@ def test_a_label_and_a_feature_of_another_type_keep_all_their_digits(shop: Shop)
         assert cents, f"{table.name}, {column}"
 
 
+def test_a_label_of_another_type_for_one_cutoff_leaves_nothing_when_it_is_taken_back(shop: Shop) -> None:
+    labels = shop.model.tables(shop.lake).labels
+    edit = {"churn/defs.yaml": ('{absent: "amount >= 0", within: 7d}', '{sum: "amount", within: 7d}')}
+    folder = redeclared(shop.home / "other", edit)
+    spec = folder / "churn" / "defs.yaml"
+    spec.write_text(re.sub(r"    (calibration|minimum_positives).*\n", "", spec.read_text()))
+    summed = Project(folder).models["churn"]
+
+    def label(model: DeclaredModel, cutoffs: Collection[date]) -> list[tuple[object, ...]]:
+        for between in as_ranges(set(cutoffs), timedelta(weeks=1)):
+            label_cutoffs(shop.con, Run("labels"), model, shop.lake, between)
+        return labels.read(shop.con).select("visitor_id, as_of, label").order("ALL").fetchall()
+
+    before = label(summed, stale_labels(summed, shop.lake, LAST))
+    label(shop.model, [CUTOFF])
+    assert len(stale_labels(summed, shop.lake, LAST)) > 1, "all were cast, so none follows the sum any more"
+    assert label(summed, stale_labels(summed, shop.lake, LAST)) == before
+
+
 def test_a_version_of_before_pins_scores_as_ever(shop: Shop) -> None:
     shop.redefine(LAST, spend=OTHER)
     shop.registry.client().delete_model_version_tag("churn", "1", TAG)
@@ -311,6 +366,7 @@ def test_another_label_has_the_champion_judged_anew_on_it(shop: Shop) -> None:
     shop = replace(shop, model=Project(redeclared(shop.home / "other", edits)).models["churn"])
     situation = look(shop.con, shop.model, shop.lake, lambda verdicts, log: [])
     assert situation.redefined == "Version 1 was trained before the label was declared as now."
+    assert situation.judged is None
     tables = shop.model.tables(shop.lake)
     scored_before = tables.predictions.version
     place = _trained_at(shop, NEXT)
