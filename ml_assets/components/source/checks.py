@@ -219,7 +219,12 @@ def _outcome(
     held = {str(b.day): b.message for b in unpublished if b.day not in covered}
     said = result.message if failing or result.passed else f"{rule.name}: every failing day is waived."
     if held:
-        said = f"{rule.name}: {len(held)} days are withheld for it ({'; '.join(list(held.values())[:3])}). {said}"
+        shown = "; ".join(f"{day} ({why})" for day, why in list(held.items())[:3])
+        more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+        said = (
+            f"{rule.name}: withheld for it: {shown}{more}. Land the right file, or: ml-assets data waive {source.name} DAY "
+            f"--why TEXT --until DAY. Of the days that are published: {said}"
+        )
     return dg.AssetCheckResult(
         asset_key=key_of(source, asset),
         check_name=rule.name,
