@@ -1,6 +1,7 @@
 """Dagster and its daemon alone with an incident: files land, and nobody lays a hand on anything."""
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from ml_assets.registry.mlflow_registry import Registry
 from ml_assets.registry.promotion_log import ChampionOnRecord, champion_on_record
 from ml_assets_tests import visits
 from ml_assets_tests.end_to_end.conftest import Home, make_home, serving
-from ml_assets_tests.house import MINI
+from ml_assets_tests.places import redeclared
 from ml_assets_tests.tables import table_of
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(1200)]
@@ -25,9 +26,14 @@ FAILED = "{ runsOrError(filter: {statuses: [FAILURE]}) { ... on Runs { results {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The mini use case with a champion of 2024-03-04."""
+    """The mini use case with a champion of 2024-03-04, which no age renews meanwhile."""
     root = tmp_path_factory.mktemp("daemon") / "home"
-    made = make_home(root, ML_ASSETS_DEFS=MINI, ML_ASSETS_MINI_LANDING=str(root / "landing"))
+    declared = redeclared(
+        root.parent / "ageless", {"churn/defs.yaml": ("max_age_days: 14", "max_age_days: 365")}
+    )
+    path = os.pathsep.join(filter(None, [str(declared.parent), os.environ.get("PYTHONPATH")]))
+    landing = str(root / "landing")
+    made = make_home(root, ML_ASSETS_DEFS=declared.name, PYTHONPATH=path, ML_ASSETS_MINI_LANDING=landing)
     visits.land(root / "landing", visits.START, visits.day(LANDED))
     done = made.run("materialize", "--cutoffs", "1")
     assert done.returncode == 0, done.stdout + done.stderr

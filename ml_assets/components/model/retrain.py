@@ -68,7 +68,7 @@ def sensor(model: DeclaredModel, retrain: "UnresolvedAssetJobDefinition") -> dg.
         f"something stands in the way. Every decision, also to do nothing, is a line of {model.name}/actions. Stop it, "
         "and this model alone is retrained by hand.",
         jobs=[retrain],
-        minimum_interval_seconds=300,
+        minimum_interval_seconds=120,
         default_status=RUNNING,
     )
     def decides(
