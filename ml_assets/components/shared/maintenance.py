@@ -67,7 +67,7 @@ def maintenance(
     from ml_assets.lake.maintenance import maintain, needed, tables
 
     expired = _expire(lake.lake)
-    dropped = _drop_unpinned(lake.lake, mlflow.registry)
+    dropped = _drop_unpinned(context, lake.lake, mlflow.registry)
     kept = needed(lake.lake, named_versions(mlflow.registry))
     done = [maintain(table, kept.get(table.name, set())) for table in tables(lake.lake)]
     rows = [
@@ -126,19 +126,27 @@ def named_versions(registry: "Registry") -> dict[str, set[int]]:
     return named
 
 
-def _drop_unpinned(lake: Lake, registry: "Registry") -> list[str]:
-    """Remove what was kept for versions, once none in use pins it and nothing was written for six months; their names."""
+def _drop_unpinned(context: dg.AssetExecutionContext, lake: Lake, registry: "Registry") -> list[str]:
+    """Remove what was kept for versions, once none in use pins it and nothing was written for six months; their names.
+
+    Where the registry has lost a version in use, all stays.
+    """
     from ml_assets.instance import clock
     from ml_assets.lake import connect
     from ml_assets.lake.maintenance import KEPT, drop
     from ml_assets.pipeline.kept import unpinned
     from ml_assets.project.project import Project
+    from ml_assets.registry.mlflow_registry import RegistryError
 
     project, dropped = Project.current(), []
     for group in project.groups.values():
         models = [model for model in project.models.values() if model.group.name == group.name]
-        with connect() as con:
-            found = unpinned(con, group, models, lake, registry)
+        try:
+            with connect() as con:
+                found = unpinned(con, group, models, lake, registry)
+        except RegistryError as error:
+            context.log.warning(f"what is kept of {group.name} stays: {error}")
+            continue
         for table in found:
             if table.history(1)[0].at < clock.now() - KEPT:
                 drop(table)

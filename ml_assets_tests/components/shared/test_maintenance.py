@@ -67,3 +67,10 @@ def test_materialize_maintains_a_lake_that_nobody_has_for_a_week(finished: House
         assert is_due(finished.instance)
         assert [done.phase.title for done in finished.materialize()][-1] == "maintenance of the lake"
     assert not is_due(finished.instance)
+
+
+def test_a_lost_version_keeps_nothing_else_from_being_maintained(finished: House) -> None:
+    finished.registry.client().delete_model_version("churn", "1")
+    result = run(finished)
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["kept for versions that nobody uses any more"].value == "none"
